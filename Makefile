@@ -1,0 +1,53 @@
+# Only Python >= 3.11 and make are needed; everything else is installed into .venv from the hashed lock.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+READY := $(VENV)/.ready
+
+.PHONY: help demo test check fast lock fix schemas chaos-transport clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+$(READY): requirements.lock requirements-bootstrap.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found; set PYTHON=/path/to/python3" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the locked dependencies into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+install: $(READY) ## make .venv with the locked dependencies
+
+demo: $(READY) ## the whole system on a stream of payments, then the verdict
+	@$(BIN)/ledger demo
+
+test: $(READY) ## every test, on real Kafka and PostgreSQL
+	@$(BIN)/python -m pytest
+
+fast: $(READY) ## the tests that need no servers
+	@$(BIN)/python -m pytest tests/domain tests/contract tests/application tests/streams tests/architecture
+
+check: $(READY) ## lint, types, import contracts, sizes
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/architecture
+
+fix: $(READY) ## format, and mend what the linter can
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+chaos-transport: $(READY) ## ten minutes of restarts over the chunked transport; nothing may be lost
+	@$(BIN)/python -m loadtests.chaos_transport
+
+lock: ## resolve the dependencies anew (hashes, no addresses)
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
+	@printf 'uv\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url --no-header --no-annotate - -o requirements-bootstrap.lock
+
+clean: ## remove the environment and the default state directory (stop the stack first)
+	@test ! -e .ledger || $(BIN)/ledger down
+	@rm -rf $(VENV) .ledger
