@@ -49,11 +49,16 @@ def locked_jar(line: str) -> LockedJar:
 
 def cache_directory(fallback: Path) -> Path:
     """The user's Maven repository, which other tools share; without a usable home, `fallback`."""
-    shared = default_maven_repo()
-    nearest = next(path for path in (shared, *shared.parents) if path.exists())
+    if os.environ.get("M2_REPO"):
+        return default_maven_repo()
     # With an empty HOME the "home" is the root directory, which root could even write.
-    homeless = not os.environ.get("M2_REPO") and not os.environ.get("HOME")
-    return fallback if homeless or not os.access(nearest, os.W_OK | os.X_OK) else shared
+    return default_maven_repo() if os.environ.get("HOME") and can_grow(default_maven_repo()) else fallback
+
+
+def can_grow(path: Path) -> bool:
+    """Whether the directory, which need not exist yet, can be written."""
+    nearest = next(above for above in (path, *path.parents) if above.exists())
+    return os.access(nearest, os.W_OK | os.X_OK)
 
 
 def maven(cache: Path) -> MavenContext:

@@ -145,6 +145,9 @@ SINGLE_NODE: dict[str, object] = {
     # Above what the ledger takes, so that too large a record arrives and becomes a dead letter.
     "message.max.bytes": RECORD_BYTES_MAX,
     "replica.fetch.max.bytes": RECORD_BYTES_MAX,
+    # A killed broker may register again only when its last session has run out (9 s by default).
+    "broker.session.timeout.ms": 2000,
+    "broker.heartbeat.interval.ms": 250,
     "num.network.threads": 2,
     "num.io.threads": 4,
     "num.recovery.threads.per.data.dir": 2,

@@ -105,12 +105,11 @@ class Keeper:
     async def _run(self) -> str:
         """Start the process and wait for its end; why it ended."""
         try:
-            command = await self.part.command()
+            self._process = await self._spawn(list(await self.part.command()))
         except (EmbeddedError, OSError) as error:
             if not self._was_ready:
                 raise
             return str(error)
-        self._process = await self._spawn(list(command))
         return await self._watched(self._process)
 
     async def _spawn(self, command: list[str]) -> Process:

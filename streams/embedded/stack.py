@@ -133,15 +133,20 @@ class EmbeddedStack:
         self._save()
 
     def _save(self, error: EmbeddedError | None = None) -> None:
-        self.state.write(
-            StackRecord(
-                phase=self._phase,
-                kafka=self.settings.kafka_bootstrap,
-                postgres=self.settings.postgres_dsn,
-                error=error.sentence if error else None,
-                hint=error.hint if error else None,
-                processes=self._supervisor.records(),
-            )
+        try:
+            self.state.write(self._record(error))
+        except OSError as fault:
+            # A full disk must not end the supervision; `status` then shows what was last written.
+            self._signals.emit("state.not_saved", error=str(fault))
+
+    def _record(self, error: EmbeddedError | None) -> StackRecord:
+        return StackRecord(
+            phase=self._phase,
+            kafka=self.settings.kafka_bootstrap,
+            postgres=self.settings.postgres_dsn,
+            error=error.sentence if error else None,
+            hint=error.hint if error else None,
+            processes=self._supervisor.records(),
         )
 
     async def _fail(self, error: BaseException) -> None:

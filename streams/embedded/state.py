@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 
 from streams.embedded.errors import AlreadyRunningError, StateDirectoryError
 
@@ -52,6 +53,7 @@ class StateDirectory:
         self.kafka = self.path / "kafka"
         self.postgres = self.path / "postgres"
         self.logs = self.path / "logs"
+        self._lock_file = self.path / "stack.lock"
 
     def __str__(self) -> str:
         return str(self.path)
@@ -99,8 +101,14 @@ class StateDirectory:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Be the one supervisor of this directory; the kernel lets go when the process dies."""
-        descriptor = os.open(self.path / "stack.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        """Be the one supervisor of this directory; the kernel lets go when the process dies.
+
+        Raises AlreadyRunningError.
+        """
+        try:
+            descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise unusable(self.path, error) from error
         try:
             self._take(descriptor)
             os.ftruncate(descriptor, 0)
@@ -110,8 +118,22 @@ class StateDirectory:
             os.close(descriptor)
 
     def supervisor(self) -> int | None:
-        """The living supervisor's pid; a stale file cannot mislead, since only the living have locks."""
-        with suppress(OSError), (self.path / "stack.lock").open() as file:
+        """The living supervisor's pid, or none; raises StateDirectoryError when it cannot be told.
+
+        A stale file cannot mislead: only the living have locks, and the pid must have this very file open.
+        """
+        for _ in range(50):
+            pid = self._locker()
+            if pid is None or _has_open(pid, self._lock_file):
+                return pid
+            time.sleep(0.02)
+        raise StateDirectoryError(
+            f"A process that cannot be seen from here uses {self.path}.",
+            "Stop it where it runs, in another container perhaps, or set LEDGER_STATE_DIR.",
+        )
+
+    def _locker(self) -> int | None:
+        with suppress(OSError), self._lock_file.open() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -134,6 +156,12 @@ class StateDirectory:
                 f"The disk of {self.path} has {free_bytes // 1024**2} MiB free; the stack needs 1024 MiB.",
                 "Free some room, or set LEDGER_STATE_DIR to a directory on another disk.",
             )
+
+
+def _has_open(pid: int, path: Path) -> bool:
+    with suppress(psutil.Error, OSError):
+        return any(Path(file.path) == path.resolve() for file in psutil.Process(pid).open_files())
+    return False
 
 
 def unusable(path: Path, error: OSError) -> StateDirectoryError:

@@ -1,0 +1,62 @@
+"""`ledger status`: the processes of the stack of `ledger up`."""
+
+import json
+from typing import Any
+
+import psutil
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ledger.config import Settings
+from streams.embedded.errors import EmbeddedError
+from streams.embedded.state import ProcessRecord, StateDirectory
+
+FOUND_WRONG = 1
+SERVICE_AWAY = 3
+
+
+def status(json_output: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
+    """Show each process of the stack: whether it is ready, and how often it was started again."""
+    state = StateDirectory(Settings().state_dir)
+    try:
+        supervised = state.supervisor() is not None
+    except EmbeddedError as error:
+        _say(str(error))
+        raise typer.Exit(SERVICE_AWAY) from error
+    processes = [as_seen(record) for record in state.read().processes] if supervised else []
+    (_print_json if json_output else _print_table)(processes)
+    if not supervised:
+        _say(f"No stack runs in {state}. Start one with `ledger up`.")
+        raise typer.Exit(SERVICE_AWAY)
+    if not all(process["ready"] for process in processes):
+        raise typer.Exit(FOUND_WRONG)
+
+
+def as_seen(record: ProcessRecord) -> dict[str, Any]:
+    """The record, corrected when its process has died since it was written."""
+    alive = record.pid is not None and psutil.pid_exists(record.pid)
+    return {
+        "name": record.name,
+        "pid": record.pid if alive else None,
+        "ready": record.ready and alive,
+        "restarts": record.restarts,
+    }
+
+
+def _print_json(processes: list[dict[str, Any]]) -> None:
+    print(json.dumps({"processes": processes}))
+
+
+def _print_table(processes: list[dict[str, Any]]) -> None:
+    if not processes:
+        return
+    table = Table("name", "pid", "ready", "restarts")
+    for process in processes:
+        pid = "–" if process["pid"] is None else str(process["pid"])
+        table.add_row(process["name"], pid, "yes" if process["ready"] else "no", str(process["restarts"]))
+    Console().print(table)
+
+
+def _say(text: str) -> None:
+    Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
