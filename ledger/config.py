@@ -11,11 +11,17 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LEDGER_", frozen=True, extra="ignore")
 
-    kafka_bootstrap: str | None = Field(None, description="host:port[,host:port]; none: the stack of `ledger up`")
+    kafka_bootstrap: str | None = Field(
+        None, description="host:port[,host:port]; none: the stack of `ledger up`"
+    )
     postgres_dsn: str | None = Field(None, description="postgresql://…; none: the stack of `ledger up`")
-    postgres_schema: str = Field("ledger", pattern=r"^[a-z][a-z0-9_]{0,40}$", description="schema of the books")
+    postgres_schema: str = Field(
+        "ledger", pattern=r"^[a-z][a-z0-9_]{0,40}$", description="schema of the books"
+    )
     state_dir: Path = Field(Path(".ledger"), description="data, logs, ports and pids of the embedded stack")
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="level of the JSON logs")
+    log_level: str = Field(
+        "info", pattern="^(debug|info|warning|error)$", description="level of the JSON logs"
+    )
 
     partitions: int = Field(4, ge=1, le=1024, description="partitions of a topic that this ledger makes")
     replication_factor: int = Field(1, ge=1, le=9, description="replicas of a topic; 3 outside development")
@@ -27,21 +33,31 @@ class Settings(BaseSettings):
     dedupe_horizon_days: int = Field(90, ge=1, description="an event id older than this is refused")
     future_tolerance_s: int = Field(300, ge=0, description="an event id further ahead than this is refused")
     record_bytes_max: int = Field(256 * 1024, ge=1024, description="a larger record is a dead letter")
-    auto_open_accounts: bool = Field(True, description="open accounts on first use for tenants made from now on")
+    auto_open_accounts: bool = Field(
+        True, description="open accounts on first use for tenants made from now on"
+    )
 
     workers: int = Field(1, ge=1, le=64, description="posting workers that `ledger up` starts")
-    worker_port: int = Field(0, ge=0, le=65535, description="live, ready and metrics of a worker; 0: any free port")
+    worker_port: int = Field(
+        0, ge=0, le=65535, description="live, ready and metrics of a worker; 0: any free port"
+    )
     batch_records_max: int = Field(2000, ge=1, le=100_000, description="records posted in one transaction")
     lane_chunks_max: int = Field(2, ge=1, description="chunks waiting for a partition's lane")
     account_cache_entries: int = Field(200_000, ge=0, description="balance rows whose ids a worker remembers")
     commit_interval_ms: int = Field(500, ge=10, description="how often the frontier is committed to Kafka")
-    session_timeout_s: float = Field(10.0, gt=0, description="a worker silent for longer loses its partitions")
+    session_timeout_s: float = Field(
+        10.0, gt=0, description="a worker silent for longer loses its partitions"
+    )
     rebalance_timeout_s: float = Field(60.0, gt=0, description="how long a rebalance waits for a worker")
-    watchdog_s: float = Field(120.0, gt=0, description="a worker with lag and a frontier that stands still exits")
+    watchdog_s: float = Field(
+        120.0, gt=0, description="a worker with lag and a frontier that stands still exits"
+    )
     hold_sweep_s: float = Field(2.0, gt=0, description="how often expired holds are looked for")
 
     postgres_connect_timeout_s: float = Field(5.0, gt=0, description="connecting to PostgreSQL")
     postgres_statement_timeout_s: float = Field(15.0, gt=0, description="one statement")
     postgres_lock_timeout_s: float = Field(10.0, gt=0, description="waiting for a row lock")
-    postgres_idle_in_transaction_s: float = Field(10.0, gt=0, description="a stopped worker's transaction is ended")
+    postgres_idle_in_transaction_s: float = Field(
+        10.0, gt=0, description="a stopped worker's transaction is ended"
+    )
     retry_backoff_max_s: float = Field(5.0, gt=0, description="longest wait between two tries of a batch")

@@ -1,0 +1,1 @@
+"""Adapters: the ports, filled in by real things and by things in memory."""

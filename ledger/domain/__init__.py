@@ -1,0 +1,1 @@
+"""The rules of the books: pure, synchronous, without a clock."""

@@ -1,0 +1,1 @@
+"""The books in memory: for tests, simulation and dry runs."""

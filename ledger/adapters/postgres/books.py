@@ -1,0 +1,117 @@
+"""The books in PostgreSQL: a batch in one transaction, in as few round trips as it takes."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from ledger.adapters.postgres import reading, writing
+from ledger.adapters.postgres.connection import transient_faults
+from ledger.adapters.postgres.directory import Directory, Tenant
+from ledger.adapters.postgres.locking import Locking
+from ledger.adapters.postgres.statements import sql
+from ledger.adapters.postgres.types import Connection, Pool, Transaction
+from ledger.application.faults import PositionGapError, TransientFaultError
+from ledger.application.ports import Position
+from ledger.contract.dead_letter import DeadLetter
+from ledger.domain.books import Books, EventKey, Needs
+from ledger.domain.commands import Event
+from ledger.domain.outcome import Earlier, Outcome
+from ledger.observability.crash import crash_point
+
+
+class PostgresBooks:
+    """A BookStore in PostgreSQL; one connection of `pool` for each unit of work."""
+
+    def __init__(self, pool: Pool, *, auto_open: bool = True, remember: int = 200_000) -> None:
+        self._pool = pool
+        self._directory = Directory(pool, auto_open=auto_open, remember=remember)
+
+    @asynccontextmanager
+    async def unit_of_work(self) -> AsyncIterator["PostgresUnitOfWork"]:
+        with transient_faults():
+            connection = await self._pool.acquire()
+        try:
+            transaction = connection.transaction()
+            with transient_faults():
+                await transaction.start()
+            unit = PostgresUnitOfWork(connection, transaction, self._directory)
+            try:
+                yield unit
+            finally:
+                if not unit.ended:
+                    await _roll_back(transaction)
+        finally:
+            await self._pool.release(connection)
+
+
+async def _roll_back(transaction: Transaction) -> None:
+    try:
+        with transient_faults():
+            await transaction.rollback()
+    except TransientFaultError:
+        return  # the connection is gone, and the server rolls back by itself
+
+
+class PostgresUnitOfWork:
+    """One transaction over the books."""
+
+    def __init__(self, connection: Connection, transaction: Transaction, directory: Directory) -> None:
+        self._connection = connection
+        self._transaction = transaction
+        self._directory = directory
+        self._tenants: dict[str, Tenant] = {}
+        self._books: Books | None = None
+        self.ended = False
+
+    async def lock(self, needs: Needs) -> Books:
+        with transient_faults():
+            self._tenants = await self._directory.tenants(needs.tenants)
+            return await Locking(self._connection, self._directory, self._tenants, needs).run()
+
+    async def claim(self, events: Sequence[Event], at: datetime) -> Mapping[EventKey, Earlier]:
+        if not events:
+            return {}
+        with transient_faults():
+            ordered = sorted(events, key=lambda event: (event.id, event.tenant))
+            repeats = await self._connection.fetch(sql("claim_events"), *self._claims(ordered), at)
+            crash_point("claimed")
+            if not repeats:
+                return {}
+            again = [ordered[row["ordinal"] - 1] for row in repeats]
+            return await reading.find_processed(self._connection, self._tenants, again)
+
+    def _claims(self, events: Sequence[Event]) -> list[list[object]]:
+        return [
+            [event.id for event in events],
+            [self._tenants[event.tenant].id for event in events],
+            [event.fingerprint for event in events],
+            [event.type for event in events],
+            [event.partition for event in events],
+            [event.offset for event in events],
+        ]
+
+    async def recall(self, events: Sequence[Event], earlier: Mapping[EventKey, Earlier]) -> list[Outcome]:
+        with transient_faults():
+            return await reading.recall(self._connection, self._tenants, events, earlier)
+
+    async def write(self, books: Books, decided: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
+        self._books = books
+        with transient_faults():
+            await writing.write(self._connection, self._tenants, books, decided, letters)
+
+    async def advance(self, position: Position) -> None:
+        at = (position.topic, position.partition)
+        with transient_faults():
+            moved = await self._connection.fetchval(sql("advance_offset"), *at, position.first, position.next)
+            if moved is None:
+                reached = await self._connection.fetchval(sql("find_offset"), *at)
+                raise PositionGapError(*at, reached, position.first)
+
+    async def commit(self) -> None:
+        crash_point("before_commit")
+        with transient_faults():
+            self.ended = True
+            await self._transaction.commit()
+        if self._books is not None:
+            self._directory.learn_from(self._books)
+        crash_point("committed")

@@ -1,0 +1,69 @@
+"""Connections to the books: a pool in the right schema and role, and PostgreSQL's errors told apart."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+
+from ledger.adapters.postgres.types import Pool
+from ledger.application.faults import TransientFaultError
+from ledger.config import Settings
+
+WORKER_ROLE = "ledger_worker"
+
+TRANSIENT: tuple[type[BaseException], ...] = (
+    OSError,  # refused, reset, unreachable, and TimeoutError
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,  # the connection was closed under us
+    asyncpg.TransactionRollbackError,  # deadlock, serialization failure
+    asyncpg.OperatorInterventionError,  # shutdown, crash, cancelled, idle for too long
+    asyncpg.InsufficientResourcesError,  # disk full, out of memory, too many connections
+    asyncpg.ObjectNotInPrerequisiteStateError,  # a lock waited for too long
+    asyncpg.ReadOnlySQLTransactionError,  # a standby: the fail-over is not over
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InternalClientError,  # the protocol broke off half-way
+)
+
+
+@contextmanager
+def transient_faults() -> Iterator[None]:
+    """Turn what may pass by itself into TransientFaultError; let bugs through as they are."""
+    try:
+        yield
+    except TRANSIENT as error:
+        raise TransientFaultError(f"{type(error).__name__}: {error}") from error
+
+
+async def open_pool(
+    dsn: str, settings: Settings, *, size: int, role: str | None = WORKER_ROLE, name: str = "ledger-worker"
+) -> Pool:
+    """Open a pool of at most `size` connections, with a time limit on everything."""
+    server_settings = {
+        "application_name": name,
+        "search_path": settings.postgres_schema,
+        "statement_timeout": _milliseconds(settings.postgres_statement_timeout_s),
+        "lock_timeout": _milliseconds(settings.postgres_lock_timeout_s),
+        "idle_in_transaction_session_timeout": _milliseconds(settings.postgres_idle_in_transaction_s),
+        "timezone": "UTC",
+        "jit": "off",
+    }
+    if role is not None:
+        server_settings["role"] = role
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=size,
+        timeout=settings.postgres_connect_timeout_s,
+        command_timeout=settings.postgres_statement_timeout_s + 5,
+        server_settings=server_settings,
+        reset=_keep,
+        max_inactive_connection_lifetime=300,
+    )
+
+
+async def _keep(connection: object) -> None:
+    """Nothing outlives a unit of work on these connections, so the round trip of a reset is saved."""
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(max(1, round(seconds * 1000)))

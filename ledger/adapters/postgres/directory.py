@@ -1,0 +1,95 @@
+"""What a worker may remember of the books between batches: tenants and the rows of balances; neither changes."""
+
+from collections.abc import Iterable
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from ledger.adapters.postgres.statements import sql
+from ledger.adapters.postgres.types import Pool
+from ledger.domain.account import Account, BalanceKey, NormalSide
+from ledger.domain.books import Books
+
+TENANT_SETTINGS_TTL_S = 10.0
+
+
+class Tenant(msgspec.Struct, frozen=True):
+    id: int
+    code: str
+    auto_open: bool
+
+
+class BalanceRow(msgspec.Struct, frozen=True, gc=False):
+    """Where a balance is kept, and the settings of its account that never change."""
+
+    balance_id: int
+    account_id: int
+    normal_side: NormalSide
+    overdraft: int | None
+
+    def account(self, tenant: str, code: str, *, closed: bool) -> Account:
+        return Account(
+            tenant, code, self.normal_side, self.overdraft, closed=closed, stands=True, row=self.account_id
+        )
+
+
+class Directory:
+    """Remembers rows of at most `remember` balances."""
+
+    def __init__(self, pool: Pool, *, auto_open: bool, remember: int) -> None:
+        self._pool = pool
+        self._auto_open = auto_open
+        self._remember = remember
+        self._rows: dict[BalanceKey, BalanceRow] = {}
+        self._tenants: dict[str, Tenant] = {}
+        self._expires_at = 0.0
+
+    async def tenants(self, codes: Iterable[str]) -> dict[str, Tenant]:
+        """Find tenants by code. Unknown ones are made, and stay made whatever becomes of the batch."""
+        if monotonic() > self._expires_at:
+            self._tenants = {}
+            self._expires_at = monotonic() + TENANT_SETTINGS_TTL_S
+        known = self._tenants
+        missing = sorted(set(codes) - known.keys())
+        if missing:
+            known.update(await self._find_or_make(missing))
+        return {code: known[code] for code in codes}
+
+    async def _find_or_make(self, codes: list[str]) -> dict[str, Tenant]:
+        # On a connection of its own: a batch that is rolled back must not take a remembered tenant with it.
+        async with self._pool.acquire() as connection:
+            found = await connection.fetch(sql("find_tenants"), codes)
+            if len(found) < len(codes):
+                await connection.execute(sql("insert_tenants"), codes, self._auto_open)
+                found = await connection.fetch(sql("find_tenants"), codes)
+        return {row["code"]: Tenant(row["tenant_id"], row["code"], row["auto_open"]) for row in found}
+
+    def row(self, key: BalanceKey) -> BalanceRow | None:
+        return self._rows.get(key)
+
+    def learn(self, key: BalanceKey, row: BalanceRow) -> None:
+        """Remember a row; when full, forget the half that was learnt first."""
+        if len(self._rows) >= self._remember:
+            for old in list(self._rows)[: self._remember // 2 + 1]:
+                del self._rows[old]
+        if self._remember:
+            self._rows[key] = row
+
+    def learn_from(self, books: Books) -> None:
+        """Remember the balances that a committed batch made."""
+        for balance in books.changes.balances:
+            account = balance.account
+            key = (account.tenant, account.code, balance.asset)
+            if key not in self._rows and balance.row is not None and account.row is not None:
+                self.learn(key, BalanceRow(balance.row, account.row, account.normal_side, account.overdraft))
+
+    def forget(self) -> None:
+        """Start anew: the books are not those that were remembered."""
+        self._rows.clear()
+        self._tenants = {}
+
+
+def json_text(value: Any) -> str | None:
+    """Write what a jsonb column takes; numbers of any size stay as they came."""
+    return None if value is None else msgspec.json.encode(value).decode()

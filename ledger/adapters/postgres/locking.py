@@ -1,0 +1,180 @@
+"""Lock what a batch needs: holds, then accounts, then balances, each in the order of its key."""
+
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from ledger.adapters.postgres.directory import BalanceRow, Directory, Tenant
+from ledger.adapters.postgres.statements import sql
+from ledger.adapters.postgres.types import Connection
+from ledger.application.faults import TransientFaultError
+from ledger.domain.account import Account, AccountKey, Balance, BalanceKey
+from ledger.domain.books import Books, EventKey, Needs
+from ledger.domain.holds import Hold
+from ledger.domain.transaction import Line, Original
+
+RowKey = tuple[int, int]
+"""(tenant id, balance id)"""
+
+
+class Locking:
+    """One run of the locks of one batch; `run` reads as the order in which they are taken."""
+
+    def __init__(
+        self, connection: Connection, directory: Directory, tenants: dict[str, Tenant], needs: Needs
+    ) -> None:
+        self._connection = connection
+        self._directory = directory
+        self._tenants = tenants
+        self._codes = {tenant.id: tenant.code for tenant in tenants.values()}
+        self._needs = needs
+        self._wanted: set[BalanceKey] = set(needs.balances)
+        self._rows: dict[BalanceKey, BalanceRow] = {}
+        self._books = Books(auto_open={code: tenant.auto_open for code, tenant in tenants.items()})
+
+    async def run(self) -> Books:
+        await self._lock_holds()
+        await self._find_originals()
+        crowded = await self._find_rows()
+        await self._lock_accounts(crowded)
+        await self._lock_balances()
+        await self._find_reversals()
+        return self._books
+
+    async def _lock_holds(self) -> None:
+        for row in await self._by_event("lock_holds", self._needs.holds):
+            hold = self._hold(row)
+            self._books.holds[hold.tenant, hold.id] = hold
+            self._wanted.update((hold.tenant, code, hold.asset) for code in (hold.debit, hold.credit))
+
+    async def _by_event(self, statement: str, keys: set[EventKey]) -> list[asyncpg.Record]:
+        if not keys:
+            return []
+        tenants = [self._tenants[tenant].id for tenant, _ in keys]
+        return await self._connection.fetch(sql(statement), tenants, [event_id for _, event_id in keys])
+
+    def _hold(self, row: asyncpg.Record) -> Hold:
+        return Hold(
+            id=row["event_id"],
+            tenant=self._codes[row["tenant_id"]],
+            debit=row["debit"],
+            credit=row["credit"],
+            asset=row["asset"],
+            amount=row["amount"],
+            left=row["amount_left"],
+            captured=row["captured"],
+            released=row["released"],
+            state=row["state"],
+            expires_at=row["expires_at"],
+            reference=row["reference"],
+            placed_at=row["placed_at"],
+            row_exists=True,
+        )
+
+    async def _find_originals(self) -> None:
+        lines: dict[EventKey, list[Line]] = {}
+        for row in await self._by_event("find_originals", self._needs.originals):
+            key = (self._codes[row["tenant_id"]], row["event_id"])
+            lines.setdefault(key, []).append(Line(row["code"], row["asset"], row["amount"]))
+            self._wanted.add((key[0], row["code"], row["asset"]))
+        self._books.originals = {key: Original(found) for key, found in lines.items()}
+
+    async def _find_rows(self) -> set[AccountKey]:
+        """Find the rows of the wanted balances. Returns standing accounts that lack one: an asset new to them."""
+        for key in self._wanted:
+            row = self._directory.row(key)
+            if row is not None:
+                self._rows[key] = row
+        unknown = [key for key in self._wanted if key not in self._rows]
+        by_name = [(*key, "") for key in self._needs.accounts]
+        if not unknown and not by_name:
+            return set()
+        standing = {self._learn(row): row for row in await self._fetch_rows(unknown + by_name)}
+        lacking = {key[:2] for key in unknown if key not in self._rows}
+        return {key for key in standing if key in lacking or key in self._needs.closing}
+
+    async def _fetch_rows(self, keys: list[BalanceKey]) -> list[asyncpg.Record]:
+        return await self._connection.fetch(
+            sql("find_balances"),
+            [self._tenants[tenant].id for tenant, _, _ in keys],
+            [code for _, code, _ in keys],
+            [asset for _, _, asset in keys],
+        )
+
+    def _learn(self, row: asyncpg.Record) -> AccountKey:
+        """Take a found account into the books, and its balance, if there is one, into the directory."""
+        key = (self._codes[row["tenant_id"]], row["code"])
+        metadata = row["metadata"] and msgspec.json.decode(row["metadata"])
+        self._books.accounts.setdefault(
+            key,
+            Account(
+                *key, row["normal_side"], row["overdraft"], metadata, row["closed"], True, row["account_id"]
+            ),
+        )
+        if row["balance_id"] is not None:
+            kept = BalanceRow(row["balance_id"], row["account_id"], row["normal_side"], row["overdraft"])
+            self._rows[*key, row["asset"]] = kept
+            self._directory.learn((*key, row["asset"]), kept)
+        return key
+
+    async def _lock_accounts(self, keys: set[AccountKey]) -> None:
+        """Lock accounts that close or take on an asset, and find every balance of those that close."""
+        if not keys:
+            return
+        by_row = {(self._tenants[key[0]].id, self._books.accounts[key].row): key for key in keys}
+        for row in await self._by_account("lock_accounts", list(by_row)):
+            account = self._books.accounts[by_row[row["tenant_id"], row["account_id"]]]
+            account.closed = row["closed"]
+        closing = [row_key for row_key, key in by_row.items() if key in self._needs.closing]
+        for row in await self._by_account("balances_of_accounts", closing):
+            account = self._books.accounts[by_row[row["tenant_id"], row["account_id"]]]
+            self._rows[account.tenant, account.code, row["asset"]] = BalanceRow(
+                row["balance_id"], row["account_id"], account.normal_side, account.overdraft
+            )
+
+    async def _by_account(self, statement: str, keys: list[Any]) -> list[asyncpg.Record]:
+        if not keys:
+            return []
+        tenants, accounts = zip(*keys, strict=True)
+        return await self._connection.fetch(sql(statement), tenants, accounts)
+
+    async def _lock_balances(self) -> None:
+        if not self._rows:
+            return
+        keys: dict[RowKey, BalanceKey] = {
+            (self._tenants[key[0]].id, row.balance_id): key for key, row in self._rows.items()
+        }
+        found = await self._connection.fetch(
+            sql("lock_balances"), [tenant for tenant, _ in keys], [balance for _, balance in keys]
+        )
+        if len(found) != len(keys):
+            # Rows are never deleted, so these are other books than those remembered: restored, or failed over.
+            self._directory.forget()
+            raise TransientFaultError("remembered balances are not in the books; looking them up anew")
+        for row in found:
+            key = keys[row["tenant_id"], row["balance_id"]]
+            self._books.balances[key] = self._balance(key, row)
+
+    def _balance(self, key: BalanceKey, row: asyncpg.Record) -> Balance:
+        tenant, code, asset = key
+        account = self._books.accounts.get((tenant, code))
+        if account is None:
+            account = self._rows[key].account(tenant, code, closed=row["closed"])
+            self._books.accounts[tenant, code] = account
+        # What the lock shows is newer than what was found before it.
+        account.closed = row["closed"]
+        return Balance(
+            account,
+            asset,
+            row["posted_debits"],
+            row["posted_credits"],
+            row["held"],
+            row["version"],
+            row["last_posted_at"],
+            row["balance_id"],
+        )
+
+    async def _find_reversals(self) -> None:
+        for row in await self._by_event("find_reversals", set(self._books.originals)):
+            self._books.originals[self._codes[row["tenant_id"]], row["event_id"]].reversed = row["reversed"]

@@ -1,0 +1,157 @@
+"""The tables of the books as SQLAlchemy Core sees them, for reading; the migrations make them."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+METADATA = sa.MetaData()
+
+_big = sa.BigInteger
+_moment = sa.DateTime(timezone=True)
+
+tenants = sa.Table(
+    "tenants",
+    METADATA,
+    sa.Column("tenant_id", sa.Integer, sa.Identity(always=True), primary_key=True),
+    sa.Column("code", sa.Text, nullable=False, unique=True),
+    sa.Column("auto_open", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Column("created_at", _moment, nullable=False, server_default=sa.func.now()),
+)
+
+accounts = sa.Table(
+    "accounts",
+    METADATA,
+    sa.Column("tenant_id", sa.Integer, primary_key=True),
+    sa.Column("account_id", _big, sa.Identity(always=True), primary_key=True),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("normal_side", sa.Text, nullable=False),
+    sa.Column("overdraft", _big, comment="minor units of any asset; null: no limit"),
+    sa.Column("metadata", pg.JSONB),
+    sa.Column("opened_at", _moment, nullable=False),
+    sa.Column("closed_at", _moment),
+    sa.UniqueConstraint("tenant_id", "code"),
+)
+
+balances = sa.Table(
+    "balances",
+    METADATA,
+    sa.Column("tenant_id", sa.Integer, primary_key=True),
+    sa.Column("balance_id", _big, sa.Identity(always=True), primary_key=True),
+    sa.Column("account_id", _big, nullable=False),
+    sa.Column("asset", sa.Text, nullable=False),
+    sa.Column("normal_side", sa.Text, nullable=False),
+    sa.Column("overdraft", _big),
+    sa.Column("closed", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("posted_debits", _big, nullable=False),
+    sa.Column("posted_credits", _big, nullable=False),
+    sa.Column("held", _big, nullable=False),
+    sa.Column("version", _big, nullable=False, comment="number of its entries: 1, 2, 3 … without gaps"),
+    sa.Column("last_posted_at", _moment),
+    sa.UniqueConstraint("tenant_id", "account_id", "asset"),
+)
+
+transactions = sa.Table(
+    "transactions",
+    METADATA,
+    sa.Column("event_id", sa.Uuid, primary_key=True),
+    sa.Column("tenant_id", sa.Integer, primary_key=True),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("posted_at", _moment, nullable=False),
+    sa.Column("effective_at", _moment, nullable=False),
+    sa.Column("reference", sa.Text),
+    sa.Column("metadata", pg.JSONB),
+    sa.Column("reverses", sa.Uuid),
+)
+
+entries = sa.Table(
+    "entries",
+    METADATA,
+    sa.Column("tenant_id", sa.Integer, primary_key=True),
+    sa.Column("balance_id", _big, primary_key=True),
+    sa.Column("version", _big, primary_key=True),
+    sa.Column("event_id", sa.Uuid, nullable=False),
+    sa.Column("line", sa.SmallInteger, nullable=False),
+    sa.Column("asset", sa.Text, nullable=False),
+    sa.Column(
+        "amount",
+        _big,
+        nullable=False,
+        comment="minor units: + credits, - debits; the totals are those after the entry",
+    ),
+    sa.Column("posted_debits", _big, nullable=False),
+    sa.Column("posted_credits", _big, nullable=False),
+    sa.Column("posted_at", _moment, nullable=False),
+    sa.Index("entries_by_transaction", "event_id", "tenant_id"),
+)
+
+holds = sa.Table(
+    "holds",
+    METADATA,
+    sa.Column("event_id", sa.Uuid, primary_key=True),
+    sa.Column("tenant_id", sa.Integer, primary_key=True),
+    sa.Column("debit", sa.Text, nullable=False),
+    sa.Column("credit", sa.Text, nullable=False),
+    sa.Column("asset", sa.Text, nullable=False),
+    sa.Column("amount", _big, nullable=False),
+    sa.Column("amount_left", _big, nullable=False),
+    sa.Column("captured", _big, nullable=False),
+    sa.Column("released", _big, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("placed_at", _moment, nullable=False),
+    sa.Column("expires_at", _moment),
+    sa.Column("reference", sa.Text),
+    sa.Index(
+        "holds_to_expire",
+        "expires_at",
+        postgresql_where=sa.text("state = 'open' and expires_at is not null"),
+    ),
+)
+
+reversals = sa.Table(
+    "reversals",
+    METADATA,
+    sa.Column("event_id", sa.Uuid, primary_key=True),
+    sa.Column("tenant_id", sa.Integer, primary_key=True),
+    sa.Column("size", _big, nullable=False),
+    sa.Column("reversed", _big, nullable=False),
+    comment="how much of a transaction was reversed; one of more than two entries counts as 1",
+)
+
+processed_events = sa.Table(
+    "processed_events",
+    METADATA,
+    sa.Column("event_id", sa.Uuid, primary_key=True),
+    sa.Column("tenant_id", sa.Integer, primary_key=True),
+    sa.Column("fingerprint", sa.LargeBinary, nullable=False),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("detail", sa.Text),
+    sa.Column("posted_at", _moment, nullable=False),
+    sa.Column("partition", sa.Integer),
+    sa.Column("offset", _big, comment="where in its partition of the topic the id was first seen"),
+    postgresql_partition_by="RANGE (event_id)",
+)
+
+dead_letters = sa.Table(
+    "dead_letters",
+    METADATA,
+    sa.Column("topic", sa.Text, primary_key=True),
+    sa.Column("partition", sa.Integer, primary_key=True),
+    sa.Column("offset", _big, primary_key=True),
+    sa.Column("key", sa.LargeBinary),
+    sa.Column("value", sa.LargeBinary),
+    sa.Column("headers", pg.JSON, nullable=False),
+    sa.Column("timestamp_ms", _big),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("at", _moment, nullable=False),
+)
+
+stream_offsets = sa.Table(
+    "stream_offsets",
+    METADATA,
+    sa.Column("topic", sa.Text, primary_key=True),
+    sa.Column("partition", sa.Integer, primary_key=True),
+    sa.Column("next_offset", _big, nullable=False),
+    sa.Column("moved_at", _moment, nullable=False, server_default=sa.func.now()),
+)

@@ -1,0 +1,280 @@
+"""Write what a batch changed: new accounts and balances, transactions and entries by COPY, then the rest."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from ledger.adapters.postgres.directory import Tenant, json_text
+from ledger.adapters.postgres.statements import sql
+from ledger.application.faults import TransientFaultError
+from ledger.contract.dead_letter import DeadLetter
+from ledger.domain.account import Account, Balance
+from ledger.domain.books import Books
+from ledger.domain.holds import Hold
+from ledger.domain.outcome import Outcome
+
+Tenants = Mapping[str, Tenant]
+
+_TRANSACTION_COLUMNS = (
+    "event_id",
+    "tenant_id",
+    "type",
+    "posted_at",
+    "effective_at",
+    "reference",
+    "metadata",
+    "reverses",
+)
+_ENTRY_COLUMNS = (
+    "tenant_id",
+    "balance_id",
+    "version",
+    "event_id",
+    "line",
+    "asset",
+    "amount",
+    "posted_debits",
+    "posted_credits",
+    "posted_at",
+)
+_HOLD_COLUMNS = (
+    "event_id",
+    "tenant_id",
+    "debit",
+    "credit",
+    "asset",
+    "amount",
+    "amount_left",
+    "captured",
+    "released",
+    "state",
+    "placed_at",
+    "expires_at",
+    "reference",
+)
+
+
+async def write(
+    connection: Any,
+    tenants: Tenants,
+    books: Books,
+    decided: Sequence[Outcome],
+    letters: Sequence[DeadLetter],
+) -> None:
+    """Write the changes of a batch; raises TransientFaultError where another batch opened the same account."""
+    changes = books.changes
+    await _insert_accounts(connection, tenants, changes.opened, decided)
+    await _insert_balances(connection, tenants, [each for each in changes.balances if each.row is None])
+    await _update_balances(connection, tenants, changes.balances)
+    await _copy_transactions(connection, tenants, books)
+    await _copy_entries(connection, tenants, books)
+    await _write_holds(connection, tenants, books)
+    await _write_reversals(connection, tenants, books)
+    await _close_accounts(connection, tenants, changes.closed, decided)
+    await _settle(connection, tenants, [outcome for outcome in decided if outcome.kind != "posted"])
+    await _insert_dead_letters(connection, letters)
+
+
+async def _insert_accounts(
+    connection: Any, tenants: Tenants, opened: list[Account], decided: Sequence[Outcome]
+) -> None:
+    if not opened:
+        return
+    rows = await connection.fetch(
+        sql("insert_accounts"),
+        [tenants[account.tenant].id for account in opened],
+        [account.code for account in opened],
+        [account.normal_side for account in opened],
+        [account.overdraft for account in opened],
+        [json_text(account.metadata) for account in opened],
+        decided[0].posted_at,
+    )
+    _all_inserted(rows, opened, "account")
+    by_key = {(row["tenant_id"], row["code"]): row["account_id"] for row in rows}
+    for account in opened:
+        account.row = by_key[tenants[account.tenant].id, account.code]
+
+
+def _all_inserted(rows: Sequence[Any], wanted: Sequence[Any], what: str) -> None:
+    if len(rows) != len(wanted):
+        raise TransientFaultError(f"another batch opened the same {what}; deciding anew")
+
+
+async def _insert_balances(connection: Any, tenants: Tenants, fresh: list[Balance]) -> None:
+    if not fresh:
+        return
+    rows = await connection.fetch(
+        sql("insert_balances"),
+        [tenants[balance.account.tenant].id for balance in fresh],
+        [balance.account.row for balance in fresh],
+        [balance.asset for balance in fresh],
+        [balance.account.normal_side for balance in fresh],
+        [balance.account.overdraft for balance in fresh],
+        *_totals(fresh),
+    )
+    _all_inserted(rows, fresh, "balance")
+    by_key = {(row["tenant_id"], row["account_id"], row["asset"]): row["balance_id"] for row in rows}
+    for balance in fresh:
+        key = (tenants[balance.account.tenant].id, balance.account.row, balance.asset)
+        balance.row = by_key[key]
+        balance.changed = False  # its row holds its totals already
+
+
+def _totals(balances: Sequence[Balance]) -> list[list[Any]]:
+    return [
+        [balance.posted_debits for balance in balances],
+        [balance.posted_credits for balance in balances],
+        [balance.held for balance in balances],
+        [balance.version for balance in balances],
+        [balance.last_posted_at for balance in balances],
+    ]
+
+
+async def _update_balances(connection: Any, tenants: Tenants, balances: list[Balance]) -> None:
+    changed = [balance for balance in balances if balance.changed]
+    if changed:
+        await connection.execute(
+            sql("update_balances"),
+            [tenants[balance.account.tenant].id for balance in changed],
+            [balance.row for balance in changed],
+            *_totals(changed),
+        )
+
+
+async def _copy_transactions(connection: Any, tenants: Tenants, books: Books) -> None:
+    rows = [
+        (
+            each.id,
+            tenants[each.tenant].id,
+            each.type,
+            each.posted_at,
+            each.effective_at,
+            each.reference,
+            json_text(each.metadata),
+            each.reverses,
+        )
+        for each in books.changes.transactions
+    ]
+    if rows:
+        await connection.copy_records_to_table("transactions", records=rows, columns=_TRANSACTION_COLUMNS)
+
+
+async def _copy_entries(connection: Any, tenants: Tenants, books: Books) -> None:
+    rows = [
+        (
+            tenants[each.tenant].id,
+            balance.row,
+            entry.version,
+            each.id,
+            line,
+            entry.asset,
+            entry.amount,
+            entry.posted_debits,
+            entry.posted_credits,
+            each.posted_at,
+        )
+        for each in books.changes.transactions
+        for line, (entry, balance) in enumerate(zip(each.entries, each.balances, strict=True))
+    ]
+    if rows:
+        await connection.copy_records_to_table("entries", records=rows, columns=_ENTRY_COLUMNS)
+
+
+async def _write_holds(connection: Any, tenants: Tenants, books: Books) -> None:
+    placed = [_hold_row(tenants, hold) for hold in books.changes.holds_placed]
+    if placed:
+        await connection.copy_records_to_table("holds", records=placed, columns=_HOLD_COLUMNS)
+    changed = list(books.changes.holds_changed.values())
+    if changed:
+        await connection.execute(
+            sql("update_holds"),
+            [hold.id for hold in changed],
+            [tenants[hold.tenant].id for hold in changed],
+            [hold.left for hold in changed],
+            [hold.captured for hold in changed],
+            [hold.released for hold in changed],
+            [hold.state for hold in changed],
+        )
+
+
+def _hold_row(tenants: Tenants, hold: Hold) -> tuple[Any, ...]:
+    return (
+        hold.id,
+        tenants[hold.tenant].id,
+        hold.debit,
+        hold.credit,
+        hold.asset,
+        hold.amount,
+        hold.left,
+        hold.captured,
+        hold.released,
+        hold.state,
+        hold.placed_at,
+        hold.expires_at,
+        hold.reference,
+    )
+
+
+async def _write_reversals(connection: Any, tenants: Tenants, books: Books) -> None:
+    reversals = books.changes.reversals
+    if reversals:
+        await connection.execute(
+            sql("upsert_reversals"),
+            [event_id for _, event_id in reversals],
+            [tenants[tenant].id for tenant, _ in reversals],
+            [original.size for original in reversals.values()],
+            [original.reversed for original in reversals.values()],
+        )
+
+
+async def _close_accounts(
+    connection: Any, tenants: Tenants, closed: list[Account], decided: Sequence[Outcome]
+) -> None:
+    if closed:
+        await connection.execute(
+            sql("close_accounts"),
+            [tenants[account.tenant].id for account in closed],
+            [account.row for account in closed],
+            decided[0].posted_at,
+        )
+
+
+async def _settle(connection: Any, tenants: Tenants, outcomes: list[Outcome]) -> None:
+    if outcomes:
+        await connection.execute(
+            sql("settle_events"),
+            [outcome.event.id for outcome in outcomes],
+            [tenants[outcome.event.tenant].id for outcome in outcomes],
+            [outcome.kind for outcome in outcomes],
+            [outcome.reason for outcome in outcomes],
+            [outcome.detail for outcome in outcomes],
+        )
+
+
+async def _insert_dead_letters(connection: Any, letters: Sequence[DeadLetter]) -> None:
+    if letters:
+        await connection.execute(
+            sql("insert_dead_letters"),
+            [letter.record.topic for letter in letters],
+            [letter.record.partition for letter in letters],
+            [letter.record.offset for letter in letters],
+            [letter.record.key for letter in letters],
+            [letter.record.value for letter in letters],
+            [headers_json(letter) for letter in letters],
+            [letter.record.timestamp_ms for letter in letters],
+            [letter.reason for letter in letters],
+            [letter.detail for letter in letters],
+            [letter.at for letter in letters],
+        )
+
+
+def headers_json(letter: DeadLetter) -> str:
+    """Write headers as [[name, base64 of the bytes or null], …]: they may hold any byte, and repeat."""
+    return orjson.dumps(
+        [
+            (name, None if value is None else base64.b64encode(value).decode())
+            for name, value in letter.record.headers
+        ]
+    ).decode()

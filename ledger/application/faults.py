@@ -1,0 +1,20 @@
+"""Faults: one class for each thing that a caller can do about one."""
+
+
+class TransientFaultError(Exception):
+    """The books could not be reached, or would not let this batch through now; the same batch may be tried again.
+
+    It may even have been committed: the answer was lost. Trying again is safe, because ids are claimed once.
+    """
+
+
+class PositionGapError(Exception):
+    """The books have not seen the records before this batch: they are behind the stream's own position."""
+
+    def __init__(self, topic: str, partition: int, expected: int, first: int) -> None:
+        super().__init__(
+            f"the books hold {topic}/{partition} up to offset {expected}, but the stream goes on at {first}: "
+            f"{first - expected} records would be skipped. The books are older than the consumer group's "
+            "position (a restored backup, or a fail-over that lost commits)."
+        )
+        self.topic, self.partition, self.expected, self.first = topic, partition, expected, first

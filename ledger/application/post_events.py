@@ -1,0 +1,122 @@
+"""Post a batch of events: claim, decide in order, write, commit; as often as it takes, with one effect."""
+
+from collections.abc import Sequence
+from time import perf_counter
+
+import msgspec
+import stamina
+
+from ledger.application.faults import TransientFaultError
+from ledger.application.ports import BookStore, Clock, Position, UnitOfWork
+from ledger.contract.dead_letter import DeadLetter
+from ledger.domain.books import EventKey, Rules, needs_of
+from ledger.domain.commands import Event
+from ledger.domain.outcome import Earlier, Outcome, is_redelivery, repeated
+from ledger.domain.posting import decide
+from ledger.observability.signals import Signals
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Events in the order of their partition, what was among them but is no event, and where all of it stood."""
+
+    events: Sequence[Event]
+    letters: Sequence[DeadLetter] = ()
+    position: Position | None = None
+
+
+class PostEvents:
+    """Applies each event once, however often it comes."""
+
+    def __init__(
+        self, store: BookStore, clock: Clock, rules: Rules, signals: Signals, *, backoff_max_s: float = 5.0
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._rules = rules
+        self._signals = signals
+        self._backoff_max_s = backoff_max_s
+
+    async def __call__(self, batch: Batch) -> list[Outcome]:
+        """Post `batch` and give the outcome of each event, in order, once they are durable.
+
+        Waits out transient faults for as long as they last; raises PositionGapError, and whatever is a bug.
+        """
+        attempts = stamina.retry_context(
+            on=self._note_fault,
+            attempts=None,
+            timeout=None,
+            wait_initial=0.02,
+            wait_max=self._backoff_max_s,
+            wait_jitter=0.2,
+        )
+        async for attempt in attempts:
+            with attempt:
+                return await self._try(batch)
+        raise RuntimeError("retrying never gives up")
+
+    def _note_fault(self, error: Exception) -> bool:
+        if not isinstance(error, TransientFaultError):
+            return False
+        self._signals.emit("batch.delayed", fault=str(error), cause=type(error.__cause__).__name__)
+        return True
+
+    async def _try(self, batch: Batch) -> list[Outcome]:
+        started = perf_counter()
+        firsts = _first_of_each_id(batch.events)
+        async with self._store.unit_of_work() as unit:
+            outcomes = await self._decide(unit, firsts, batch)
+            if batch.position is not None:
+                await unit.advance(batch.position)
+            await unit.commit()
+        self._signals.emit(
+            "batch.posted", outcomes=outcomes, letters=batch.letters, s=perf_counter() - started
+        )
+        return outcomes
+
+    async def _decide(self, unit: UnitOfWork, firsts: dict[EventKey, Event], batch: Batch) -> list[Outcome]:
+        needs = needs_of(firsts.values())
+        books = await unit.lock(needs)
+        books.watched = needs.originals
+        now = self._clock.now()
+        known = dict(await unit.claim(list(firsts.values()), now))
+        decided = {
+            key: decide(event, books, now, self._rules) for key, event in firsts.items() if key not in known
+        }
+        await unit.write(books, list(decided.values()), batch.letters)
+        recalled = await self._recall(unit, firsts, known)
+        known.update((key, _as_earlier(outcome)) for key, outcome in decided.items())
+        settled = decided | recalled
+        return [
+            settled[event.identity]
+            if event.identity in settled and firsts[event.identity] is event
+            else repeated(event, known[event.identity], now)
+            for event in batch.events
+        ]
+
+    async def _recall(
+        self, unit: UnitOfWork, firsts: dict[EventKey, Event], known: dict[EventKey, Earlier]
+    ) -> dict[EventKey, Outcome]:
+        """Read what records delivered again caused the first time, so that it can be published again."""
+        again = [firsts[key] for key, earlier in known.items() if is_redelivery(firsts[key], earlier)]
+        if not again:
+            return {}
+        self._signals.emit("events.redelivered", count=len(again))
+        return {outcome.event.identity: outcome for outcome in await unit.recall(again, known)}
+
+
+def _first_of_each_id(events: Sequence[Event]) -> dict[EventKey, Event]:
+    firsts: dict[EventKey, Event] = {}
+    for event in events:
+        firsts.setdefault((event.tenant, event.id), event)
+    return firsts
+
+
+def _as_earlier(outcome: Outcome) -> Earlier:
+    return Earlier(
+        outcome.event.fingerprint,
+        outcome.kind,
+        outcome.posted_at,
+        transaction=outcome.transaction,
+        reason=outcome.reason,
+        detail=outcome.detail,
+    )

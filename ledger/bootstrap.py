@@ -1,0 +1,37 @@
+"""The composition root: the one place that picks adapters."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from ledger.adapters.postgres.books import PostgresBooks
+from ledger.adapters.postgres.connection import open_pool
+from ledger.adapters.system import SystemClock
+from ledger.application.post_events import PostEvents
+from ledger.config import Settings
+from ledger.domain.books import Rules
+from ledger.observability.signals import Signals
+
+PARTITIONS_AHEAD_MONTHS = 3
+
+
+def rules_of(settings: Settings) -> Rules:
+    return Rules(
+        dedupe_horizon=timedelta(days=settings.dedupe_horizon_days),
+        future_tolerance=timedelta(seconds=settings.future_tolerance_s),
+    )
+
+
+@asynccontextmanager
+async def posting(settings: Settings, dsn: str, signals: Signals, *, lanes: int) -> AsyncIterator[PostEvents]:
+    """Compose the posting of events into PostgreSQL, for `lanes` batches side by side."""
+    pool = await open_pool(dsn, settings, size=lanes + 2)
+    try:
+        store = PostgresBooks(
+            pool, auto_open=settings.auto_open_accounts, remember=settings.account_cache_entries
+        )
+        yield PostEvents(
+            store, SystemClock(), rules_of(settings), signals, backoff_max_s=settings.retry_backoff_max_s
+        )
+    finally:
+        await pool.close()

@@ -1,0 +1,178 @@
+"""From the bytes of a record to an event, strictly: what is not an event is said to be what it is not."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from ledger.contract.dead_letter import DeadLetterReason, NotAnEventError
+from ledger.contract.event_types import COMMANDS, is_other_version
+from ledger.contract.fingerprint import fingerprint_of
+from ledger.domain.commands import (
+    Command,
+    Event,
+    EventId,
+    PlaceHold,
+    PostTransaction,
+    PostTransfer,
+)
+from ledger.domain.money import asset_fault
+
+RECORD_BYTES_MAX = 256 * 1024
+METADATA_DEPTH_MAX = 32
+
+Tenant = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$(?!\n)")]
+
+
+class Envelope(msgspec.Struct, frozen=True, gc=False):
+    """A CloudEvents 1.0 event in JSON structured mode; attributes not named here are ignored."""
+
+    specversion: Literal["1.0"]
+    id: EventId
+    source: Annotated[str, Meta(min_length=1, max_length=1024)]
+    type: Annotated[str, Meta(min_length=1, max_length=256)]
+    tenant: Tenant
+    data: msgspec.Raw
+    time: Annotated[datetime, Meta(tz=True)] | None = None
+    traceparent: Annotated[str, Meta(max_length=256)] | None = None
+    correlationid: Annotated[str, Meta(max_length=256)] | None = None
+
+
+_envelopes = msgspec.json.Decoder(Envelope)
+_commands: dict[str, msgspec.json.Decoder[Command]] = {
+    event_type: msgspec.json.Decoder(command) for event_type, command in COMMANDS.items()
+}
+
+
+def decode_event(
+    value: bytes | None,
+    *,
+    partition: int | None = None,
+    offset: int | None = None,
+    key: bytes | None = None,
+    bytes_max: int = RECORD_BYTES_MAX,
+) -> Event:
+    """Read one event from the value of a record.
+
+    Raises NotAnEventError, and nothing else, for anything that is not an event.
+    """
+    envelope = _decode_envelope(value, bytes_max)
+    command = _decode_command(envelope)
+    return Event(
+        id=envelope.id.lower(),
+        tenant=envelope.tenant,
+        type=envelope.type,
+        command=command,
+        fingerprint=fingerprint_of(envelope.type, command),
+        partition=partition,
+        offset=offset,
+        correlation_id=envelope.correlationid,
+        traceparent=envelope.traceparent,
+        key=key,
+    )
+
+
+def _decode_envelope(value: bytes | None, bytes_max: int) -> Envelope:
+    if not value:
+        kind = "a tombstone" if value is None else "an empty record"
+        raise NotAnEventError(DeadLetterReason.MALFORMED_JSON, f"{kind} holds no event")
+    if len(value) > bytes_max:
+        detail = f"{len(value)} bytes are more than {bytes_max}"
+        raise NotAnEventError(DeadLetterReason.TOO_LARGE, detail)
+    try:
+        # Unread members are skipped without a look at their bytes, so the encoding is checked here.
+        if not value.isascii():
+            value.decode()
+        return _envelopes.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _fault(value, error, DeadLetterReason.INVALID_ENVELOPE) from None
+
+
+def _decode_command(envelope: Envelope) -> Command:
+    decoder = _commands.get(envelope.type)
+    if decoder is None:
+        raise _unknown(envelope.type)
+    try:
+        command = decoder.decode(envelope.data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _fault(bytes(envelope.data), error, DeadLetterReason.INVALID_DATA) from None
+    fault = _data_fault(command)
+    if fault is not None:
+        raise NotAnEventError(DeadLetterReason.INVALID_DATA, fault)
+    return command
+
+
+def _unknown(event_type: str) -> NotAnEventError:
+    if is_other_version(event_type):
+        return NotAnEventError(DeadLetterReason.UNSUPPORTED_VERSION, f"type {event_type!r}: speak v1")
+    return NotAnEventError(DeadLetterReason.UNKNOWN_TYPE, f"type {event_type!r} is not known")
+
+
+def _fault(value: bytes, error: Exception, otherwise: DeadLetterReason) -> NotAnEventError:
+    """Tell bytes that are no JSON from JSON of the wrong shape: the decoder stops at the first of either."""
+    if isinstance(error, UnicodeDecodeError):
+        return NotAnEventError(DeadLetterReason.MALFORMED_JSON, "the record is not UTF-8")
+    if isinstance(error, RecursionError):
+        return NotAnEventError(DeadLetterReason.MALFORMED_JSON, "the record is nested too deeply")
+    malformed = _json_fault(value)
+    if malformed is not None:
+        return NotAnEventError(DeadLetterReason.MALFORMED_JSON, malformed)
+    return NotAnEventError(otherwise, str(error))
+
+
+def _json_fault(value: bytes) -> str | None:
+    try:
+        msgspec.json.decode(value)
+    except msgspec.ValidationError:
+        return None  # JSON, with a number that nothing here can hold
+    except RecursionError:
+        return "the record is nested too deeply"
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return str(error)
+    return None
+
+
+def _data_fault(command: Command) -> str | None:
+    match command:
+        case PostTransfer() | PlaceHold():
+            fault = asset_fault(command.asset)
+        case PostTransaction():
+            faults = (asset_fault(line.asset) for line in command.entries)
+            fault = next((found for found in faults if found), None)
+        case _:
+            fault = None
+    return fault or _text_fault(command)
+
+
+def _text_fault(command: Command) -> str | None:
+    """PostgreSQL's text and jsonb cannot hold U+0000, and what is stored must come back as it came."""
+    reference = getattr(command, "reference", None)
+    if isinstance(reference, str) and "\x00" in reference:
+        return "reference holds U+0000"
+    metadata = getattr(command, "metadata", None)
+    if isinstance(metadata, dict):
+        return _metadata_fault(metadata)
+    return None
+
+
+def _metadata_fault(metadata: dict[str, Any]) -> str | None:
+    for depth, text in _texts(metadata, 1):
+        if depth > METADATA_DEPTH_MAX:
+            return f"metadata is nested deeper than {METADATA_DEPTH_MAX}"
+        if "\x00" in text:
+            return "metadata holds U+0000"
+    return None
+
+
+def _texts(value: Any, depth: int) -> Iterator[tuple[int, str]]:
+    """Walk every string in `value`; an empty one stands for each level, so that depth is always seen."""
+    if isinstance(value, str):
+        yield depth, value
+    elif isinstance(value, dict | list):
+        yield depth, ""
+        if depth <= METADATA_DEPTH_MAX:
+            members = [*value.keys(), *value.values()] if isinstance(value, dict) else value
+            for member in members:
+                yield from _texts(member, depth + 1)

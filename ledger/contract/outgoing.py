@@ -1,0 +1,118 @@
+"""What the ledger publishes: CloudEvents for outcomes and entries, and dead letters as they came."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+import orjson
+
+from ledger.contract.dead_letter import DeadLetter
+from ledger.domain.outcome import Outcome
+from ledger.domain.transaction import Entry
+
+CONTENT_TYPE = ("content-type", b"application/cloudevents+json")
+SOURCE = "ledger"
+
+_OPTIONS = orjson.OPT_UTC_Z
+_OUTCOME_TYPES = {
+    "posted": "event.posted.v1",
+    "rejected": "event.rejected.v1",
+    "duplicate": "event.duplicate.v1",
+}
+
+
+class Message(NamedTuple):
+    """One record to publish."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = (CONTENT_TYPE,)
+
+
+def record_key(tenant: str, account: str) -> bytes:
+    """Give the key that keeps the records of one account in order: UTF-8 `tenant/account`."""
+    return f"{tenant}/{account}".encode()
+
+
+def outcome_message(outcome: Outcome) -> Message:
+    """Write an outcome under the key that its event came with."""
+    event = outcome.event
+    body = _envelope(outcome, event.id, _OUTCOME_TYPES[outcome.kind], outcome.posted_at)
+    body["data"] = _outcome_data(outcome)
+    return Message(event.key, orjson.dumps(body, option=_OPTIONS))
+
+
+def entry_messages(outcome: Outcome) -> Iterator[Message]:
+    """Write the entries of a posted outcome, each under its account's key."""
+    for index, entry in enumerate(outcome.entries):
+        event_id = f"{outcome.transaction}/{index}"
+        body = _envelope(outcome, event_id, "entry.posted.v1", outcome.posted_at)
+        body["data"] = {
+            "transaction": outcome.transaction,
+            **_entry_data(entry),
+            "posted_at": outcome.posted_at,
+            "effective_at": outcome.effective_at,
+        }
+        yield Message(record_key(outcome.event.tenant, entry.account), orjson.dumps(body, option=_OPTIONS))
+
+
+def _envelope(outcome: Outcome, event_id: str, event_type: str, at: datetime) -> dict[str, Any]:
+    event = outcome.event
+    body: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": SOURCE,
+        "type": event_type,
+        "time": at,
+        "tenant": event.tenant,
+        "datacontenttype": "application/json",
+    }
+    if event.correlation_id is not None:
+        body["correlationid"] = event.correlation_id
+    if event.traceparent is not None:
+        body["traceparent"] = event.traceparent
+    return body
+
+
+def _outcome_data(outcome: Outcome) -> dict[str, Any]:
+    data: dict[str, Any] = {"event_id": outcome.event.id, "event_type": outcome.event.type}
+    if outcome.transaction is not None:
+        data["transaction"] = outcome.transaction
+    if outcome.entries:
+        data["entries"] = [_entry_data(entry) for entry in outcome.entries]
+    if outcome.hold is not None:
+        data["hold"] = msgspec.structs.asdict(outcome.hold)
+    if outcome.reason is not None:
+        data["reason"] = outcome.reason
+    if outcome.detail is not None:
+        data["detail"] = outcome.detail
+    data["posted_at"] = outcome.posted_at
+    return data
+
+
+def _entry_data(entry: Entry) -> dict[str, Any]:
+    return {
+        "account": entry.account,
+        "asset": entry.asset,
+        "amount": entry.amount,
+        "version": entry.version,
+        "balance": entry.balance,
+        "posted_debits": entry.posted_debits,
+        "posted_credits": entry.posted_credits,
+    }
+
+
+def dead_letter_message(letter: DeadLetter) -> Message:
+    """Hand a dead letter on byte for byte; where it came from and why stand in headers of our own."""
+    record = letter.record
+    ours = {
+        "ledger-topic": record.topic,
+        "ledger-partition": str(record.partition),
+        "ledger-offset": str(record.offset),
+        "ledger-reason": letter.reason.value,
+        "ledger-detail": letter.detail,
+        "ledger-time": letter.at.isoformat().replace("+00:00", "Z"),
+    }
+    headers = (*record.headers, *((name, text.encode()) for name, text in ours.items()))
+    return Message(record.key, record.value, headers)

@@ -1,0 +1,147 @@
+"""The books as one batch sees them: the locked state that its events read and change, and what they changed."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+import msgspec
+
+from ledger.domain.account import Account, AccountKey, Balance, BalanceKey, default_account
+from ledger.domain.commands import (
+    CaptureHold,
+    CloseAccount,
+    Command,
+    Event,
+    OpenAccount,
+    PlaceHold,
+    PostTransaction,
+    PostTransfer,
+    ReverseTransaction,
+    VoidHold,
+)
+from ledger.domain.holds import Hold
+from ledger.domain.transaction import Original, Transaction
+
+EventKey = tuple[str, str]
+"""(tenant, event id)"""
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """The limits that hold for every tenant."""
+
+    dedupe_horizon: timedelta = timedelta(days=90)
+    future_tolerance: timedelta = timedelta(minutes=5)
+
+
+class Needs(msgspec.Struct, frozen=True):
+    """What a batch must lock before it can be decided."""
+
+    tenants: set[str]
+    accounts: set[AccountKey]
+    """Accounts whose settings are asked for by name (open, close)."""
+    closing: set[AccountKey]
+    balances: set[BalanceKey]
+    holds: set[EventKey]
+    originals: set[EventKey]
+
+
+def needs_of(events: Iterable[Event]) -> Needs:
+    """Collect what the commands of `events` name; holds and originals lead the adapter to more balances."""
+    needs = Needs(set(), set(), set(), set(), set(), set())
+    for event in events:
+        needs.tenants.add(event.tenant)
+        _add_needs(needs, event.tenant, event.command)
+    return needs
+
+
+def _add_needs(needs: Needs, tenant: str, command: Command) -> None:
+    match command:
+        case PostTransfer() | PlaceHold():
+            needs.balances.add((tenant, command.debit, command.asset))
+            needs.balances.add((tenant, command.credit, command.asset))
+        case PostTransaction():
+            needs.balances.update((tenant, line.account, line.asset) for line in command.entries)
+        case ReverseTransaction():
+            needs.originals.add((tenant, command.transaction.lower()))
+        case CaptureHold() | VoidHold():
+            needs.holds.add((tenant, command.hold.lower()))
+        case OpenAccount():
+            needs.accounts.add((tenant, command.account))
+        case CloseAccount():
+            needs.accounts.add((tenant, command.account))
+            needs.closing.add((tenant, command.account))
+
+
+class Changes(msgspec.Struct):
+    """What the decisions of a batch changed, for an adapter to write down; each thing once."""
+
+    transactions: list[Transaction] = []
+    balances: list[Balance] = []
+    opened: list[Account] = []
+    closed: list[Account] = []
+    holds_placed: list[Hold] = []
+    holds_changed: dict[EventKey, Hold] = {}
+    reversals: dict[EventKey, Original] = {}
+
+
+class Books(msgspec.Struct):
+    """Locked state, by key. What is not here does not exist; a draft exists once something is posted to it."""
+
+    accounts: dict[AccountKey, Account] = {}
+    balances: dict[BalanceKey, Balance] = {}
+    holds: dict[EventKey, Hold] = {}
+    originals: dict[EventKey, Original] = {}
+    auto_open: dict[str, bool] = {}
+    watched: set[EventKey] = set()
+    """Transactions that an event of this batch reverses: kept as originals if this batch posts them."""
+    changes: Changes = msgspec.field(default_factory=Changes)
+
+    def account(self, tenant: str, code: str) -> Account:
+        """Find an account, or draft the one that would open itself."""
+        account = self.accounts.get((tenant, code))
+        if account is None:
+            account = self.accounts[tenant, code] = default_account(tenant, code)
+        return account
+
+    def balance(self, tenant: str, code: str, asset: str) -> Balance:
+        """Find a balance, or draft it at zero."""
+        key = (tenant, code, asset)
+        balance = self.balances.get(key)
+        if balance is None:
+            balance = self.balances[key] = Balance(self.account(tenant, code), asset)
+        return balance
+
+    def balances_of(self, account: Account) -> list[Balance]:
+        return [balance for balance in self.balances.values() if balance.account is account]
+
+    def opens_by_itself(self, tenant: str) -> bool:
+        return self.auto_open.get(tenant, True)
+
+    def open(self, account: Account) -> None:
+        """Let an account stand, by command or by first use."""
+        account.stands = True
+        self.accounts[account.tenant, account.code] = account
+        self.changes.opened.append(account)
+
+    def close(self, account: Account) -> None:
+        account.closed = True
+        self.changes.closed.append(account)
+
+    def touch(self, balance: Balance) -> None:
+        """Note that `balance` changes; its account opens itself if it is a draft."""
+        if not balance.changed:
+            balance.changed = True
+            self.changes.balances.append(balance)
+            if not balance.account.stands:
+                self.open(balance.account)
+
+    def keep(self, transaction: Transaction) -> None:
+        """Note a transaction that was posted."""
+        self.changes.transactions.append(transaction)
+
+    def place(self, hold: Hold) -> None:
+        self.holds[hold.tenant, hold.id] = hold
+        self.changes.holds_placed.append(hold)
+
+    def change_hold(self, hold: Hold) -> None:
+        if hold.row_exists:
+            self.changes.holds_changed[hold.tenant, hold.id] = hold

@@ -1,0 +1,30 @@
+"""Event ids: UUIDv7 (RFC 9562), written in lower case, whose first 48 bits are a time in milliseconds."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def time_ms_of(event_id: str) -> int:
+    """Read the milliseconds since 1970 that a UUIDv7 begins with."""
+    return int(event_id[:8] + event_id[9:13], 16)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Count the whole milliseconds since 1970."""
+    return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+def derived_id(time_ms: int, *parts: str) -> str:
+    """Derive a UUIDv7 that is the same whenever its time and parts are: what repeats it, repeats nothing."""
+    digest = hashlib.blake2b("\x1f".join(parts).encode(), digest_size=10).hexdigest()
+    stamp = f"{time_ms:012x}"
+    variant = f"{8 + int(digest[3], 16) % 4:x}"
+    return f"{stamp[:8]}-{stamp[8:]}-7{digest[:3]}-{variant}{digest[4:7]}-{digest[7:19]}"
+
+
+def first_id_at(moment: datetime) -> str:
+    """Give the smallest UUID whose time is `moment`: a bound between partitions of time."""
+    stamp = f"{milliseconds(moment):012x}"
+    return f"{stamp[:8]}-{stamp[8:]}-0000-0000-000000000000"

@@ -1,0 +1,70 @@
+"""Bring a database's books to the newest version; safe to run twice, and by two at once."""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.ext.asyncio import create_async_engine
+
+_LOCK = 7_261_994_310  # an arbitrary number that only migrations of this ledger take
+
+
+def alembic_config(schema: str) -> Config:
+    """Point Alembic at this folder; the connection comes from the caller, so there is no ini file."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.attributes["schema"] = schema
+    return config
+
+
+def head_revision() -> str:
+    """Name the newest version that this code knows."""
+    head = ScriptDirectory.from_config(alembic_config("ledger")).get_current_head()
+    if head is None:
+        raise RuntimeError("there are no migrations")
+    return head
+
+
+async def migrate(dsn: str, schema: str) -> tuple[str | None, str]:
+    """Upgrade the books in `schema` of `dsn`; returns the versions before and after."""
+    engine = create_async_engine(sqlalchemy_url(dsn), poolclass=sa.NullPool)
+    try:
+        async with engine.begin() as connection:
+            before = await connection.run_sync(_upgrade, schema)
+    finally:
+        await engine.dispose()
+    return before, head_revision()
+
+
+async def current_revision(dsn: str, schema: str) -> str | None:
+    """Read which version the books in `schema` have; None where there are none."""
+    engine = create_async_engine(sqlalchemy_url(dsn), poolclass=sa.NullPool)
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(_revision, schema)
+    finally:
+        await engine.dispose()
+
+
+def sqlalchemy_url(dsn: str) -> str:
+    """Name the driver in a plain PostgreSQL address."""
+    return "postgresql+asyncpg://" + dsn.partition("://")[2]
+
+
+def _revision(connection: sa.Connection, schema: str) -> str | None:
+    context = MigrationContext.configure(connection, opts={"version_table_schema": schema})
+    return context.get_current_revision()
+
+
+def _upgrade(connection: sa.Connection, schema: str) -> str | None:
+    connection.execute(sa.text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    connection.execute(sa.text(f"create schema if not exists {schema}"))
+    connection.execute(sa.text(f"set local search_path to {schema}"))
+    before = _revision(connection, schema)
+    config = alembic_config(schema)
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    return before
