@@ -3,13 +3,13 @@
 import json
 from typing import Any
 
-import psutil
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from ledger.config import Settings
 from streams.embedded.errors import EmbeddedError
+from streams.embedded.processes import created
 from streams.embedded.state import ProcessRecord, StateDirectory
 
 FOUND_WRONG = 1
@@ -35,7 +35,7 @@ def status(json_output: bool = typer.Option(False, "--json", help="Print JSON.")
 
 def as_seen(record: ProcessRecord) -> dict[str, Any]:
     """The record, corrected when its process has died since it was written."""
-    alive = record.pid is not None and psutil.pid_exists(record.pid)
+    alive = record.pid is not None and created(record.pid) == record.created
     return {
         "name": record.name,
         "pid": record.pid if alive else None,

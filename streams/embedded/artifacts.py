@@ -1,25 +1,20 @@
-"""Kafka's jars: which ones, and how they get from Maven Central to this machine, by jgo, without Maven."""
+"""Kafka's jars: which ones, where they are kept, and whether they are there already."""
 
 import fcntl
 import hashlib
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-from jgo.config import GlobalSettings
-from jgo.constants import MAVEN_CENTRAL_URL, default_maven_repo
-from jgo.maven import Artifact, MavenContext
-from requests import RequestException
+from typing import TYPE_CHECKING
 
 from streams.embedded.errors import ArtifactsMissingError
 
+if TYPE_CHECKING:
+    from jgo.maven import MavenContext
+
 LOCK_FILE = Path(__file__).with_name("kafka.lock")
-DOWNLOADS_AT_ONCE = 8
-DOWNLOAD_ATTEMPTS = 2
 
 Progress = Callable[[int, int], None]
 
@@ -49,10 +44,12 @@ def locked_jar(line: str) -> LockedJar:
 
 def cache_directory(fallback: Path) -> Path:
     """The user's Maven repository, which other tools share; without a usable home, `fallback`."""
-    if os.environ.get("M2_REPO"):
-        return default_maven_repo()
-    # With an empty HOME the "home" is the root directory, which root could even write.
-    return default_maven_repo() if os.environ.get("HOME") and can_grow(default_maven_repo()) else fallback
+    chosen, home = os.environ.get("M2_REPO"), os.environ.get("HOME")
+    if chosen:
+        return Path(chosen).absolute()
+    # With an empty HOME the "home" would be the root directory, which root could even write.
+    shared = Path(home) / ".m2" / "repository" if home else None
+    return shared if shared and can_grow(shared) else fallback
 
 
 def can_grow(path: Path) -> bool:
@@ -61,18 +58,17 @@ def can_grow(path: Path) -> bool:
     return os.access(nearest, os.W_OK | os.X_OK)
 
 
-def maven(cache: Path) -> MavenContext:
-    """jgo's view of Maven Central, or of the mirror named `central` in the user's jgo configuration."""
-    repositories = {"central": MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories}
-    return MavenContext(repo_cache=cache, remote_repos=repositories)
-
-
-def fetch(cache: Path, progress: Progress, context: MavenContext | None = None) -> list[Path]:
+def fetch(
+    cache: Path, progress: Progress, context: "MavenContext | None" = None, lock: Path = LOCK_FILE
+) -> list[Path]:
     """The jars, downloaded where they are missing; blocks, raises ArtifactsMissingError."""
-    jars = locked_jars()
-    known = Known(cache)
+    jars = locked_jars(lock)
+    known = Known(cache, lock)
     paths = known.paths(jars)
     if paths is None:
+        # Imported only for a download: jgo takes a quarter of a second of every command otherwise.
+        from streams.embedded.download import Download, maven
+
         with exclusive(cache):
             paths = Download(context or maven(cache), progress).all(jars)
             known.remember(jars)
@@ -82,9 +78,9 @@ def fetch(cache: Path, progress: Progress, context: MavenContext | None = None) 
 class Known:
     """Remembers that the jars of a lock are all there, so that the next start neither asks nor hashes."""
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, lock: Path) -> None:
         self._cache = cache
-        digest = hashlib.sha256(LOCK_FILE.read_bytes()).hexdigest()[:16]
+        digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
         self._mark = cache / f".stream-ledger-{digest}"
 
     def paths(self, jars: Sequence[LockedJar]) -> list[Path] | None:
@@ -95,70 +91,6 @@ class Known:
     def remember(self, jars: Sequence[LockedJar]) -> None:
         """Every jar has been verified."""
         self._mark.write_text(f"{len(jars)} jars of Kafka, verified\n")
-
-
-class Download:
-    """Brings jars into the cache, several at once, and verifies each."""
-
-    def __init__(self, context: MavenContext, progress: Progress) -> None:
-        self._context = context
-        self._progress = progress
-        self._done = 0
-        self._counting = threading.Lock()
-
-    def all(self, jars: Sequence[LockedJar]) -> list[Path]:
-        """The path of each jar, in order."""
-        with ThreadPoolExecutor(DOWNLOADS_AT_ONCE, thread_name_prefix="jar") as pool:
-            futures = [pool.submit(self._one, jar, len(jars)) for jar in jars]
-            wait(futures, return_when=FIRST_EXCEPTION)
-            pool.shutdown(wait=True, cancel_futures=True)
-        for future in futures:
-            if not future.cancelled():
-                future.result()
-        return [future.result() for future in futures]
-
-    def _one(self, jar: LockedJar, total: int) -> Path:
-        path = self._verified(jar)
-        with self._counting:
-            self._done += 1
-            self._progress(self._done, total)
-        return path
-
-    def _verified(self, jar: LockedJar) -> Path:
-        for _ in range(DOWNLOAD_ATTEMPTS):
-            path = self._resolved(jar)
-            if hashlib.sha256(path.read_bytes()).hexdigest() == jar.sha256:
-                return path
-            # jgo writes in place, so a download cut short leaves half a jar that it would then trust.
-            path.unlink()
-        raise ArtifactsMissingError(
-            f"{jar.group}:{jar.artifact}:{jar.version} was downloaded but is not the file that is expected.",
-            "Look whether a proxy or a mirror changes downloads.",
-        )
-
-    def _resolved(self, jar: LockedJar) -> Path:
-        try:
-            return artifact_of(self._context, jar).resolve()
-        except (RequestException, RuntimeError) as error:
-            raise self._absent(jar) from error
-        except OSError as error:
-            raise ArtifactsMissingError(
-                f"Kafka's jars cannot be written to {self._context.repo_cache}: {error.strerror or error}.",
-                "Free some room, or set M2_REPO to a directory that can be written.",
-            ) from error
-
-    def _absent(self, jar: LockedJar) -> ArtifactsMissingError:
-        return ArtifactsMissingError(
-            "Kafka is not on this machine yet, and "
-            f"{jar.artifact}-{jar.version}.jar cannot be downloaded from Maven Central.",
-            "Connect to the network for the first start (45 MB once), "
-            "or set LEDGER_KAFKA_BOOTSTRAP to a Kafka that runs.",
-        )
-
-
-def artifact_of(context: MavenContext, jar: LockedJar) -> Artifact:
-    """jgo's name for the jar."""
-    return context.project(jar.group, jar.artifact).at_version(jar.version).artifact()
 
 
 def path_of(cache: Path, jar: LockedJar) -> Path:

@@ -70,8 +70,10 @@ class Keeper:
         self._signals.emit("part.starting", name=self.part.name)
         self._life = asyncio.create_task(self._live(), name=f"keep {self.part.name}")
         ready = asyncio.create_task(self._ready.wait())
-        await asyncio.wait((self._life, ready), return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
+        try:
+            await asyncio.wait((self._life, ready), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ready.cancel()
         if self._life.done():
             await self._life
 
@@ -80,7 +82,7 @@ class Keeper:
         if self._life is None:
             return
         self._life.cancel()
-        await asyncio.wait((self._life,))
+        await asyncio.gather(self._life, return_exceptions=True)
         self._signals.emit("part.stopped", name=self.part.name)
 
     async def _live(self) -> None:

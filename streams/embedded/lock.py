@@ -6,7 +6,8 @@ from pathlib import Path
 
 from jgo.maven import Artifact, MavenContext
 
-from streams.embedded.artifacts import LOCK_FILE, cache_directory, maven
+from streams.embedded.artifacts import LOCK_FILE, cache_directory
+from streams.embedded.download import maven
 
 KAFKA = "org.apache.kafka:kafka_2.13"
 LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl"

@@ -20,6 +20,7 @@ from streams.embedded.state import StateDirectory
 MARK = "LEDGER_STACK"
 LAUNCHER = Path(__file__).with_name("launch.py")
 LOG_BYTES_MAX = 16 * 1024**2
+SWEEPS_MAX = 10
 
 
 async def spawn(
@@ -155,11 +156,17 @@ def end(processes: Iterable[psutil.Process], timeout_s: float = 15.0) -> None:
 
 
 def sweep(state: StateDirectory) -> int:
-    """End whatever an earlier supervisor left behind; how many there were."""
+    """End whatever an earlier supervisor left behind; how many there were. Raises PartFailedError."""
     ended = 0
     # A stopping server may still start a helper of its own, so look again until nothing is found.
-    while found := leftovers(state):
+    for _ in range(SWEEPS_MAX):
+        found = leftovers(state)
+        if not found:
+            return ended
         end(found)
         ended += len(found)
         time.sleep(0.05)
-    return ended
+    pids = ", ".join(str(process.pid) for process in leftovers(state))
+    raise PartFailedError(
+        f"Processes of an earlier stack in {state} do not end: {pids}.", "End them by hand."
+    )
