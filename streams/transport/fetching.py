@@ -1,0 +1,207 @@
+"""The thread that talks to Kafka: it takes fetched records out of aiokafka as chunks, and seeks, and commits."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import count
+from time import monotonic
+from typing import Any
+
+import aiokafka
+from aiokafka import ConsumerRecord, OffsetAndMetadata, TopicPartition
+from aiokafka.consumer.fetcher import Fetcher, FetchResult
+from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+from faust.types import TP
+
+from streams.transport.chunk import Chunk
+from streams.transport.flow import Flow
+
+# Faust waits 1.5 s. A broker's answer to one request can hold back all its partitions: while the partitions of a
+# request that is out are idle, one that was just emptied cannot be asked for. So a request must come back soon.
+FETCH_WAIT_MS_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Where fetching a partition begins: what Kafka has as committed, and the offset that was sought."""
+
+    offset: int
+    committed: int | None
+    run: int
+
+
+class ChunkedConsumerThread(AIOKafkaConsumerThread):
+    """Faust's consumer thread, with chunks, runs and commits of ours."""
+
+    flow: Flow
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._run_numbers = count(1)
+        self._runs: dict[TopicPartition, int] = {}
+        self._waiter: asyncio.Future[None] | None = None
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        """Faust fixes these two; they take effect when the consumer starts."""
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS_MAX
+        # An aborted transaction's events never happened.
+        consumer._isolation_level = "read_committed"
+        return consumer
+
+    # Fetching
+
+    async def next_chunks(self, active: set[TP], timeout: float) -> dict[TopicPartition, Chunk]:
+        """The next chunk of each wanted partition that has one; waits up to `timeout` seconds for the first."""
+        return await self.call_thread(self._next_chunks, active, timeout)  # type: ignore[no-any-return]
+
+    async def _next_chunks(self, active: set[TP], timeout: float) -> dict[TopicPartition, Chunk]:
+        deadline = monotonic() + timeout
+        consumer = self._ensure_consumer()
+        fetcher = consumer._fetcher
+        # aiokafka leaves the group when nobody was in here for max_poll_interval, so come in even if all is full.
+        with fetcher._subscriptions.fetch_context():
+            while self.consumer.flow_active:
+                if consumer._closed or fetcher._closed:
+                    raise ConsumerStoppedError
+                chunks = self._take(fetcher, active, consumer._max_poll_records)
+                if chunks or not await self._fetched_more(fetcher, deadline):
+                    return chunks
+        return {}
+
+    async def _fetched_more(self, fetcher: Fetcher, deadline: float) -> bool:
+        """Wait for records, or for room in a lane; false once the deadline has passed."""
+        self._waiter = fetcher._create_fetch_waiter()
+        done, pending = await asyncio.wait([self._waiter], timeout=max(0.0, deadline - monotonic()))
+        for waiter in pending:
+            waiter.cancel()
+        for waiter in done:
+            waiter.result()  # raises what the group's coordinator says, a lost permission for instance
+        return bool(done)
+
+    def wake(self) -> None:
+        """Look again: a lane has room, or the flow has stopped. From any thread."""
+        self.thread_loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _take(
+        self, fetcher: Fetcher, active: set[TP], records_max: int | None
+    ) -> dict[TopicPartition, Chunk]:
+        subscriptions = fetcher._subscriptions
+        if subscriptions.reassignment_in_progress:
+            return {}
+        chunks = {}
+        for place in list(fetcher._records):
+            state = subscriptions.subscription.assignment.state_value(place)
+            if state is None:
+                del fetcher._records[place]  # left over from an assignment that is gone
+            elif place in active and self.flow.has_room(place):
+                chunk = self._drain(fetcher, place, state, records_max)
+                if chunk is not None:
+                    chunks[place] = chunk
+        return chunks
+
+    def _drain(
+        self, fetcher: Fetcher, place: TopicPartition, state: Any, records_max: int | None
+    ) -> Chunk | None:
+        """Take what was fetched, with aiokafka's own position before and after it.
+
+        This is why gaps need no second look at the broker: nothing can happen between the two readings,
+        because nothing here awaits and every seek runs in this thread, and aiokafka hands out a fetch only
+        while it begins at the position. So the records are all that is readable between the two offsets.
+        """
+        fetched = fetcher._records[place]
+        if not isinstance(fetched, FetchResult):
+            self._ask_for_more(fetcher, place)
+            fetched.check_raise()
+            return None
+        start = state.position if state.has_valid_position else None
+        records: list[ConsumerRecord[Any, Any]] = fetched.getall(records_max)
+        if not fetched.has_more():
+            self._ask_for_more(fetcher, place)
+        if start is None or state.position == start:
+            return None
+        return Chunk(place.topic, place.partition, records, start, state.position, self._runs.get(place, 0))
+
+    def _ask_for_more(self, fetcher: Fetcher, place: TopicPartition) -> None:
+        del fetcher._records[place]
+        fetcher._notify(fetcher._wait_consume_future)
+
+    def readable_end(self, place: TopicPartition) -> int | None:
+        """The last stable offset: what lies after it belongs to transactions that have not ended."""
+        subscription = self._ensure_consumer()._fetcher._subscriptions.subscription
+        assignment = subscription.assignment if subscription is not None else None
+        state = assignment.state_value(place) if assignment is not None else None
+        if state is None:
+            return None
+        return state.highwater if state.lso is None else state.lso  # type: ignore[no-any-return]
+
+    # Seeking
+
+    async def begin_runs(self) -> dict[TopicPartition, Beginning]:
+        """Seek every assigned partition to its committed offset, or to its log's beginning."""
+        return await self.call_thread(self._begin_runs)  # type: ignore[no-any-return]
+
+    async def _begin_runs(self) -> dict[TopicPartition, Beginning]:
+        consumer = self._ensure_consumer()
+        places = list(consumer.assignment())
+        known = await asyncio.gather(*(consumer.committed(place) for place in places))
+        committed = dict(zip(places, known, strict=True))
+        new = [place for place in places if committed[place] is None]
+        beginnings = await consumer.beginning_offsets(new) if new else {}
+        starts = {place: beginnings[place] if place in beginnings else committed[place] for place in places}
+        return {
+            place: Beginning(offset, committed[place], self._seek_run(consumer, place, offset))
+            for place, offset in starts.items()
+        }
+
+    def _seek_run(self, consumer: aiokafka.AIOKafkaConsumer, place: TopicPartition, offset: int) -> int:
+        # The seek and the number change in one step: a chunk's run always says which seek it came after.
+        consumer.seek(place, offset)
+        run = self._runs[place] = next(self._run_numbers)
+        return run
+
+    async def begin_run(self, place: TopicPartition, offset: int) -> Beginning:
+        """Seek one partition to `offset`, or to its log's beginning where that is later."""
+        return await self.call_thread(self._begin_run, place, offset)  # type: ignore[no-any-return]
+
+    async def _begin_run(self, place: TopicPartition, offset: int) -> Beginning:
+        consumer = self._ensure_consumer()
+        beginnings = await consumer.beginning_offsets([place])
+        start = max(offset, beginnings[place])
+        return Beginning(start, None, self._seek_run(consumer, place, start))
+
+    def end_runs(self) -> None:
+        """The assignment is over: what was fetched under it is of no run."""
+        self._runs = {}
+
+    # Committing
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit; false if the partitions have gone to another worker meanwhile.
+
+        Faust knows that case by aiokafka's text, which has a line break in it since aiokafka 0.14, and would
+        crash. A partition lost between its look at the assignment and the request would crash it as well.
+        """
+        held = self.assignment()
+        wanted = {
+            TopicPartition(*place): OffsetAndMetadata(offset, "")
+            for place, offset in offsets.items()
+            if place in held
+        }
+        if not wanted:
+            return False
+        try:
+            await self._ensure_consumer().commit(wanted)
+        except (CommitFailedError, IllegalStateError) as refusal:
+            self.flow.signals.emit("frontier.commit_refused", reason=type(refusal).__name__)
+            return False
+        except Exception as fault:
+            self.log.exception("committing failed: %r", fault)
+            await self.crash(fault)
+            return False
+        return True

@@ -1,0 +1,58 @@
+"""What the parts of one chunked app share: its frontiers, its lanes, and what its handlers wait for."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from aiokafka import TopicPartition
+
+from ledger.config import Settings
+from ledger.observability.signals import Signals
+from streams.transport.frontier import Frontiers
+
+
+class Lanes(Protocol):
+    """What the transport asks of the lanes."""
+
+    def has_room(self, place: TopicPartition) -> bool:
+        """Whether one more chunk of this partition may be fetched."""
+        ...
+
+    def drop_waiting(self) -> None:
+        """Give up the chunks that wait: they will come again."""
+        ...
+
+
+class Flow:
+    """One app's chunked flow; made by `chunked_app`, found as `app.flow`."""
+
+    def __init__(self, settings: Settings, signals: Signals, topics: Iterable[str]) -> None:
+        self.settings = settings
+        self.signals = signals
+        self.topics = frozenset(topics)
+        self.frontiers = Frontiers()
+        self.lanes: list[Lanes] = []
+        self._waits: Counter[str] = Counter()
+
+    def has_room(self, place: TopicPartition) -> bool:
+        """Whether every lane that could get the partition's next chunk can keep it waiting."""
+        return all(lanes.has_room(place) for lanes in self.lanes)
+
+    def drop_waiting(self) -> None:
+        """The partitions may be taken away: finish what runs, start nothing more."""
+        for lanes in self.lanes:
+            lanes.drop_waiting()
+
+    @contextmanager
+    def waiting_for(self, reason: str) -> Iterator[None]:
+        """Say that a handler waits for something outside (`postgres`): the watchdog then stays its hand."""
+        self._waits[reason] += 1
+        try:
+            yield
+        finally:
+            self._waits[reason] -= 1
+
+    def waits(self) -> tuple[str, ...]:
+        """What handlers wait for now; for the watchdog and for the worker's health."""
+        return tuple(sorted(reason for reason, count in self._waits.items() if count > 0))

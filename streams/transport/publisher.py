@@ -1,0 +1,195 @@
+"""Publishes many records at once: whole batches for each partition, and every acknowledgement awaited."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import count
+from random import Random
+from time import monotonic
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from streams.transport.errors import PublishError, RecordTooLargeError
+from streams.transport.partitioning import Partitioner
+
+Header = tuple[str, bytes | None]
+
+BACKOFF_S_MIN = 0.05
+BACKOFF_S_MAX = 2.0
+
+
+class Outgoing(NamedTuple):
+    """One record to publish."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[Header] = ()
+
+
+class BatchPublisher:
+    """Publishes to Kafka with acks from all in-sync replicas.
+
+    `publish` returns when everything is acknowledged, and raises when that did not happen in `deadline_s`
+    seconds; then some records may have been written, so publish them again: at least once. The records of one
+    key keep their order within a call, and between calls if the caller awaits each.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        *,
+        deadline_s: float = 30.0,
+        batch_bytes_max: int = 256 * 1024,
+        request_timeout_s: float = 10.0,
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._deadline_s = deadline_s
+        self._batch_bytes_max = batch_bytes_max
+        self._request_timeout_s = request_timeout_s
+        self._partitioner = Partitioner()
+        self._jitter = Random()  # noqa: S311  # it only spreads retries
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """Connect; raises PublishError when Kafka cannot be reached."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            acks="all",
+            compression_type="lz4",
+            max_batch_size=self._batch_bytes_max,
+            request_timeout_ms=int(self._request_timeout_s * 1000),
+        )
+        try:
+            await producer.start()
+        except KafkaError as error:
+            await producer.stop()
+            raise PublishError(f"Kafka at {self._bootstrap} cannot be reached: {error!r}") from error
+        self._producer = producer
+
+    async def stop(self) -> None:
+        """Send what is on its way, and disconnect."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        """Write all records, or raise PublishError, or RecordTooLargeError."""
+        deadline = monotonic() + self._deadline_s
+        groups = await self._group(records, deadline)
+        sending = [self._send_all(place, group, deadline) for place, group in groups.items()]
+        for outcome in await asyncio.gather(*sending, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _group(
+        self, records: Sequence[Outgoing], deadline: float
+    ) -> dict[TopicPartition, list[Outgoing]]:
+        """Records by partition, in order; records of a topic whose partitions are unknown wait for metadata."""
+        by_topic: dict[str, list[Outgoing]] = defaultdict(list)
+        for record in records:
+            by_topic[record.topic].append(record)
+        groups: dict[TopicPartition, list[Outgoing]] = {}
+        for topic, of_topic in by_topic.items():
+            places = [TopicPartition(topic, number) for number in await self._partitions(topic, deadline)]
+            lists: list[list[Outgoing]] = [[] for _ in places]
+            choose = self._partitioner.chooser(topic, len(places))
+            for record in of_topic:
+                lists[choose(record.key)].append(record)
+            groups.update((place, group) for place, group in zip(places, lists, strict=True) if group)
+        return groups
+
+    async def _partitions(self, topic: str, deadline: float) -> list[int]:
+        for attempt in count():
+            try:
+                return sorted(await self._started().partitions_for(topic))
+            except KafkaError as error:
+                await self._back_off(attempt, deadline, error)
+        raise AssertionError("unreachable")
+
+    async def _send_all(self, place: TopicPartition, records: list[Outgoing], deadline: float) -> None:
+        """Send one partition's records; after a failure, again from the first batch that failed, for order."""
+        batches = self._batches(records, len(records))
+        for attempt in count():
+            done, error = await self._send(place, batches)
+            if error is None:
+                return
+            batches = batches[done:]
+            if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
+                batches = self._halve(place, batches, error)
+            else:
+                await self._back_off(attempt, deadline, error)
+
+    async def _send(self, place: TopicPartition, batches: list["Batch"]) -> tuple[int, KafkaError | None]:
+        """How many batches were acknowledged before the first that was not, and why that one was not."""
+        sent = []
+        try:
+            for batch in batches:
+                producer = self._started()
+                sent.append(await producer.send_batch(batch.builder, place.topic, partition=place.partition))
+        except KafkaError as error:
+            unsent: KafkaError | None = error
+        else:
+            unsent = None
+        outcomes = await asyncio.gather(*sent, return_exceptions=True)
+        for index, outcome in enumerate(outcomes):
+            if isinstance(outcome, KafkaError):
+                return index, outcome
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return len(outcomes), unsent
+
+    def _batches(self, records: list[Outgoing], records_max: int) -> list["Batch"]:
+        batches: list[Batch] = []
+        begin = 0
+        while begin < len(records):
+            builder = self._started().create_batch()
+            end = _fill(builder, records, begin, min(len(records), begin + records_max))
+            batches.append(Batch(builder, records[begin:end]))
+            begin = end
+        return batches
+
+    def _halve(self, place: TopicPartition, batches: list["Batch"], error: KafkaError) -> list["Batch"]:
+        """The broker takes smaller batches than we make: make the first of these anew, in halves."""
+        first, *rest = batches
+        if len(first.records) == 1:
+            raise RecordTooLargeError(
+                f"a record for {place.topic} is larger than the broker takes"
+            ) from error
+        return self._batches(first.records, (len(first.records) + 1) // 2) + rest
+
+    async def _back_off(self, attempt: int, deadline: float, error: KafkaError) -> None:
+        wait = min(BACKOFF_S_MAX, BACKOFF_S_MIN * 2**attempt) * self._jitter.uniform(0.5, 1.0)
+        if not error.retriable or monotonic() + wait > deadline:
+            raise PublishError(f"not acknowledged: {error!r}") from error
+        await asyncio.sleep(wait)
+
+    def _started(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            raise PublishError("the publisher is not running")
+        return self._producer
+
+
+class Batch(NamedTuple):
+    """Records as they go to the broker, and as they came, in case it wants them in smaller batches."""
+
+    builder: BatchBuilder
+    records: list[Outgoing]
+
+
+def _fill(builder: BatchBuilder, records: list[Outgoing], begin: int, end: int) -> int:
+    """Append records until the batch is full; gives the index of the first that did not fit."""
+    append = builder.append
+    for index in range(begin, end):
+        _, key, value, headers = records[index]
+        if append(timestamp=None, key=key, value=value, headers=headers) is None:
+            if index == begin:
+                raise RecordTooLargeError(f"a record for {records[index].topic} does not fit into a batch")
+            end = index
+            break
+    # A batch that is closed does not linger, and takes no records of others.
+    builder.close()
+    return end

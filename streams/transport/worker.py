@@ -1,0 +1,71 @@
+"""Runs a chunked app in this process until a signal or a fault ends it."""
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+from streams.transport.app import ChunkedApp
+from streams.transport.exits import Exit
+from streams.transport.watchdog import Watchdog
+
+LOOK_S = 0.1
+# A clean stop waits for the running chunks, at most until they are given up, and then still has to commit.
+STOPPING_MARGIN_S = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+def run(make: Callable[[], ChunkedApp]) -> int:
+    """Make an app and run it; gives the process's exit code."""
+    return asyncio.run(_run(make))
+
+
+async def _run(make: Callable[[], ChunkedApp]) -> int:
+    return await run_worker(make())
+
+
+async def run_worker(app: ChunkedApp) -> Exit:
+    """Run until SIGTERM or SIGINT, which finish the running chunks and commit, or until the app crashes."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    watchdog = Watchdog(app, app.flow.settings.watchdog_s)
+    try:
+        await app.start()
+        watchdog.start()
+        await _until(app, ended)
+    except Exception:
+        _log.exception("the worker could not run")
+        await _stop(app)
+        return Exit.CRASHED
+    finally:
+        watchdog.stop()
+    return await _stop(app)
+
+
+async def _until(app: ChunkedApp, ended: asyncio.Event) -> None:
+    # A fault in Faust's consumer thread sets the app's flag from there, which wakes nobody here: so look.
+    while not ended.is_set() and not app.should_stop:
+        try:
+            await asyncio.wait_for(ended.wait(), LOOK_S)
+        except TimeoutError:
+            continue
+
+
+async def _stop(app: ChunkedApp) -> Exit:
+    crashed = bool(app.crashed)
+    limit_s = app.flow.settings.rebalance_timeout_s + STOPPING_MARGIN_S
+    last_resort = threading.Timer(limit_s, os._exit, (Exit.HUNG,))
+    last_resort.daemon = True
+    last_resort.start()
+    try:
+        await app.stop()
+    except Exception:
+        _log.exception("stopping failed")
+        crashed = True
+    # The timer stays: what Faust leaves behind can still keep the interpreter from ending.
+    return Exit.CRASHED if crashed or app.crashed else Exit.CLEAN
