@@ -185,7 +185,7 @@ def _fill(builder: BatchBuilder, records: list[Outgoing], begin: int, end: int) 
     append = builder.append
     for index in range(begin, end):
         _, key, value, headers = records[index]
-        if append(timestamp=None, key=key, value=value, headers=headers) is None:
+        if append(timestamp=None, key=key, value=value, headers=list(headers)) is None:
             if index == begin:
                 raise RecordTooLargeError(f"a record for {records[index].topic} does not fit into a batch")
             end = index

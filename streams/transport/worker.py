@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable
@@ -34,6 +35,8 @@ async def run_worker(app: ChunkedApp) -> Exit:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     watchdog = Watchdog(app, app.flow.settings.watchdog_s)
+    directory = app.conf.datadir
+    directory.mkdir(parents=True, exist_ok=True)
     try:
         await app.start()
         watchdog.start()
@@ -44,7 +47,10 @@ async def run_worker(app: ChunkedApp) -> Exit:
         return Exit.CRASHED
     finally:
         watchdog.stop()
-    return await _stop(app)
+    exit_code = await _stop(app)
+    if app.conf.store.scheme == "memory":
+        shutil.rmtree(directory, ignore_errors=True)
+    return exit_code
 
 
 async def _until(app: ChunkedApp, ended: asyncio.Event) -> None:

@@ -1,0 +1,97 @@
+"""A worker for tests of the transport: it writes down every record it handled, and every notable signal."""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from faust import Stream
+
+from ledger.config import Settings
+from ledger.observability.signals import Signals
+from streams.transport import Chunk, ChunkedApp, PartitionLanes, chunked_app, chunked_topic, run
+
+QUIET = {"chunk.joined", "frontier.committed"}
+
+
+class Notes:
+    """Lines appended with one write each: what was written is kept when the process is killed."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def add(self, **facts: Any) -> None:
+        """Append one line."""
+        os.write(self._file, json.dumps(facts).encode() + b"\n")
+
+    def signal(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Listen to signals."""
+        if name not in QUIET:
+            self.add(signal=name, **facts)
+
+
+def main() -> int:
+    """Run one worker as the arguments say, with settings from the environment."""
+    logging.basicConfig(level=os.environ.get("LOG_LEVEL", "WARNING"), stream=sys.stderr)
+    options = _arguments()
+    return run(lambda: make_app(options))
+
+
+def make_app(options: argparse.Namespace) -> ChunkedApp:
+    """The app under test: an agent on the topic, and a table if wanted."""
+    notes = Notes(options.notes)
+    app = chunked_app(options.group, Settings(), Signals(notes.signal), [options.topic])
+    table = app.Table(table_name(options.group), key_type=bytes, default=int) if options.table else None
+
+    async def handle(chunk: Chunk) -> None:
+        await asyncio.sleep(options.handler_ms / 2000)
+        if options.fail_at is not None and chunk.end_offset > options.fail_at:
+            raise RuntimeError("a fault that was asked for")
+        notes.add(partition=chunk.partition, handled=runs([record.offset for record in chunk.records]))
+        if table is not None:
+            table[b"%d" % chunk.partition] = chunk.end_offset
+        await asyncio.sleep(options.handler_ms / 2000)
+
+    lanes = PartitionLanes(app, handle)
+
+    @app.agent(chunked_topic(app, options.topic), name="note_records")
+    async def note_records(stream: Stream[Any]) -> None:
+        await lanes.run(stream)
+
+    return app
+
+
+def table_name(group: str) -> str:
+    """The table's name; its changelog topic is made before the workers start."""
+    return f"{group}-last"
+
+
+def runs(offsets: list[int]) -> list[list[int]]:
+    """Offsets as [first, last] of each run without holes."""
+    found: list[list[int]] = []
+    for offset in offsets:
+        if found and offset == found[-1][1] + 1:
+            found[-1][1] = offset
+        else:
+            found.append([offset, offset])
+    return found
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--group", required=True)
+    parser.add_argument("--topic", required=True)
+    parser.add_argument("--notes", type=Path, required=True)
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--handler-ms", type=float, default=20.0)
+    parser.add_argument("--fail-at", type=int)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
