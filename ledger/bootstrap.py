@@ -2,17 +2,28 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 
 from ledger.adapters.postgres.books import PostgresBooks
 from ledger.adapters.postgres.connection import open_pool
+from ledger.adapters.postgres.holds import PostgresHolds
 from ledger.adapters.system import SystemClock
-from ledger.application.post_events import PostEvents
+from ledger.application.expire_holds import ExpireHolds
+from ledger.application.post_events import PostEvents, Waiting, not_said
 from ledger.config import Settings
 from ledger.domain.books import Rules
 from ledger.observability.signals import Signals
 
 PARTITIONS_AHEAD_MONTHS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """The use cases of a posting worker."""
+
+    post_events: PostEvents
+    expire_holds: ExpireHolds
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -23,15 +34,23 @@ def rules_of(settings: Settings) -> Rules:
 
 
 @asynccontextmanager
-async def posting(settings: Settings, dsn: str, signals: Signals, *, lanes: int) -> AsyncIterator[PostEvents]:
+async def posting(
+    settings: Settings, dsn: str, signals: Signals, *, lanes: int, waiting: Waiting = not_said
+) -> AsyncIterator["Posting"]:
     """Compose the posting of events into PostgreSQL, for `lanes` batches side by side."""
     pool = await open_pool(dsn, settings, size=lanes + 2)
     try:
         store = PostgresBooks(
             pool, auto_open=settings.auto_open_accounts, remember=settings.account_cache_entries
         )
-        yield PostEvents(
-            store, SystemClock(), rules_of(settings), signals, backoff_max_s=settings.retry_backoff_max_s
+        post = PostEvents(
+            store,
+            SystemClock(),
+            rules_of(settings),
+            signals,
+            backoff_max_s=settings.retry_backoff_max_s,
+            waiting=waiting,
         )
+        yield Posting(post, ExpireHolds(PostgresHolds(pool), SystemClock()))
     finally:
         await pool.close()

@@ -30,6 +30,11 @@ class Settings(BaseSettings):
     entries_topic: str = Field("ledger.entries", description="one event for each posted entry")
     dead_letters_topic: str = Field("ledger.dead-letters", description="records that cannot be events")
 
+    payments_retention_days: int = Field(30, ge=0, description="how long Kafka keeps payments; 0: for ever")
+    derived_retention_days: int = Field(
+        7, ge=0, description="how long it keeps outcomes, entries, dead letters"
+    )
+
     dedupe_horizon_days: int = Field(90, ge=1, description="an event id older than this is refused")
     future_tolerance_s: int = Field(300, ge=0, description="an event id further ahead than this is refused")
     record_bytes_max: int = Field(256 * 1024, ge=1024, description="a larger record is a dead letter")
@@ -38,6 +43,7 @@ class Settings(BaseSettings):
     )
 
     workers: int = Field(1, ge=1, le=64, description="posting workers that `ledger up` starts")
+    worker_host: str = Field("127.0.0.1", description="where a worker's live, ready and metrics listen")
     worker_port: int = Field(
         0, ge=0, le=65535, description="live, ready and metrics of a worker; 0: any free port"
     )

@@ -1,6 +1,7 @@
 """Post a batch of events: claim, decide in order, write, commit; as often as it takes, with one effect."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from time import perf_counter
 
 import msgspec
@@ -15,6 +16,14 @@ from ledger.domain.outcome import Earlier, Outcome, is_redelivery, repeated
 from ledger.domain.posting import decide
 from ledger.observability.signals import Signals
 
+Waiting = Callable[[str], AbstractContextManager[None]]
+"""Says, while it is entered, what a batch waits for."""
+
+
+def not_said(reason: str) -> AbstractContextManager[None]:
+    """Tell nobody."""
+    return nullcontext()
+
 
 class Batch(msgspec.Struct, frozen=True):
     """Events in the order of their partition, what was among them but is no event, and where all of it stood."""
@@ -28,13 +37,21 @@ class PostEvents:
     """Applies each event once, however often it comes."""
 
     def __init__(
-        self, store: BookStore, clock: Clock, rules: Rules, signals: Signals, *, backoff_max_s: float = 5.0
+        self,
+        store: BookStore,
+        clock: Clock,
+        rules: Rules,
+        signals: Signals,
+        *,
+        backoff_max_s: float = 5.0,
+        waiting: Waiting = not_said,
     ) -> None:
         self._store = store
         self._clock = clock
         self._rules = rules
         self._signals = signals
         self._backoff_max_s = backoff_max_s
+        self._waiting = waiting
 
     async def __call__(self, batch: Batch) -> list[Outcome]:
         """Post `batch` and give the outcome of each event, in order, once they are durable.
@@ -49,9 +66,12 @@ class PostEvents:
             wait_max=self._backoff_max_s,
             wait_jitter=0.2,
         )
-        async for attempt in attempts:
-            with attempt:
-                return await self._try(batch)
+        with ExitStack() as waits:
+            async for attempt in attempts:
+                if attempt.num == 2:
+                    waits.enter_context(self._waiting("postgres"))
+                with attempt:
+                    return await self._try(batch)
         raise RuntimeError("retrying never gives up")
 
     def _note_fault(self, error: Exception) -> bool:

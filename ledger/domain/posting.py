@@ -247,6 +247,7 @@ def _post(
     movements: Sequence[Movement],
     now: datetime,
     reverses: str | None = None,
+    captures: str | None = None,
 ) -> Outcome:
     """Post the movements, whatever the checks were: from here on nothing may be refused."""
     balances = tuple(balance for balance, _ in movements)
@@ -262,6 +263,7 @@ def _post(
         reference=_optional(command, "reference"),
         metadata=_optional(command, "metadata"),
         reverses=reverses,
+        captures=captures,
     )
     books.changes.transactions.append(transaction)
     if event.identity in books.watched:
@@ -393,7 +395,7 @@ def _take(
     now: datetime,
 ) -> Outcome:
     debit = movements[0][0]
-    outcome = _post(event, command, books, movements, now)
+    outcome = _post(event, command, books, movements, now, captures=hold.id)
     debit.held -= hold.take(amount, final=command.final)
     books.change_hold(hold)
     return msgspec.structs.replace(outcome, hold=view_of(hold))

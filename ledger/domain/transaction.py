@@ -39,6 +39,7 @@ class Transaction(msgspec.Struct, frozen=True):
     reference: str | None = None
     metadata: dict[str, Any] | None = None
     reverses: str | None = None
+    captures: str | None = None
 
     def __post_init__(self) -> None:
         if is_unbalanced((entry.asset, entry.amount) for entry in self.entries):

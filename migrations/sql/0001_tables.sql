@@ -55,8 +55,11 @@ create table transactions (
     reference text,
     metadata jsonb,
     reverses uuid,
+    captures uuid,
     primary key (event_id, tenant_id)
 )
+--;
+comment on column transactions.captures is 'the hold that it captures; reverses: the transaction that it takes back'
 --;
 create table entries (
     tenant_id int not null,

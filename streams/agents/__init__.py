@@ -1,0 +1,1 @@
+"""The agents: thin, and unaware of each other."""

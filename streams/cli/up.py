@@ -15,11 +15,12 @@ from streams.embedded.serve import detach as start_daemon
 from streams.embedded.serve import running, serve
 from streams.embedded.stack import EmbeddedStack, PartMaker, Preparation
 from streams.embedded.state import StackRecord, StateDirectory
+from streams.prepare import prepare
 
 SERVICE_AWAY = 3
 
 # What is done between the servers' start and the workers', and what starts after the workers.
-PREPARATIONS: Sequence[Preparation] = ()
+PREPARATIONS: Sequence[Preparation] = (prepare,)
 MAKERS: Sequence[PartMaker] = ()
 
 

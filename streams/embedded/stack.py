@@ -19,7 +19,7 @@ from streams.embedded.state import StackRecord, StateDirectory, unusable
 from streams.embedded.supervisor import Supervisor
 from streams.embedded.workers import worker_part
 
-Preparation = Callable[[Settings], Awaitable[None]]
+Preparation = Callable[[Settings], Awaitable[object]]
 PartMaker = Callable[[StateDirectory, Settings], Part]
 
 

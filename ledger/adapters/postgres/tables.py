@@ -60,6 +60,11 @@ transactions = sa.Table(
     sa.Column("reference", sa.Text),
     sa.Column("metadata", pg.JSONB),
     sa.Column("reverses", sa.Uuid),
+    sa.Column(
+        "captures",
+        sa.Uuid,
+        comment="the hold that it captures; reverses: the transaction that it takes back",
+    ),
 )
 
 entries = sa.Table(

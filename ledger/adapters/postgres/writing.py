@@ -26,6 +26,7 @@ _TRANSACTION_COLUMNS = (
     "reference",
     "metadata",
     "reverses",
+    "captures",
 )
 _ENTRY_COLUMNS = (
     "tenant_id",
@@ -154,6 +155,7 @@ async def _copy_transactions(connection: Any, tenants: Tenants, books: Books) ->
             each.reference,
             json_text(each.metadata),
             each.reverses,
+            each.captures,
         )
         for each in books.changes.transactions
     ]

@@ -1,0 +1,89 @@
+"""Structured JSON logs: what happened, with ids to follow it by, never amounts or payloads."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+from ledger.domain.outcome import Outcome
+from ledger.observability.signals import Facts
+
+# Signals of every batch are for debugging; what an operator would want to know stands higher.
+_LEVELS = {
+    "batch.delayed": "warning",
+    "batch.posted": "debug",
+    "chunk.handled": "debug",
+    "chunk.joined": "debug",
+    "frontier.committed": "debug",
+    "handler.failed": "error",
+    "holds.not_swept": "warning",
+    "publishing.delayed": "warning",
+    "worker.stalled": "critical",
+}
+_UNSAID = {"outcomes", "letters"}
+
+
+def configure_logs(level: str) -> None:
+    """Send this process's logs, ours and the libraries', to standard error, one JSON object a line."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("ledger").setLevel(level.upper())
+
+
+class SignalLog:
+    """A listener that writes signals down."""
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger("ledger")
+
+    def __call__(self, name: str, facts: Facts) -> None:
+        said = {key: value for key, value in facts.items() if key not in _UNSAID}
+        getattr(self._log, _LEVELS.get(name, "info"))(name, **said)
+        if name == "chunk.handled":
+            for outcome in facts["outcomes"]:
+                if outcome.kind == "rejected":
+                    self._log.info("event.rejected", reason=outcome.reason.value, **ids_of(outcome))
+            for letter in facts["letters"]:
+                self._log.info(
+                    "record.dead_lettered",
+                    reason=letter.reason.value,
+                    detail=letter.detail,
+                    partition=letter.record.partition,
+                    offset=letter.record.offset,
+                )
+
+
+def ids_of(outcome: Outcome) -> dict[str, Any]:
+    """Give what an event can be followed by."""
+    event = outcome.event
+    return {
+        "event_id": event.id,
+        "tenant": event.tenant,
+        "correlation_id": event.correlation_id,
+        "trace_id": event.traceparent.split("-")[1]
+        if event.traceparent and "-" in event.traceparent
+        else None,
+        "partition": event.partition,
+        "offset": event.offset,
+    }

@@ -1,0 +1,71 @@
+"""Prometheus metrics of a worker, counted from its signals."""
+
+from collections import Counter as Tally
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from ledger.observability.signals import Facts
+
+_RECORDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_HEALED = {
+    "chunk.gap": "gap",
+    "chunk.below": "below",
+    "chunk.stale": "stale",
+    "chunk.went_back": "went_back",
+    "chunk.given_up": "given_up",
+}
+
+
+class WorkerMetrics:
+    """A listener that counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._events = Counter("ledger_events", "Events handled", ["outcome", "reason"], registry=registry)
+        self._letters = Counter(
+            "ledger_dead_letters", "Records that are no events", ["reason"], registry=registry
+        )
+        self._records = Histogram(
+            "ledger_chunk_records", "Records in a chunk", buckets=_RECORDS, registry=registry
+        )
+        self._seconds = Histogram(
+            "ledger_step_seconds",
+            "Time of each step of a chunk",
+            ["step"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._retries = Counter("ledger_batch_retries", "Batches tried again", ["cause"], registry=registry)
+        self._redelivered = Counter("ledger_redelivered_events", "Events that came again", registry=registry)
+        self._publishing = Counter("ledger_publishing_retries", "Publishing tried again", registry=registry)
+        self._healed = Counter(
+            "ledger_chunks_not_joined",
+            "Chunks that were skipped or fetched again",
+            ["why"],
+            registry=registry,
+        )
+        self._expired = Counter("ledger_holds_expired", "Holds found past their time", registry=registry)
+        self._listeners: dict[str, Callable[[Facts], None]] = {
+            "chunk.handled": self._chunk_handled,
+            "batch.delayed": lambda facts: self._retries.labels(facts["cause"]).inc(),
+            "events.redelivered": lambda facts: self._redelivered.inc(facts["count"]),
+            "publishing.delayed": lambda facts: self._publishing.inc(),
+            "holds.expired": lambda facts: self._expired.inc(facts["count"]),
+        }
+
+    def __call__(self, name: str, facts: Facts) -> None:
+        if name in _HEALED:
+            self._healed.labels(_HEALED[name]).inc()
+        elif listener := self._listeners.get(name):
+            listener(facts)
+
+    def _chunk_handled(self, facts: Facts) -> None:
+        self._records.observe(facts["records"])
+        for step, seconds in facts["steps_s"].items():
+            self._seconds.labels(step).observe(seconds)
+        counted = Tally((outcome.kind, outcome.reason or "") for outcome in facts["outcomes"])
+        for (kind, reason), count in counted.items():
+            self._events.labels(kind, str(reason)).inc(count)
+        for letter in facts["letters"]:
+            self._letters.labels(letter.reason.value).inc()

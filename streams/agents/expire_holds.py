@@ -1,0 +1,49 @@
+"""The sweep for expired holds: beside the posting agent, on the one worker that holds partition 0."""
+
+import asyncio
+from collections.abc import Callable
+
+from ledger.application.expire_holds import ExpireHolds
+from ledger.application.faults import TransientFaultError
+from ledger.config import Settings
+from ledger.observability.signals import Signals
+from streams.publishing import PatientPublisher
+from streams.transport.publisher import Outgoing
+
+
+class HoldSweep:
+    """Looks every `hold_sweep_s` seconds; the events it sends are posted like any other."""
+
+    def __init__(
+        self,
+        expire: ExpireHolds,
+        publisher: PatientPublisher,
+        settings: Settings,
+        signals: Signals,
+        is_mine: Callable[[], bool],
+    ) -> None:
+        self._expire = expire
+        self._publisher = publisher
+        self._settings = settings
+        self._signals = signals
+        self._is_mine = is_mine
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        while True:
+            await asyncio.sleep(self._settings.hold_sweep_s)
+            if self._is_mine():
+                await self._sweep()
+
+    async def _sweep(self) -> None:
+        try:
+            messages = await self._expire()
+        except TransientFaultError as fault:
+            self._signals.emit("holds.not_swept", fault=str(fault))
+            return
+        if messages:
+            topic = self._settings.payments_topic
+            await self._publisher.publish(
+                [Outgoing(topic, each.key, each.value, each.headers) for each in messages]
+            )
+            self._signals.emit("holds.expired", count=len(messages))

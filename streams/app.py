@@ -1,0 +1,72 @@
+"""The posting worker: a Faust app of its own, with its agent, its sweep and its health."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, cast
+
+import faust
+from faust.types import StreamT
+
+from ledger.bootstrap import posting
+from ledger.config import Settings
+from ledger.observability.signals import Signals
+from streams.agents.expire_holds import HoldSweep
+from streams.agents.post_events import PostChunk
+from streams.embedded.addresses import find_addresses
+from streams.publishing import PatientPublisher
+from streams.transport.app import ChunkedApp, chunked_app, chunked_topic
+from streams.transport.health import partition_states
+from streams.transport.lanes import Handler, PartitionLanes
+from streams.transport.publisher import BatchPublisher
+
+POSTING_GROUP = "ledger-post"
+
+
+def create_app(settings: Settings, signals: Signals) -> ChunkedApp:
+    """Make the posting app, without what it posts to: `working` gives it that."""
+    return chunked_app(POSTING_GROUP, settings, signals, [settings.payments_topic])
+
+
+def add_posting(app: ChunkedApp, settings: Settings, handler: Handler) -> None:
+    """Give the app its agent."""
+    lanes = PartitionLanes(app, handler)
+
+    @app.agent(chunked_topic(app, settings.payments_topic), name="post_events")
+    async def post_events(stream: StreamT[Any]) -> None:
+        await lanes.run(cast(faust.Stream[Any], stream))
+
+
+@asynccontextmanager
+async def working(settings: Settings, signals: Signals) -> AsyncIterator[ChunkedApp]:
+    """Compose a posting worker on the servers that are set or that `ledger up` started."""
+    addresses = find_addresses(settings)
+    settings = settings.model_copy(
+        update={"kafka_bootstrap": addresses.kafka, "postgres_dsn": addresses.postgres_dsn}
+    )
+    async with AsyncExitStack() as stack:
+        app = create_app(settings, signals)
+        batches = BatchPublisher(addresses.kafka)
+        await batches.start()
+        stack.push_async_callback(batches.stop)
+        publisher = PatientPublisher(batches, app.flow, signals)
+        use_cases = await stack.enter_async_context(
+            posting(
+                settings,
+                addresses.postgres_dsn,
+                signals,
+                lanes=settings.partitions,
+                waiting=app.flow.waiting_for,
+            )
+        )
+        add_posting(app, settings, PostChunk(use_cases.post_events, publisher, settings, signals))
+        sweep = HoldSweep(
+            use_cases.expire_holds, publisher, settings, signals, lambda: _holds_partition_0(app)
+        )
+        task = asyncio.create_task(sweep.run())
+        stack.callback(task.cancel)
+        yield app
+
+
+def _holds_partition_0(app: ChunkedApp) -> bool:
+    return any(state.place.partition == 0 for state in partition_states(app))

@@ -1,0 +1,50 @@
+"""What commands share: exit codes, faults told in a sentence, and output for people or programs."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import asyncpg
+import typer
+from aiokafka.errors import KafkaError
+from rich.console import Console
+
+from ledger.application.faults import TransientFaultError
+from streams.embedded.errors import EmbeddedError
+from streams.transport.errors import PublishError
+
+DONE = 0
+FOUND_WRONG = 1
+USED_WRONGLY = 2
+SERVICE_AWAY = 3
+
+_AWAY = (EmbeddedError, TransientFaultError, PublishError, KafkaError, asyncpg.PostgresError, OSError)
+
+
+@contextmanager
+def told_faults() -> Iterator[None]:
+    """Tell a service that is away in a sentence, and exit with 3."""
+    try:
+        yield
+    except _AWAY as error:
+        complain(_sentence(error))
+        raise typer.Exit(SERVICE_AWAY) from error
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, EmbeddedError):
+        return str(error)
+    kind = "PostgreSQL" if isinstance(error, asyncpg.PostgresError | TransientFaultError) else "A service"
+    kind = "Kafka" if isinstance(error, KafkaError | PublishError) else kind
+    return f"{kind} is away or refuses: {error}\n`ledger doctor` says what is wrong with the set-up."
+
+
+def complain(sentence: str) -> None:
+    """Say what is wrong, on standard error."""
+    Console(stderr=True).print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on standard output."""
+    print(json.dumps(value, default=str, indent=2), flush=True)

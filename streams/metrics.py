@@ -1,0 +1,35 @@
+"""Gauges of where each partition stands, read when they are asked for."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from streams.transport.app import ChunkedApp
+from streams.transport.health import partition_states
+
+
+class PartitionGauges(Collector):
+    """Frontier, committed offset and lag of each partition that this worker holds, and what it waits for."""
+
+    def __init__(self, app: ChunkedApp, registry: CollectorRegistry) -> None:
+        self._app = app
+        registry.register(self)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        labels = ["topic", "partition"]
+        lag = GaugeMetricFamily("ledger_lag_records", "Records not yet handled", labels=labels)
+        frontier = GaugeMetricFamily("ledger_frontier_offset", "Next offset to handle", labels=labels)
+        committed = GaugeMetricFamily(
+            "ledger_committed_offset", "Next offset as Kafka knows it", labels=labels
+        )
+        for state in partition_states(self._app):
+            place = [state.place.topic, str(state.place.partition)]
+            lag.add_metric(place, state.lag)
+            frontier.add_metric(place, state.frontier)
+            committed.add_metric(place, -1 if state.committed is None else state.committed)
+        waiting = GaugeMetricFamily("ledger_waiting", "What the worker waits for", labels=["for"])
+        for reason in ("postgres", "kafka"):
+            waiting.add_metric([reason], float(reason in self._app.flow.waits()))
+        yield from (lag, frontier, committed, waiting)

@@ -1,0 +1,72 @@
+"""Every topic: its name, key, partitions and retention; made by us before any worker starts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from ledger.config import Settings
+
+DAY_MS = 24 * 60 * 60 * 1000
+RECORD_BYTES_OVERHEAD = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic; `configs` are the broker's settings that differ from its defaults."""
+
+    name: str
+    partitions: int
+    replicas: int
+    configs: dict[str, str] = field(default_factory=dict)
+
+
+def topics_of(settings: Settings) -> Sequence[Topic]:
+    """List the topics that a ledger needs."""
+    size = str(4 * settings.record_bytes_max + RECORD_BYTES_OVERHEAD)
+    # The broker's time, not the producer's: a wrong clock must not let retention delete what was just written.
+    payments = {
+        "message.timestamp.type": "LogAppendTime",
+        "max.message.bytes": size,
+        "retention.ms": _days(settings.payments_retention_days),
+    }
+    derived = {"retention.ms": _days(settings.derived_retention_days), "max.message.bytes": size}
+    return [
+        Topic(settings.payments_topic, settings.partitions, settings.replication_factor, payments),
+        *(
+            Topic(name, settings.partitions, settings.replication_factor, derived)
+            for name in (settings.outcomes_topic, settings.entries_topic, settings.dead_letters_topic)
+        ),
+    ]
+
+
+def _days(days: int) -> str:
+    return str(days * DAY_MS) if days else "-1"
+
+
+async def make_topics(settings: Settings, bootstrap: str) -> list[str]:
+    """Make the topics that are missing; those that exist stay as they are. Returns the names made."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="ledger-migrate")
+    await admin.start()
+    try:
+        existing = set(await admin.list_topics())
+        missing = [topic for topic in topics_of(settings) if topic.name not in existing]
+        if missing:
+            await _create(admin, missing)
+        return [topic.name for topic in missing]
+    finally:
+        await admin.close()
+
+
+async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
+    answer = await admin.create_topics(
+        [
+            NewTopic(topic.name, topic.partitions, topic.replicas, topic_configs=topic.configs)
+            for topic in topics
+        ]
+    )
+    for error in answer.topic_errors:
+        fault = for_code(error[1])
+        if error[1] and fault is not TopicAlreadyExistsError:
+            raise fault(f"topic {error[0]}: {error[2] if len(error) > 2 else ''}")
