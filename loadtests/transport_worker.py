@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from faust import Stream
+from faust.types import StreamT
 
 from ledger.config import Settings
 from ledger.observability.signals import Signals
@@ -60,7 +60,7 @@ def make_app(options: argparse.Namespace) -> ChunkedApp:
     lanes = PartitionLanes(app, handle)
 
     @app.agent(chunked_topic(app, options.topic), name="note_records")
-    async def note_records(stream: Stream[Any]) -> None:
+    async def note_records(stream: StreamT[Any]) -> None:
         await lanes.run(stream)
 
     return app

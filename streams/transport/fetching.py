@@ -99,11 +99,17 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
             state = subscriptions.subscription.assignment.state_value(place)
             if state is None:
                 del fetcher._records[place]  # left over from an assignment that is gone
-            elif place in active and self.flow.has_room(place):
+            elif place in active and self._wanted(place):
                 chunk = self._drain(fetcher, place, state, records_max)
                 if chunk is not None:
                     chunks[place] = chunk
         return chunks
+
+    def _wanted(self, place: TopicPartition) -> bool:
+        """While Faust recovers tables it lets its other topics flow as well, before it has sought: not ours."""
+        if place.topic not in self.flow.topics:
+            return True
+        return place in self._runs and self.flow.has_room(place)
 
     def _drain(
         self, fetcher: Fetcher, place: TopicPartition, state: Any, records_max: int | None

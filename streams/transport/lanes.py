@@ -11,7 +11,7 @@ from typing import Any, cast
 from aiokafka import TopicPartition
 from faust import Stream
 from faust.streams import _current_event
-from faust.types import EventT
+from faust.types import EventT, StreamT
 
 from streams.transport.app import ChunkedApp
 from streams.transport.chunk import Chunk
@@ -47,9 +47,9 @@ class PartitionLanes:
         self._failed = False
         app.flow.lanes.append(self)
 
-    async def run(self, stream: Stream[Any]) -> None:
+    async def run(self, stream: StreamT[Any]) -> None:
         """The whole body of an agent. Faust acks nothing: a chunk is released here, when it is done."""
-        async for event in cast(Stream[Any], stream.noack()).events():
+        async for event in cast(Stream[Any], stream).noack().events():
             self._put(event)
 
     def has_room(self, place: TopicPartition) -> bool:
