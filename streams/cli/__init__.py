@@ -4,8 +4,10 @@ import typer
 
 from streams.cli.down import down
 from streams.cli.migrate import migrate
+from streams.cli.send import send
 from streams.cli.status import status
 from streams.cli.up import up
+from streams.cli.verify import verify
 from streams.cli.worker import worker
 
 app = typer.Typer(
@@ -16,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (up, down, status, migrate, worker):
+for command in (up, down, status, migrate, worker, send, verify):
     app.command()(command)
 
 

@@ -10,6 +10,7 @@ import typer
 from aiokafka.errors import KafkaError
 from rich.console import Console
 
+from ledger.adapters.postgres.connection import TRANSIENT
 from ledger.application.faults import TransientFaultError
 from streams.embedded.errors import EmbeddedError
 from streams.transport.errors import PublishError
@@ -19,7 +20,15 @@ FOUND_WRONG = 1
 USED_WRONGLY = 2
 SERVICE_AWAY = 3
 
-_AWAY = (EmbeddedError, TransientFaultError, PublishError, KafkaError, asyncpg.PostgresError, OSError)
+_POSTGRES_AWAY = (
+    *TRANSIENT,
+    TransientFaultError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.UndefinedTableError,
+    asyncpg.InvalidParameterValueError,
+)
+_AWAY = (EmbeddedError, PublishError, KafkaError, *_POSTGRES_AWAY)
 
 
 @contextmanager
@@ -35,8 +44,9 @@ def told_faults() -> Iterator[None]:
 def _sentence(error: BaseException) -> str:
     if isinstance(error, EmbeddedError):
         return str(error)
-    kind = "PostgreSQL" if isinstance(error, asyncpg.PostgresError | TransientFaultError) else "A service"
-    kind = "Kafka" if isinstance(error, KafkaError | PublishError) else kind
+    if isinstance(error, asyncpg.UndefinedTableError):
+        return f"The books are not there: {error}\n`ledger migrate` makes them."
+    kind = "Kafka" if isinstance(error, KafkaError | PublishError) else "PostgreSQL"
     return f"{kind} is away or refuses: {error}\n`ledger doctor` says what is wrong with the set-up."
 
 

@@ -6,13 +6,13 @@ with walked as (
            lag(posted_at) over w as posted_at_before
     from entries window w as (partition by tenant_id, balance_id order by version)
 )
-select case when version <> expected_version then 'version is missing before this entry'
-            when posted_at < posted_at_before then 'posted_at goes back at this entry'
+select case when w.version <> expected_version then 'version is missing before this entry'
+            when w.posted_at < posted_at_before then 'posted_at goes back at this entry'
             else 'running totals are wrong at this entry' end as what,
        w.tenant_id, a.code as account, b.asset, w.version, w.event_id::text as event
 from walked w left join balances b using (tenant_id, balance_id) left join accounts a using (tenant_id, account_id)
-where version <> expected_version or posted_at < posted_at_before
-   or posted_debits <> expected_debits or posted_credits <> expected_credits
+where w.version <> expected_version or w.posted_at < posted_at_before
+   or w.posted_debits <> expected_debits or w.posted_credits <> expected_credits
 union all
 select 'version of the balance is not its number of entries', b.tenant_id, a.code, b.asset, b.version, null
 from balances b join accounts a using (tenant_id, account_id)

@@ -1,0 +1,1 @@
+"""The stream, read and written without a stream processor."""

@@ -1,0 +1,147 @@
+"""`ledger send`: JSON lines of events to Kafka."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from ledger.config import Settings
+from streams.cli.running import FOUND_WRONG, USED_WRONGLY, complain, print_json, told_faults
+from streams.embedded.addresses import find_kafka
+from streams.outcomes import Outcomes
+from streams.sending import Line, read_lines
+from streams.transport.publisher import BatchPublisher, Outgoing
+
+BATCH_LINES = 2000
+FAULTS_SHOWN_MAX = 20
+
+
+def send(
+    file: str = typer.Argument(..., help="A file of JSON lines, one event each; - for standard input."),
+    fill: bool = typer.Option(False, "--fill", help="Supply specversion, id, source and time where missing."),
+    skip_invalid: bool = typer.Option(False, "--skip-invalid", help="Send the rest where lines are wrong."),
+    raw: bool = typer.Option(False, "--raw", help="Send lines as they are, unchecked, without a key."),
+    wait: float = typer.Option(
+        0.0, "--wait", min=0, help="Wait up to so many seconds and show the outcomes."
+    ),
+    json_output: bool = typer.Option(False, "--json", help="Print what was done as JSON."),
+) -> None:
+    """Send events to the topic of payments, under the keys that keep each account's order.
+
+    A file is checked whole before anything is sent; standard input line by line. Exit 1 if a line was wrong.
+    """
+    settings = Settings()
+    if file != "-" and not Path(file).is_file():
+        complain(f"No file {file}.")
+        raise typer.Exit(USED_WRONGLY)
+    with told_faults():
+        bootstrap = find_kafka(settings)
+        if file != "-" and not raw:
+            _check(file, fill=fill, skip_invalid=skip_invalid)
+        sender = Sender(settings, bootstrap, wait_s=wait, skip_invalid=skip_invalid, quiet=json_output)
+        with _opened(file) as source:
+            report = asyncio.run(sender.run(_raw(source) if raw else read_lines(source, fill=fill)))
+    _show(report, json_output)
+    if report["refused_lines"] or report["unanswered"]:
+        raise typer.Exit(FOUND_WRONG)
+
+
+def _opened(file: str) -> BinaryIO:
+    return sys.stdin.buffer if file == "-" else Path(file).open("rb")
+
+
+def _raw(source: BinaryIO) -> Iterator[Line]:
+    for number, text in enumerate(source, start=1):
+        yield Line(number, None, None, text.rstrip(b"\r\n"))
+
+
+def _check(file: str, *, fill: bool, skip_invalid: bool) -> None:
+    """Refuse a file with wrong lines before any of it is sent."""
+    wrong = 0
+    with _opened(file) as source:
+        for line in read_lines(source, fill=fill):
+            if line.fault is not None:
+                wrong += 1
+                if wrong <= FAULTS_SHOWN_MAX:
+                    complain(f"{file}:{line.number}: {line.fault}")
+    if wrong and not skip_invalid:
+        complain(f"{wrong} wrong lines: nothing was sent. --skip-invalid sends the rest.")
+        raise typer.Exit(FOUND_WRONG)
+
+
+class Sender:
+    """Sends lines in batches, each acknowledged by every in-sync replica, and counts."""
+
+    def __init__(
+        self, settings: Settings, bootstrap: str, *, wait_s: float, skip_invalid: bool, quiet: bool
+    ) -> None:
+        self._settings = settings
+        self._bootstrap = bootstrap
+        self._wait_s = wait_s
+        self._skip_invalid = skip_invalid
+        self._progress = Progress(console=Console(stderr=True), disable=quiet or not sys.stderr.isatty())
+        self._sent: list[str] = []
+        self._count = 0
+        self._refused: list[dict[str, object]] = []
+
+    async def run(self, lines: Iterator[Line]) -> dict[str, object]:
+        """Send everything; gives what `--json` prints."""
+        publisher = BatchPublisher(self._bootstrap)
+        await publisher.start()
+        try:
+            async with Outcomes.following(self._settings, self._bootstrap, on=self._wait_s > 0) as outcomes:
+                with self._progress:
+                    await self._send_all(publisher, lines)
+                answers = await outcomes.of(set(self._sent), self._wait_s)
+        finally:
+            await publisher.stop()
+        return {
+            "sent": self._count,
+            "refused_lines": self._refused,
+            "outcomes": answers,
+            "unanswered": len(set(self._sent)) - len(answers) if self._wait_s else 0,
+        }
+
+    async def _send_all(self, publisher: BatchPublisher, lines: Iterator[Line]) -> None:
+        task = self._progress.add_task("sending", total=None)
+        batch: list[Line] = []
+        for line in lines:
+            if line.fault is not None:
+                self._refused.append({"line": line.number, "fault": line.fault})
+                if not self._skip_invalid:
+                    break
+                continue
+            batch.append(line)
+            if len(batch) == BATCH_LINES:
+                await self._publish(publisher, batch)
+                self._progress.advance(task, len(batch))
+                batch = []
+        await self._publish(publisher, batch)
+
+    async def _publish(self, publisher: BatchPublisher, batch: list[Line]) -> None:
+        topic = self._settings.payments_topic
+        await publisher.publish([Outgoing(topic, line.key, line.value, line.headers) for line in batch])
+        self._count += len(batch)
+        if self._wait_s:
+            self._sent += [line.event_id for line in batch if line.event_id is not None]
+
+
+def _show(report: dict[str, object], json_output: bool) -> None:
+    if json_output:
+        print_json(report)
+        return
+    refused = report["refused_lines"]
+    for line in refused if isinstance(refused, list) else []:
+        complain(f"line {line['line']}: {line['fault']}")
+    print(f"{report['sent']} sent")
+    outcomes = report["outcomes"]
+    for outcome in outcomes.values() if isinstance(outcomes, dict) else ():
+        print(orjson.dumps(outcome).decode())
+    if report["unanswered"]:
+        complain(f"{report['unanswered']} not answered in time; they are in Kafka and will be handled.")

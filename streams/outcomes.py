@@ -1,0 +1,53 @@
+"""Following the topic of outcomes, without a group, for those who wait for particular ids."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import monotonic
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from ledger.config import Settings
+
+
+class Outcomes:
+    """The outcomes published since it was opened."""
+
+    def __init__(self, consumer: Any | None) -> None:
+        self._consumer = consumer
+
+    @classmethod
+    @asynccontextmanager
+    async def following(cls, settings: Settings, bootstrap: str, *, on: bool) -> AsyncIterator["Outcomes"]:
+        """Begin at the end of the topic as it is now; with `on` false, follow nothing."""
+        if not on:
+            yield cls(None)
+            return
+        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+        await consumer.start()
+        try:
+            await _assign_end(consumer, settings.outcomes_topic)
+            yield cls(consumer)
+        finally:
+            await consumer.stop()
+
+    async def of(self, ids: set[str], wait_s: float) -> dict[str, Any]:
+        """Wait for the outcomes of `ids`, by id; gives what came in time."""
+        answers: dict[str, Any] = {}
+        deadline = monotonic() + wait_s
+        while self._consumer is not None and len(answers) < len(ids) and monotonic() < deadline:
+            for records in (await self._consumer.getmany(timeout_ms=200)).values():
+                for record in records:
+                    outcome = orjson.loads(record.value)
+                    if outcome["id"] in ids:
+                        answers[outcome["id"]] = outcome
+        return answers
+
+
+async def _assign_end(consumer: Any, topic: str) -> None:
+    await consumer._client.add_topic(topic)
+    places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+    consumer.assign(places)
+    for place, end in (await consumer.end_offsets(places)).items():
+        consumer.seek(place, end)

@@ -1,0 +1,73 @@
+"""Sending lines of JSON to the topic of payments: each checked first, and named by its line when it is wrong."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+import orjson
+
+from ledger.adapters.system import new_event_id
+from ledger.contract.dead_letter import NotAnEventError
+from ledger.contract.decode import decode_event
+from ledger.contract.keys import KeyChooser
+from ledger.contract.outgoing import CONTENT_TYPE
+
+
+class Line(NamedTuple):
+    """One line of input, ready to be sent, or with what is wrong with it."""
+
+    number: int
+    event_id: str | None
+    key: bytes | None
+    value: bytes
+    fault: str | None = None
+
+    @property
+    def headers(self) -> tuple[tuple[str, bytes], ...]:
+        return (CONTENT_TYPE,)
+
+
+def read_lines(lines: Iterable[bytes], *, fill: bool) -> Iterator[Line]:
+    """Check each line; with `fill`, supply `specversion`, `id`, `source` and `time` where they are missing."""
+    chooser = KeyChooser()
+    for number, text in enumerate(lines, start=1):
+        if text.strip():
+            yield _line(number, text.strip(), chooser, fill=fill)
+
+
+def _line(number: int, text: bytes, chooser: KeyChooser, *, fill: bool) -> Line:
+    value = _filled(text) if fill else text
+    try:
+        event = decode_event(value)
+    except NotAnEventError as fault:
+        return Line(number, None, None, value, f"{fault.reason}: {fault.detail}")
+    return Line(number, event.id, _given_key(value) or chooser.key_of(event), value)
+
+
+def _filled(text: bytes) -> bytes:
+    try:
+        event = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text  # the check says what is wrong with it
+    if not isinstance(event, dict):
+        return text
+    defaults: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": new_event_id(),
+        "source": "ledger/send",
+        "time": datetime.now(UTC),
+    }
+    missing = {name: value for name, value in defaults.items() if name not in event}
+    # Spliced in as text: what was given stays byte for byte, whatever numbers it holds.
+    return b"{" + orjson.dumps(missing)[1:-1] + b"," + text.lstrip()[1:] if missing else text
+
+
+class _Partitioned(msgspec.Struct):
+    partitionkey: str | None = None
+
+
+def _given_key(value: bytes) -> bytes | None:
+    """Read CloudEvents' `partitionkey`, where the producer chose a key of its own."""
+    key = msgspec.json.decode(value, type=_Partitioned).partitionkey if b'"partitionkey"' in value else None
+    return key.encode() if key else None

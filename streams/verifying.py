@@ -1,0 +1,23 @@
+"""Compose a verification of the books: PostgreSQL audited, Kafka read again."""
+
+from ledger.adapters.kafka.stream import KafkaStream
+from ledger.adapters.postgres.audit import PostgresAuditor
+from ledger.adapters.postgres.connection import open_pool
+from ledger.application.verify_books import Progress, VerifyBooks
+from ledger.config import Settings
+from ledger.domain.audit import Verdict
+from streams.embedded.addresses import find_addresses
+
+
+async def verify_books(settings: Settings, progress: Progress | None = None) -> Verdict:
+    """Verify what is set or what `ledger up` started, over one snapshot of the books."""
+    addresses = find_addresses(settings)
+    pool = await open_pool(addresses.postgres_dsn, settings, size=1, name="ledger-verify")
+    try:
+        async with (
+            KafkaStream.open(addresses.kafka, settings.payments_topic) as stream,
+            PostgresAuditor.open(pool) as auditor,
+        ):
+            return await VerifyBooks(auditor, stream, progress)()
+    finally:
+        await pool.close()
