@@ -24,6 +24,7 @@ class Fleet:
     table: bool = False
     handler_ms: float = 20.0
     settings: dict[str, object] = field(default_factory=dict)
+    arguments: list[str] = field(default_factory=list)
     workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     started: int = 0
 
@@ -33,7 +34,12 @@ class Fleet:
         name = f"w{self.started}"
         command = [sys.executable, "-m", "loadtests.transport_worker", f"--group={self.group}"]
         command += [f"--topic={self.topic}", f"--notes={self.directory / name}.notes"]
-        command += [f"--handler-ms={self.handler_ms}", *(["--table"] if self.table else []), *arguments]
+        command += [
+            f"--handler-ms={self.handler_ms}",
+            *(["--table"] if self.table else []),
+            *self.arguments,
+            *arguments,
+        ]
         with (self.directory / f"{name}.log").open("wb") as log:
             self.workers[name] = subprocess.Popen(command, env=self._environment(), stdout=log, stderr=log)
         return name

@@ -6,15 +6,17 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from random import Random
 from typing import Any
 
-from faust.types import StreamT
+from faust.types import TP, Message, StreamT
 
 from ledger.config import Settings
 from ledger.observability.signals import Signals
 from streams.transport import Chunk, ChunkedApp, PartitionLanes, chunked_app, chunked_topic, run
+from streams.transport.consumer import ChunkedConsumer, ChunkedTransport
 
 QUIET = {"chunk.joined", "frontier.committed"}
 
@@ -46,10 +48,15 @@ def make_app(options: argparse.Namespace) -> ChunkedApp:
     """The app under test: an agent on the topic, and a table if wanted."""
     notes = Notes(options.notes)
     app = chunked_app(options.group, Settings(), Signals(notes.signal), [options.topic])
+    if options.drop_share:
+        app.transport = dropping(options.drop_share)(app.conf.broker_consumer, app, app.flow)
     table = app.Table(table_name(options.group), key_type=bytes, default=int) if options.table else None
 
     async def handle(chunk: Chunk) -> None:
         await asyncio.sleep(options.handler_ms / 2000)
+        if options.wait_for:
+            with app.flow.waiting_for(options.wait_for):
+                await asyncio.sleep(options.wait_s)
         if options.fail_at is not None and chunk.end_offset > options.fail_at:
             raise RuntimeError("a fault that was asked for")
         notes.add(partition=chunk.partition, handled=runs([record.offset for record in chunk.records]))
@@ -64,6 +71,21 @@ def make_app(options: argparse.Namespace) -> ChunkedApp:
         await lanes.run(stream)
 
     return app
+
+
+def dropping(share: float) -> type[ChunkedTransport]:
+    """A transport that loses chunks on their way to the agent, as Faust does around a recovery."""
+    chance = Random()
+
+    class DroppingConsumer(ChunkedConsumer):
+        def _messages(self, tp: TP, chunk: Chunk) -> Iterator[tuple[TP, Message]]:
+            if chance.random() >= share:
+                yield from super()._messages(tp, chunk)
+
+    class DroppingTransport(ChunkedTransport):
+        Consumer = DroppingConsumer
+
+    return DroppingTransport
 
 
 def table_name(group: str) -> str:
@@ -90,6 +112,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--handler-ms", type=float, default=20.0)
     parser.add_argument("--fail-at", type=int)
+    parser.add_argument("--drop-share", type=float, default=0.0)
+    parser.add_argument("--wait-for")
+    parser.add_argument("--wait-s", type=float, default=0.0)
     return parser.parse_args()
 
 

@@ -10,13 +10,16 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.types import TP, AppT, ConsumerMessage, Message
 from faust.types.tuples import ack_lock
+from mode import Service
 from mode.utils.futures import notify
 
 from streams.transport.chunk import Chunk
 from streams.transport.fetching import ChunkedConsumerThread
 from streams.transport.flow import Flow
+from streams.transport.frontier import LostTails
 
 MEND_RETRY_S = 0.5
+TAIL_LOOK_S = 1.0
 
 
 class ChunkedConsumer(Consumer):
@@ -121,34 +124,45 @@ class ChunkedConsumer(Consumer):
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """The last thing that Faust does before it lets the flow go on, with tables and without."""
         try:
-            beginnings = await self._thread.begin_runs()
-        except IllegalStateError:
-            # Another rebalance has begun, and will seek again at its end.
-            self.flow.signals.emit("partitions.lost_while_seeking")
+            committed = await super().seek_to_committed()
+            ours = {
+                TopicPartition(*tp): offset for tp, offset in committed.items() if tp[0] in self.flow.topics
+            }
+            beginnings = await self._thread.begin_runs(ours)
+        except (IllegalStateError, AssertionError) as error:
+            # Another rebalance has taken the partitions already, and will seek at its own end.
+            self.flow.signals.emit("partitions.lost_while_seeking", error=repr(error))
             return {}
-        for place, beginning in beginnings.items():
-            if place.topic in self.flow.topics:
-                self.flow.frontiers.start(
-                    place, beginning.offset, beginning.committed, beginning.run, monotonic()
-                )
-        return {TP(*place): beginning.offset for place, beginning in beginnings.items()}
+        for place, begun in beginnings.items():
+            self.flow.frontiers.start(place, begun.offset, begun.committed, begun.run, monotonic())
+        sought = {TP(*place): begun.offset for place, begun in beginnings.items()}
+        return {**{TP(*tp): offset for tp, offset in committed.items()}, **sought}
 
     async def _seek(self, partition: TP, offset: int) -> None:
         """In the consumer's thread, where the positions are read: see `fetching`."""
         await self._thread.seek_wait({partition: offset})
 
-    async def mend_gap(self, chunk: Chunk) -> None:
-        """Seek back to the frontier; what expired in the meantime is skipped, and said aloud."""
-        frontier = self.flow.frontiers.get(chunk.place)
-        if frontier is None:
+    async def mend_gap(self, place: TopicPartition, begins: int) -> None:
+        """Fetching has come to `begins`, beyond the frontier: seek back. What expired meanwhile is skipped."""
+        frontier = self.flow.frontiers.get(place)
+        start = None if frontier is None else await self._restart(place, frontier.offset)
+        if frontier is None or start is None:
             return
-        wanted = frontier.offset
-        start = await self._restart(chunk.place, wanted)
-        facts = {"topic": chunk.topic, "partition": chunk.partition, "frontier": wanted}
-        if start is not None and start > wanted:
-            self.flow.signals.emit("records.expired", **facts, lost=start - wanted)
-        elif start is not None:
-            self.flow.signals.emit("chunk.dropped_by_faust", **facts, begins=chunk.start_offset)
+        facts = {"topic": place.topic, "partition": place.partition, "frontier": frontier.offset}
+        if start > frontier.offset:
+            self.flow.signals.emit("records.expired", **facts, lost=start - frontier.offset)
+        else:
+            self.flow.signals.emit("chunk.dropped_by_faust", **facts, begins=begins)
+
+    @Service.task
+    async def _find_lost_tails(self) -> None:
+        tails = LostTails(self.flow.frontiers)
+        while not self.should_stop:
+            await self.sleep(TAIL_LOOK_S)
+            if self.flow_active:
+                positions = self._thread.positions()
+                for place in tails.look(positions, self.flow.is_busy):
+                    await self.mend_gap(place, positions[place])
 
     async def follow_log_back(self, chunk: Chunk) -> None:
         """The log begins or ends before the frontier: take it as it is now, or nothing would ever join again."""

@@ -139,27 +139,40 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
 
     def readable_end(self, place: TopicPartition) -> int | None:
         """The last stable offset: what lies after it belongs to transactions that have not ended."""
-        subscription = self._ensure_consumer()._fetcher._subscriptions.subscription
-        assignment = subscription.assignment if subscription is not None else None
-        state = assignment.state_value(place) if assignment is not None else None
+        state = self._state(place)
         if state is None:
             return None
         return state.highwater if state.lso is None else state.lso  # type: ignore[no-any-return]
 
+    def positions(self) -> dict[TopicPartition, int]:
+        """Where fetching stands in the partitions that have a run."""
+        states = {place: self._state(place) for place in tuple(self._runs)}
+        return {
+            place: state.position
+            for place, state in states.items()
+            if state is not None and state.has_valid_position
+        }
+
+    def _state(self, place: TopicPartition) -> Any:
+        subscription = self._ensure_consumer()._fetcher._subscriptions.subscription
+        assignment = subscription.assignment if subscription is not None else None
+        return assignment.state_value(place) if assignment is not None else None
+
     # Seeking
 
-    async def begin_runs(self) -> dict[TopicPartition, Beginning]:
-        """Seek every assigned partition to its committed offset, or to its log's beginning."""
-        return await self.call_thread(self._begin_runs)  # type: ignore[no-any-return]
+    async def begin_runs(
+        self, committed: Mapping[TopicPartition, int | None]
+    ) -> dict[TopicPartition, Beginning]:
+        """Seek partitions to their committed offsets, or to their logs' beginnings where there are none."""
+        return await self.call_thread(self._begin_runs, committed)  # type: ignore[no-any-return]
 
-    async def _begin_runs(self) -> dict[TopicPartition, Beginning]:
+    async def _begin_runs(
+        self, committed: Mapping[TopicPartition, int | None]
+    ) -> dict[TopicPartition, Beginning]:
         consumer = self._ensure_consumer()
-        places = list(consumer.assignment())
-        known = await asyncio.gather(*(consumer.committed(place) for place in places))
-        committed = dict(zip(places, known, strict=True))
-        new = [place for place in places if committed[place] is None]
-        beginnings = await consumer.beginning_offsets(new) if new else {}
-        starts = {place: beginnings[place] if place in beginnings else committed[place] for place in places}
+        new = [place for place, offset in committed.items() if offset is None]
+        starts = await consumer.beginning_offsets(new) if new else {}
+        starts.update((place, offset) for place, offset in committed.items() if offset is not None)
         return {
             place: Beginning(offset, committed[place], self._seek_run(consumer, place, offset))
             for place, offset in starts.items()

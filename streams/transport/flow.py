@@ -19,6 +19,10 @@ class Lanes(Protocol):
         """Whether one more chunk of this partition may be fetched."""
         ...
 
+    def is_busy(self, place: TopicPartition) -> bool:
+        """Whether a chunk of this partition runs or waits."""
+        ...
+
     def drop_waiting(self) -> None:
         """Give up the chunks that wait: they will come again."""
         ...
@@ -38,6 +42,10 @@ class Flow:
     def has_room(self, place: TopicPartition) -> bool:
         """Whether every lane that could get the partition's next chunk can keep it waiting."""
         return all(lanes.has_room(place) for lanes in self.lanes)
+
+    def is_busy(self, place: TopicPartition) -> bool:
+        """Whether any lane works on the partition."""
+        return any(lanes.is_busy(place) for lanes in self.lanes)
 
     def drop_waiting(self) -> None:
         """The partitions may be taken away: finish what runs, start nothing more."""

@@ -1,6 +1,6 @@
 """The frontier of each partition: how far everything before it is done; pure, so that a simulation can run it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -104,3 +104,27 @@ class Frontiers:
     def held(self) -> Iterable[TopicPartition]:
         """The partitions held now, safe to go over while they change in another thread."""
         return tuple(self._frontiers)
+
+
+class LostTails:
+    """Finds chunks that were dropped with nothing after them: no later chunk will come to show the gap."""
+
+    def __init__(self, frontiers: Frontiers) -> None:
+        self._frontiers = frontiers
+        self._suspected: dict[TopicPartition, tuple[int, int, int]] = {}
+
+    def look(
+        self, positions: Mapping[TopicPartition, int], busy: Callable[[TopicPartition], bool]
+    ) -> list[TopicPartition]:
+        """The partitions that stand as they stood at the last look: read beyond the frontier, and idle.
+
+        `positions` are where fetching stands now. One look is not enough: a chunk may be on its way.
+        """
+        suspected = {}
+        for place, position in positions.items():
+            frontier = self._frontiers.get(place)
+            if frontier is not None and position > frontier.offset and not busy(place):
+                suspected[place] = (frontier.run, frontier.offset, position)
+        lost = [place for place, seen in suspected.items() if self._suspected.get(place) == seen]
+        self._suspected = suspected
+        return lost

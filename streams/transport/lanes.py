@@ -57,10 +57,10 @@ class PartitionLanes:
         lane = self._lanes.get(place)
         return lane is None or len(lane.waiting) < self._flow.settings.lane_chunks_max
 
-    def waiting(self, place: TopicPartition) -> int:
-        """How many chunks wait for a partition's lane."""
+    def is_busy(self, place: TopicPartition) -> bool:
+        """Whether a chunk of this partition runs or waits."""
         lane = self._lanes.get(place)
-        return 0 if lane is None else len(lane.waiting)
+        return lane is not None and lane.task is not None
 
     def drop_waiting(self) -> None:
         """Give up what waits, and give what runs some time to finish."""
@@ -109,7 +109,7 @@ class PartitionLanes:
         """Judge a chunk now that everything before it in its partition is done; mend what does not join."""
         verdict = self._flow.frontiers.judge(chunk)
         if verdict is Verdict.GAP:
-            await self._consumer.mend_gap(chunk)
+            await self._consumer.mend_gap(chunk.place, chunk.start_offset)
         elif verdict is Verdict.WENT_BACK:
             await self._consumer.follow_log_back(chunk)
         elif verdict is not Verdict.JOINS:
