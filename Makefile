@@ -41,6 +41,9 @@ check: $(READY) ## lint, types, import contracts, sizes
 fix: $(READY) ## format, and mend what the linter can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
+schemas: $(READY) ## write docs/schemas and docs/asyncapi.yaml anew
+	@$(BIN)/python -m tests.contract.publish docs
+
 chaos-transport: $(READY) ## ten minutes of restarts over the chunked transport; nothing may be lost
 	@$(BIN)/python -m loadtests.chaos_transport
 

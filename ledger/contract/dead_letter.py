@@ -5,6 +5,8 @@ from enum import StrEnum
 
 import msgspec
 
+DETAIL_CHARACTERS_MAX = 500
+
 
 class DeadLetterReason(StrEnum):
     """Why a record is not an event; of those that apply, the first is given."""
@@ -23,7 +25,8 @@ class NotAnEventError(Exception):
     def __init__(self, reason: DeadLetterReason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
-        self.detail = detail[:500]
+        # It may quote the record, and U+0000 cannot be stored as text.
+        self.detail = detail[:DETAIL_CHARACTERS_MAX].replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):

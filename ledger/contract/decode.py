@@ -1,7 +1,7 @@
 """From the bytes of a record to an event, strictly: what is not an event is said to be what it is not."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -143,7 +143,19 @@ def _data_fault(command: Command) -> str | None:
             fault = next((found for found in faults if found), None)
         case _:
             fault = None
-    return fault or _text_fault(command)
+    return fault or _moment_fault(command) or _text_fault(command)
+
+
+def _moment_fault(command: Command) -> str | None:
+    """A moment at either end of the calendar may, by its offset, have no time in UTC."""
+    for name in ("effective_at", "expires_at"):
+        moment = getattr(command, name, None)
+        if isinstance(moment, datetime):
+            try:
+                moment.astimezone(UTC)
+            except OverflowError:
+                return f"{name} is outside of the years 1 … 9999 in UTC"
+    return None
 
 
 def _text_fault(command: Command) -> str | None:

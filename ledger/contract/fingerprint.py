@@ -5,7 +5,8 @@ import json
 
 import msgspec
 
-from ledger.domain.commands import Command
+from ledger.domain.account import default_overdraft
+from ledger.domain.commands import Command, OpenAccount
 
 _canonical = msgspec.json.Encoder(order="deterministic")
 
@@ -13,8 +14,17 @@ _canonical = msgspec.json.Encoder(order="deterministic")
 def fingerprint_of(event_type: str, command: Command) -> bytes:
     """Digest what the event asks for: its type and data, with defaults left out and moments as they came."""
     digest = hashlib.blake2b(event_type.encode(), digest_size=16)
-    digest.update(_encode(command))
+    digest.update(_encode(_without_default(command)))
     return digest.digest()
+
+
+def _without_default(command: Command) -> Command:
+    # The one default that no struct can leave out by itself: it goes by the account's code.
+    if isinstance(command, OpenAccount):
+        given = None if command.overdraft == "unlimited" else command.overdraft
+        if given == default_overdraft(command.account):
+            return msgspec.structs.replace(command, overdraft=msgspec.UNSET)
+    return command
 
 
 def _encode(command: Command) -> bytes:
