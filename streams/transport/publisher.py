@@ -9,7 +9,13 @@ from time import monotonic
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+)
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from streams.transport.errors import PublishError, RecordTooLargeError
@@ -163,7 +169,7 @@ class BatchPublisher:
 
     async def _back_off(self, attempt: int, deadline: float, error: KafkaError) -> None:
         wait = min(BACKOFF_S_MAX, BACKOFF_S_MIN * 2**attempt) * self._jitter.uniform(0.5, 1.0)
-        if not error.retriable or monotonic() + wait > deadline:
+        if not _passes(error) or monotonic() + wait > deadline:
             raise PublishError(f"not acknowledged: {error!r}") from error
         await asyncio.sleep(wait)
 
@@ -171,6 +177,11 @@ class BatchPublisher:
         if self._producer is None:
             raise PublishError("the publisher is not running")
         return self._producer
+
+
+def _passes(error: KafkaError) -> bool:
+    """aiokafka calls a batch that waited too long for its broker final; here the deadline decides."""
+    return bool(error.retriable) or isinstance(error, KafkaTimeoutError | KafkaConnectionError)
 
 
 class Batch(NamedTuple):
