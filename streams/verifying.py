@@ -1,16 +1,20 @@
 """Compose a verification of the books: PostgreSQL audited, Kafka read again."""
 
+from collections import Counter
+
 from ledger.adapters.kafka.stream import KafkaStream
 from ledger.adapters.postgres.audit import PostgresAuditor
 from ledger.adapters.postgres.connection import open_pool
-from ledger.application.verify_books import Progress, VerifyBooks
+from ledger.application.verify_books import Progress, RecordKind, VerifyBooks
 from ledger.config import Settings
 from ledger.domain.audit import Verdict
 from streams.embedded.addresses import find_addresses
 
 
-async def verify_books(settings: Settings, progress: Progress | None = None) -> Verdict:
-    """Verify what is set or what `ledger up` started, over one snapshot of the books."""
+async def verify_books(
+    settings: Settings, progress: Progress | None = None
+) -> tuple[Verdict, Counter[RecordKind]]:
+    """Verify what is set or what `ledger up` started, over one snapshot; also tells what the records were."""
     addresses = find_addresses(settings)
     pool = await open_pool(addresses.postgres_dsn, settings, size=1, name="ledger-verify")
     try:
@@ -18,6 +22,7 @@ async def verify_books(settings: Settings, progress: Progress | None = None) -> 
             KafkaStream.open(addresses.kafka, settings.payments_topic) as stream,
             PostgresAuditor.open(pool) as auditor,
         ):
-            return await VerifyBooks(auditor, stream, progress)()
+            verification = VerifyBooks(auditor, stream, progress)
+            return await verification(), verification.tally
     finally:
         await pool.close()

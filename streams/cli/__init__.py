@@ -2,6 +2,7 @@
 
 import typer
 
+from streams.cli.demo import demo
 from streams.cli.down import down
 from streams.cli.migrate import migrate
 from streams.cli.send import send
@@ -18,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (up, down, status, migrate, worker, send, verify):
+for command in (up, down, status, demo, migrate, worker, send, verify):
     app.command()(command)
 
 

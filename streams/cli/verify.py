@@ -46,7 +46,8 @@ async def _verify(*, quiet: bool) -> Verdict:
                 tasks[name] = bar.add_task(name, total=total)
             bar.update(tasks[name], completed=done, total=total)
 
-        return await verify_books(Settings(), note)
+        verdict, _ = await verify_books(Settings(), note)
+        return verdict
 
 
 def show_verdict(verdict: Verdict, console: Console) -> None:

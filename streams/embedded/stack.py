@@ -15,7 +15,7 @@ from streams.embedded.keeper import Patience
 from streams.embedded.part import Part
 from streams.embedded.postgres import PostgresServer
 from streams.embedded.processes import sweep
-from streams.embedded.state import StackRecord, StateDirectory, unusable
+from streams.embedded.state import ProcessRecord, StackRecord, StateDirectory, unusable
 from streams.embedded.supervisor import Supervisor
 from streams.embedded.workers import worker_part
 
@@ -76,6 +76,10 @@ class EmbeddedStack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+    def processes(self) -> tuple[ProcessRecord, ...]:
+        """Every process of the stack as it is now."""
+        return self._supervisor.records()
 
     async def start(self) -> None:
         """Start everything; raises EmbeddedError, with nothing left running."""

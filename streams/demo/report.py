@@ -1,0 +1,128 @@
+"""The demonstration's report: a table that a person enjoys reading, or JSON."""
+
+from collections import Counter
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ledger.domain.money import format_amount
+from streams.cli.verify import show_verdict
+from streams.demo.run import Report
+
+
+def as_dict(report: Report) -> dict[str, Any]:
+    """Give the shape that `ledger demo --json` prints; amounts in minor units."""
+    kinds = _kinds(report)
+    return {
+        "ok": report.ok,
+        "events_in": report.records.total(),
+        "sent": report.sent,
+        "posted": kinds["posted"],
+        "rejected": dict(_reasons(report)),
+        "duplicates": report.records["duplicate"] + kinds["duplicate"],
+        "dead_letters": report.dead_letters,
+        "rate_per_s": round(report.rate),
+        "seconds": round(report.seconds, 1),
+        "posting_seconds": round(report.posting_seconds, 1),
+        "worker_killed_at": report.killed_at,
+        "worker_restarts": report.restarts,
+        "worker_memory_mib_max": round(max(report.worker_memory_mib, default=0.0), 1),
+        "bank": None
+        if report.bank_compared is None
+        else {"accounts_compared": report.bank_compared, "differences": report.bank_differences},
+        **{"checks": report.verdict.as_dict()["checks"]},
+    }
+
+
+def _kinds(report: Report) -> Counter[str]:
+    kinds: Counter[str] = Counter()
+    for row in report.outcomes:
+        kinds[row["kind"]] += row["count"]
+    return kinds
+
+
+def _reasons(report: Report) -> Counter[str]:
+    reasons: Counter[str] = Counter()
+    for row in report.outcomes:
+        if row["kind"] == "rejected":
+            reasons[row["reason"]] += row["count"]
+    if report.records["reused"]:
+        reasons["event_id_reused"] = report.records["reused"]
+    return reasons
+
+
+def show(report: Report, console: Console) -> None:
+    """Print the report."""
+    console.print()
+    console.print(_flow_table(report))
+    for account, lines in report.statements.items():
+        console.print(_statement_table(account, lines))
+    show_verdict(report.verdict, console)
+    _show_bank(report, console)
+    _show_end(report, console)
+
+
+def _flow_table(report: Report) -> Table:
+    kinds = _kinds(report)
+    table = Table(title="the stream", title_justify="left", show_header=False)
+    table.add_column(justify="left")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    table.add_row(
+        "records in", f"{report.records.total():,}", "sent, and sent by the ledger for expired holds"
+    )
+    table.add_row("posted", f"[green]{kinds['posted']:,}[/]", "once each")
+    for reason, count in _reasons(report).most_common():
+        table.add_row(f"refused: {reason}", f"[yellow]{count:,}[/]", "")
+    repeats = report.records["duplicate"] + kinds["duplicate"]
+    table.add_row("duplicates", f"{repeats:,}", "absorbed")
+    for reason, count in sorted(report.dead_letters.items()):
+        table.add_row(f"dead letter: {reason}", f"[red]{count:,}[/]", "kept byte for byte")
+    table.add_section()
+    table.add_row("rate", f"[bold]{report.rate:,.0f}/s[/]", "records handled while a worker was at work")
+    table.add_row("worker memory", f"{max(report.worker_memory_mib, default=0):,.0f} MiB", "at most")
+    if report.killed_at is not None:
+        table.add_row(
+            "kill -9", f"{report.killed_at:,}", f"records were handled then; {report.restarts} restart"
+        )
+    return table
+
+
+def _statement_table(account: str, lines: list[dict[str, Any]]) -> Table:
+    table = Table(title=f"statement of {account}, newest first", title_justify="left")
+    for heading in ("entry", "what", "reference"):
+        table.add_column(heading)
+    table.add_column("amount", justify="right", no_wrap=True)
+    table.add_column("balance", justify="right", no_wrap=True)
+    for line in lines:
+        colour = "red" if line["amount"] < 0 else "green"
+        table.add_row(
+            str(line["version"]),
+            line["type"].rpartition(".")[0],
+            line["reference"] or "",
+            f"[{colour}]{format_amount(line['amount'], line['asset'])}[/]",
+            format_amount(line["balance"], line["asset"]),
+        )
+    return table
+
+
+def _show_bank(report: Report, console: Console) -> None:
+    if report.bank_compared is None:
+        return
+    wrong = len(report.bank_differences)
+    console.print(
+        f"{report.bank_compared - wrong} of {report.bank_compared} end balances that the bank recorded exactly "
+        f"are the ledger's, to the cent."
+    )
+    for difference in report.bank_differences[:10]:
+        console.print(
+            f"[red]{difference['account']}: bank {difference['bank']}, here {difference['ledger']}[/]"
+        )
+
+
+def _show_end(report: Report, console: Console) -> None:
+    verdict = (
+        "[bold green]nothing lost, nothing doubled[/]" if report.ok else "[bold red]something is wrong[/]"
+    )
+    console.print(f"{verdict} · {report.records.total():,} records in {report.seconds:.0f} s altogether")
