@@ -14,6 +14,7 @@ own balance after the movement) and `bank_balance_is_exact` (1 where the movemen
 
 import csv
 import gzip
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -61,12 +62,14 @@ class BankHistory:
 
     def exact_balances(self) -> dict[str, int]:
         """Give the bank's own last balance (minor units) of each account where the movements add up to it."""
-        last = {row["account"]: row for row in self.rows}
-        return {
-            _code(account): int(row["bank_balance_minor"])
-            for account, row in last.items()
-            if row.get("bank_balance_is_exact") == "1"
-        }
+        last_days: dict[str, list[dict[str, str]]] = {}
+        for row in self.rows:
+            if row.get("bank_balance_is_exact") == "1":
+                day = last_days.setdefault(row["account"], [])
+                if day and day[0]["date"] < row["date"]:
+                    day.clear()
+                day.append(row)
+        return {_code(account): _closing_balance(day) for account, day in last_days.items()}
 
     def _movement(self, row: dict[str, str]) -> Sent:
         account, other = _code(row["account"]), _other_side(row)
@@ -93,6 +96,18 @@ class BankHistory:
             "data": data,
         }
         return Sent(record_key(TENANT, account), orjson.dumps(body))
+
+
+def _closing_balance(day: list[dict[str, str]]) -> int:
+    """Find the balance that no other movement of the day starts from: the file does not tell their order."""
+    after = Counter(int(row["bank_balance_minor"]) for row in day)
+    before = Counter(int(row["bank_balance_minor"]) - _signed(row) for row in day)
+    closing = list((after - before).elements())
+    return closing[0] if closing else int(day[-1]["bank_balance_minor"])
+
+
+def _signed(row: dict[str, str]) -> int:
+    return int(row["amount_minor"]) if row["direction"] == "credit" else -int(row["amount_minor"])
 
 
 def _code(account: str) -> str:

@@ -58,9 +58,7 @@ class Mix:
         for customer in self._customers:
             data = {"debit": "external:bank", "credit": customer, "amount": FUNDS_MINOR, "asset": ASSET}
             self.tally["funding"] += 1
-            yield self._event(
-                "transfer.post.v1", "external:bank", {**data, "reference": "top-up"}
-            )
+            yield self._event("transfer.post.v1", "external:bank", {**data, "reference": "top-up"})
 
     def payments(self) -> Iterator[Sent]:
         """Give the rest, up to `count` events in all."""
