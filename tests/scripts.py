@@ -59,10 +59,7 @@ def shown(balance: Balance) -> str:
 
 def _step(line: str, number: int, tenant: str) -> Step:
     said, _, expected = (part.strip() for part in line.partition("|"))
-    name, parted, rest = said.partition(": ")
-    if not parted:
-        name, rest = f"line {number}", said
-    verb, *words = rest.split()
+    name, verb, *words = said.split() if said.split()[0].endswith(":") else (f"line {number}", *said.split())
     if verb == "clock":
         return Step(said, expected, wait_s=float(words[0]))
     if verb == "show":
@@ -70,7 +67,7 @@ def _step(line: str, number: int, tenant: str) -> Step:
     settings = dict(word.split("=", 1) for word in words if "=" in word)
     event_type, write = _VERBS[verb]
     data = write([word for word in words if "=" not in word], settings)
-    return Step(said, expected, event(event_type, data, name=name, tenant=tenant))
+    return Step(said, expected, event(event_type, data, name=name.removesuffix(":"), tenant=tenant))
 
 
 def _open(words: list[str], settings: Settings) -> Data:

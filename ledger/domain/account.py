@@ -6,6 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from ledger.domain.commands import OpenAccount
+from ledger.domain.metadata import same_json
 
 NormalSide = Literal["credit", "debit"]
 AccountKey = tuple[str, str]
@@ -35,7 +36,7 @@ class Account(msgspec.Struct):
         return (
             self.normal_side == command.normal_side
             and self.overdraft == overdraft_of(command)
-            and (command.metadata is msgspec.UNSET or command.metadata == self.metadata)
+            and (command.metadata is msgspec.UNSET or same_json(command.metadata, self.metadata))
         )
 
 

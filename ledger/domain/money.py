@@ -6,7 +6,7 @@ from functools import lru_cache
 AMOUNT_MAX = 2**63 - 1
 """The largest amount, balance and running total, in minor units."""
 
-_ASSET = re.compile(r"([A-Z][A-Z0-9]{0,16})/([0-9]{1,2})\Z")
+_ASSET = re.compile(r"([A-Z][A-Z0-9]{0,16})/(0|[1-9][0-9]?)\Z")
 
 # ISO 4217 (list one). Codes without a minor unit in the standard (metals, test codes) may use any scale.
 _SCALE_0 = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"

@@ -70,5 +70,9 @@ def repeated(event: Event, earlier: Earlier, at: datetime) -> Outcome:
 
 
 def is_redelivery(event: Event, earlier: Earlier) -> bool:
-    """Tell whether `event` is the very record that was decided before, delivered again."""
-    return event.offset is not None and (event.partition, event.offset) == (earlier.partition, earlier.offset)
+    """Tell whether `event` is the very record that was decided before, delivered again.
+
+    Its content is compared too: in a topic that was made anew, another record may stand at the same offset.
+    """
+    here, there = (event.partition, event.offset), (earlier.partition, earlier.offset)
+    return event.offset is not None and here == there and event.fingerprint == earlier.fingerprint

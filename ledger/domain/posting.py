@@ -5,7 +5,7 @@ An event sees what the events before it did, whether they came in its batch or i
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -259,7 +259,7 @@ def _post(
         entries=tuple([_move(books, balance, amount, posted_at) for balance, amount in movements]),
         balances=balances,
         posted_at=posted_at,
-        effective_at=_optional(command, "effective_at") or posted_at,
+        effective_at=_moment(command, "effective_at") or posted_at,
         reference=_optional(command, "reference"),
         metadata=_optional(command, "metadata"),
         reverses=reverses,
@@ -276,6 +276,12 @@ def _post(
         entries=transaction.entries,
         effective_at=transaction.effective_at,
     )
+
+
+def _moment(command: Command, name: str) -> datetime | None:
+    # In UTC from the start, so that what is read back from the books is written in the same way.
+    moment: datetime | None = _optional(command, name)
+    return None if moment is None else moment.astimezone(UTC)
 
 
 def _posted_at(balances: Sequence[Balance], now: datetime) -> datetime:
@@ -324,7 +330,7 @@ def _place_hold(event: Event, command: PlaceHold, books: Books, now: datetime) -
     rejection = _check_accounts(books, [debit, credit])
     if rejection is not None:
         return rejection
-    expires_at = _optional(command, "expires_at")
+    expires_at = _moment(command, "expires_at")
     if expires_at is not None and now >= expires_at:
         return Rejection(Reason.HOLD_EXPIRED, "expires_at has passed")
     if not debit.can_lose(command.amount):

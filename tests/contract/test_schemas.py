@@ -142,7 +142,7 @@ def without_range(node: Any, name: str = "") -> Any:
 
 LENIENT = {name: Draft202012Validator(without_range(all_schemas()[name])) for name in COMMANDS}
 
-ODD = st.sampled_from(
+ODD: st.SearchStrategy[Any] = st.sampled_from(
     [
         0,
         1,
