@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, OffsetAndMetadata, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError
 
 Ranges = list[tuple[int, int]]
 
@@ -94,10 +95,28 @@ async def committed_offsets(bootstrap: str, group: str, topic: str, partitions: 
     await admin.start()
     try:
         places = [TopicPartition(topic, number) for number in range(partitions)]
-        known = await admin.list_consumer_group_offsets(group, partitions=places)
+        known = await _group_offsets(admin, group, places)
         return {place.partition: known[place].offset for place in places if known[place].offset >= 0}
     finally:
         await admin.close()
+
+
+async def _group_offsets(
+    admin: AIOKafkaAdminClient, group: str, places: list[TopicPartition]
+) -> dict[TopicPartition, OffsetAndMetadata]:
+    """A broker that has just started has no coordinators yet."""
+    async with asyncio.timeout(30.0):
+        while True:
+            try:
+                known: dict[TopicPartition, OffsetAndMetadata] = await admin.list_consumer_group_offsets(
+                    group, partitions=places
+                )
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                await asyncio.sleep(0.2)
+            else:
+                return known
 
 
 async def readable_offsets(bootstrap: str, topic: str, partitions: int) -> dict[int, list[int]]:

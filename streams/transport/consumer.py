@@ -220,6 +220,9 @@ class ChunkedConsumer(Consumer):
         return tp.topic in self.flow.topics or super()._should_commit(tp, offset)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        if self._thread.should_stop:
+            # After a crash the thread takes no more calls, and Faust would wait for its answer for ever.
+            return False
         done = await super()._commit(offsets)
         ours = {TopicPartition(*tp): offset for tp, offset in offsets.items() if tp.topic in self.flow.topics}
         if done and ours:

@@ -64,8 +64,9 @@ async def _until(app: ChunkedApp, ended: asyncio.Event) -> None:
 
 async def _stop(app: ChunkedApp) -> Exit:
     crashed = bool(app.crashed)
-    limit_s = app.flow.settings.rebalance_timeout_s + STOPPING_MARGIN_S
-    last_resort = threading.Timer(limit_s, os._exit, (Exit.HUNG,))
+    # A timer, because what Faust leaves behind can keep the event loop, or the interpreter, from ending.
+    limit_s = STOPPING_MARGIN_S if crashed else app.flow.settings.rebalance_timeout_s + STOPPING_MARGIN_S
+    last_resort = threading.Timer(limit_s, os._exit, (Exit.CRASHED if crashed else Exit.HUNG,))
     last_resort.daemon = True
     last_resort.start()
     try:
@@ -73,5 +74,4 @@ async def _stop(app: ChunkedApp) -> Exit:
     except Exception:
         _log.exception("stopping failed")
         crashed = True
-    # The timer stays: what Faust leaves behind can still keep the interpreter from ending.
     return Exit.CRASHED if crashed or app.crashed else Exit.CLEAN
