@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     partitions: int = Field(4, ge=1, le=1024, description="partitions of a topic that this ledger makes")
     replication_factor: int = Field(1, ge=1, le=9, description="replicas of a topic; 3 outside development")
     payments_topic: str = Field("payments", description="events in")
+    posting_group: str = Field("ledger-post", description="consumer group of the posting workers")
     outcomes_topic: str = Field("ledger.outcomes", description="one outcome for each event handled")
     entries_topic: str = Field("ledger.entries", description="one event for each posted entry")
     dead_letters_topic: str = Field("ledger.dead-letters", description="records that cannot be events")

@@ -61,8 +61,8 @@ def _revision(connection: sa.Connection, schema: str) -> str | None:
 
 def _upgrade(connection: sa.Connection, schema: str) -> str | None:
     connection.execute(sa.text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    connection.execute(sa.text(f"create schema if not exists {schema}"))
-    connection.execute(sa.text(f"set local search_path to {schema}"))
+    connection.execute(sa.text(f'create schema if not exists "{schema}"'))
+    connection.execute(sa.text(f'set local search_path to "{schema}"'))
     before = _revision(connection, schema)
     config = alembic_config(schema)
     config.attributes["connection"] = connection

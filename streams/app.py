@@ -20,12 +20,12 @@ from streams.transport.health import partition_states
 from streams.transport.lanes import Handler, PartitionLanes
 from streams.transport.publisher import BatchPublisher
 
-POSTING_GROUP = "ledger-post"
+
 
 
 def create_app(settings: Settings, signals: Signals) -> ChunkedApp:
     """Make the posting app, without what it posts to: `working` gives it that."""
-    return chunked_app(POSTING_GROUP, settings, signals, [settings.payments_topic])
+    return chunked_app(settings.posting_group, settings, signals, [settings.payments_topic])
 
 
 def add_posting(app: ChunkedApp, settings: Settings, handler: Handler) -> None:
