@@ -68,6 +68,8 @@ def make_app(options: argparse.Namespace) -> ChunkedApp:
 
     @app.agent(chunked_topic(app, options.topic), name="note_records")
     async def note_records(stream: StreamT[Any]) -> None:
+        if options.agent_fault:
+            raise RuntimeError("a fault that was asked for")
         await lanes.run(stream)
 
     return app
@@ -112,6 +114,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--handler-ms", type=float, default=20.0)
     parser.add_argument("--fail-at", type=int)
+    parser.add_argument("--agent-fault", action="store_true")
     parser.add_argument("--drop-share", type=float, default=0.0)
     parser.add_argument("--wait-for")
     parser.add_argument("--wait-s", type=float, default=0.0)

@@ -12,9 +12,11 @@ from streams.transport.app import ChunkedApp
 from streams.transport.exits import Exit
 from streams.transport.watchdog import Watchdog
 
-LOOK_S = 0.1
+LOOK_S = 0.05
 # A clean stop waits for the running chunks, at most until they are given up, and then still has to commit.
 STOPPING_MARGIN_S = 10.0
+# After a crash only the leaving of the group is worth a wait.
+CRASHED_STOPPING_S = 3.0
 
 _log = logging.getLogger(__name__)
 
@@ -37,35 +39,42 @@ async def run_worker(app: ChunkedApp) -> Exit:
     watchdog = Watchdog(app, app.flow.settings.watchdog_s)
     directory = app.conf.datadir
     directory.mkdir(parents=True, exist_ok=True)
+    crashed = False
     try:
-        await app.start()
-        watchdog.start()
-        await _until(app, ended)
+        await _live(app, ended, watchdog)
     except Exception:
         _log.exception("the worker could not run")
-        await _stop(app)
-        return Exit.CRASHED
+        crashed = True
     finally:
         watchdog.stop()
-    exit_code = await _stop(app)
+    exit_code = await _stop(app, crashed or bool(app.crashed))
     if app.conf.store.scheme == "memory":
         shutil.rmtree(directory, ignore_errors=True)
     return exit_code
 
 
-async def _until(app: ChunkedApp, ended: asyncio.Event) -> None:
+async def _live(app: ChunkedApp, ended: asyncio.Event, watchdog: Watchdog) -> None:
+    # Starting is no reason to be deaf: it can take as long as Kafka is away, and after a crash for ever.
+    starting = asyncio.create_task(app.start())
+    try:
+        await _until(lambda: ended.is_set() or app.should_stop or starting.done())
+        if starting.done():
+            await starting
+            watchdog.start()
+            await _until(lambda: ended.is_set() or app.should_stop)
+    finally:
+        starting.cancel()
+
+
+async def _until(condition: Callable[[], bool]) -> None:
     # A fault in Faust's consumer thread sets the app's flag from there, which wakes nobody here: so look.
-    while not ended.is_set() and not app.should_stop:
-        try:
-            await asyncio.wait_for(ended.wait(), LOOK_S)
-        except TimeoutError:
-            continue
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(LOOK_S)
 
 
-async def _stop(app: ChunkedApp) -> Exit:
-    crashed = bool(app.crashed)
+async def _stop(app: ChunkedApp, crashed: bool) -> Exit:
     # A timer, because what Faust leaves behind can keep the event loop, or the interpreter, from ending.
-    limit_s = STOPPING_MARGIN_S if crashed else app.flow.settings.rebalance_timeout_s + STOPPING_MARGIN_S
+    limit_s = CRASHED_STOPPING_S if crashed else app.flow.settings.rebalance_timeout_s + STOPPING_MARGIN_S
     last_resort = threading.Timer(limit_s, os._exit, (Exit.CRASHED if crashed else Exit.HUNG,))
     last_resort.daemon = True
     last_resort.start()

@@ -129,6 +129,19 @@ async def test_a_handler_that_raises_ends_the_worker_and_commits_nothing_after(m
     assert verdict.sound, verdict
 
 
+async def test_an_agent_that_raises_ends_the_worker(make_fleet: MakeFleet) -> None:
+    fleet = make_fleet()
+    await make_scene(fleet, 1)
+
+    assert await fleet.ended(fleet.start("--agent-fault")) == Exit.CRASHED
+
+
+async def test_a_worker_that_cannot_reach_kafka_ends(make_fleet: MakeFleet) -> None:
+    fleet = make_fleet("127.0.0.1:1")
+
+    assert await fleet.ended(fleet.start()) == Exit.CRASHED
+
+
 @pytest.mark.slow
 async def test_a_slow_handler_keeps_its_worker_in_the_group(make_fleet: MakeFleet) -> None:
     fleet = make_fleet(handler_ms=9000)
