@@ -46,9 +46,11 @@ class MemoryBooks:
     async def unit_of_work(self) -> AsyncIterator["MemoryUnitOfWork"]:
         async with self._lock:
             unit = MemoryUnitOfWork(self.contents)
-            yield unit
-            if unit.committed:
-                self.contents = unit.contents
+            try:
+                yield unit
+            finally:
+                if unit.committed:  # whatever was raised after it
+                    self.contents = unit.contents
 
 
 class MemoryUnitOfWork:
