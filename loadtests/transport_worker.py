@@ -18,7 +18,7 @@ from ledger.observability.signals import Signals
 from streams.transport import Chunk, ChunkedApp, PartitionLanes, chunked_app, chunked_topic, run
 from streams.transport.consumer import ChunkedConsumer, ChunkedTransport
 
-QUIET = {"chunk.joined", "frontier.committed"}
+QUIET = {"chunk.joined", "frontier.committed"}  # too many to be of note
 
 
 class Notes:

@@ -15,8 +15,9 @@ from streams.transport.consumer import ChunkedTransport
 from streams.transport.errors import ConfigurationError
 from streams.transport.flow import Flow
 
-# A record in memory is much larger than on the wire, and a fetch holds this much of every partition.
+# A fetch of a partition should hold a whole chunk, even of large records that do not compress.
 FETCH_BYTES_MIN = 4 * 1024 * 1024
+RECORD_BYTES_TYPICAL = 1024
 EVENTS_BUFFERED_MAX = 64
 
 
@@ -100,7 +101,9 @@ def _broker_options(settings: Settings) -> dict[str, Any]:
 def _consumer_options(settings: Settings) -> dict[str, Any]:
     return {
         "consumer_auto_offset_reset": "earliest",
-        "consumer_max_fetch_size": max(FETCH_BYTES_MIN, 2 * settings.record_bytes_max),
+        "consumer_max_fetch_size": max(
+            FETCH_BYTES_MIN, 2 * settings.record_bytes_max, settings.batch_records_max * RECORD_BYTES_TYPICAL
+        ),
         "stream_wait_empty": True,
         # Chunks wait in lanes; this only has to hold what is on the way to them.
         "stream_buffer_maxsize": EVENTS_BUFFERED_MAX,

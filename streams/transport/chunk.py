@@ -36,5 +36,10 @@ class Chunk:
         """The first record's offset, or `start_offset` where the chunk is only a hole."""
         return int(self.records[0].offset) if self.records else self.start_offset
 
+    @property
+    def missing(self) -> int:
+        """How many of its offsets hold nothing readable: compacted records, aborted ones, markers."""
+        return self.end_offset - self.start_offset - len(self.records)
+
     def __len__(self) -> int:
         return len(self.records)

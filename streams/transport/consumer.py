@@ -213,7 +213,8 @@ class ChunkedConsumer(Consumer):
     def _new_offset(self, tp: TP) -> int | None:
         if tp.topic not in self.flow.topics:
             return super()._new_offset(tp)
-        return self.flow.frontiers.to_commit().get(TopicPartition(*tp))
+        frontier = self.flow.frontiers.get(TopicPartition(*tp))
+        return frontier.offset if frontier is not None and frontier.uncommitted else None
 
     def _should_commit(self, tp: TP, offset: int) -> bool:
         # Faust takes an offset as committed even if the commit was refused; the frontiers know better.

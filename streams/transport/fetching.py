@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from time import monotonic
@@ -82,7 +83,8 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
 
     def wake(self) -> None:
         """Look again: a lane has room, or the flow has stopped. From any thread."""
-        self.thread_loop.call_soon_threadsafe(self._wake)
+        with suppress(RuntimeError):  # the thread may have ended, and its loop with it
+            self.thread_loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -123,6 +123,8 @@ class PartitionLanes:
             await self._handler(chunk)
         if self._flow.frontiers.advance(chunk, monotonic()):
             self._emit("chunk.joined", chunk)
+            if chunk.missing:
+                self._emit("hole.crossed", chunk, offsets=chunk.missing)
 
     async def _fail(self, chunk: Chunk, fault: Exception) -> None:
         self._failed = True

@@ -148,3 +148,4 @@ async def test_holes_left_by_compaction_are_crossed(make_fleet: MakeFleet, compa
 
     assert verdict.sound, verdict
     assert verdict.duplicates == 0
+    assert verdict.signals["hole.crossed"] > 0

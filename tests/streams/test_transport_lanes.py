@@ -202,6 +202,7 @@ async def test_a_hole_moves_the_frontier_without_the_handler() -> None:
 
     await scene.until(lambda: event.acked == 1)
     assert (scene.frontier(), recorder.begun) == (7, [])
+    assert scene.signals == ["chunk.joined", "hole.crossed"]
     await scene.end()
 
 
