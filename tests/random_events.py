@@ -60,7 +60,7 @@ def _details(chance: Random) -> Data:
     if chance.random() < 0.1:
         details["metadata"] = chance.choice([{}, {"a": [1, None, {"b": 1.5}]}, {"n": 10**40, "x": 1e300}])
     if chance.random() < 0.1:
-        details["effective_at"] = chance.choice(["2026-11-20T23:00:00-05:00", "0001-01-01T00:00:00Z"])
+        details["effective_at"] = chance.choice(["2026-11-20T23:00:00-05:00", "0001-01-01T00:00:00.000001Z"])
     return details
 
 

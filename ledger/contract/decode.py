@@ -22,6 +22,7 @@ from ledger.domain.money import asset_fault
 
 RECORD_BYTES_MAX = 256 * 1024
 METADATA_DEPTH_MAX = 32
+_ENDS = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 Tenant = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$(?!\n)")]
 
@@ -147,15 +148,19 @@ def _data_fault(command: Command) -> str | None:
 
 
 def _moment_fault(command: Command) -> str | None:
-    """A moment at either end of the calendar may, by its offset, have no time in UTC."""
+    """Either end of the calendar: an offset may lead beyond it, and the very ends stand for infinity in a store."""
     for name in ("effective_at", "expires_at"):
         moment = getattr(command, name, None)
-        if isinstance(moment, datetime):
-            try:
-                moment.astimezone(UTC)
-            except OverflowError:
-                return f"{name} is outside of the years 1 … 9999 in UTC"
+        if isinstance(moment, datetime) and _is_beyond_store(moment):
+            return f"{name} is not between the years 1 and 9999 in UTC"
     return None
+
+
+def _is_beyond_store(moment: datetime) -> bool:
+    try:
+        return moment.astimezone(UTC) in _ENDS
+    except OverflowError:
+        return True
 
 
 def _text_fault(command: Command) -> str | None:

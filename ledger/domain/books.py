@@ -111,7 +111,9 @@ class Books(msgspec.Struct):
         return balance
 
     def balances_of(self, account: Account) -> list[Balance]:
-        return [balance for balance in self.balances.values() if balance.account is account]
+        """Find the balances of an account, in the order of their assets."""
+        found = [balance for balance in self.balances.values() if balance.account is account]
+        return sorted(found, key=lambda balance: balance.asset)
 
     def opens_by_itself(self, tenant: str) -> bool:
         return self.auto_open.get(tenant, True)

@@ -13,7 +13,8 @@ AccountCode = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,128}$(?!\n)", description="unique in its tenant")
 ]
 AssetCode = Annotated[
-    str, Meta(pattern=r"^[A-Z][A-Z0-9]{0,16}/(0|[1-9][0-9]?)$(?!\n)", description="code and scale, as in USD/2")
+    str,
+    Meta(pattern=r"^[A-Z][A-Z0-9]{0,16}/(0|[1-9][0-9]?)$(?!\n)", description="code and scale, as in USD/2"),
 ]
 EventId = Annotated[
     str,

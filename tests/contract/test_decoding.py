@@ -269,7 +269,13 @@ def test_invalid_data(value: bytes) -> None:
 
 @pytest.mark.parametrize(
     "moment",
-    ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+00:01"],
+    [
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        "0001-01-01T00:00:00+00:01",
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59.999999Z",
+    ],
 )
 @pytest.mark.parametrize(
     ("event_type", "member"), [("transfer.post.v1", "effective_at"), ("hold.place.v1", "expires_at")]
