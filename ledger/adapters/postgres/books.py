@@ -1,8 +1,10 @@
 """The books in PostgreSQL: a batch in one transaction, in as few round trips as it takes."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+
+import asyncpg
 
 from ledger.adapters.postgres import reading, writing
 from ledger.adapters.postgres.connection import transient_faults
@@ -31,25 +33,22 @@ class PostgresBooks:
         with transient_faults():
             connection = await self._pool.acquire()
         try:
-            transaction = connection.transaction()
             with transient_faults():
+                transaction = connection.transaction()
                 await transaction.start()
             unit = PostgresUnitOfWork(connection, transaction, self._directory)
-            try:
-                yield unit
-            finally:
-                if not unit.ended:
-                    await _roll_back(transaction)
+            yield unit
+            if not unit.ended:
+                with transient_faults():
+                    await transaction.rollback()
+        except BaseException:
+            # Whatever state it is in, half-way through a statement or not, the server rolls it back.
+            with suppress(asyncpg.InterfaceError):  # the pool has let go of a connection that broke
+                connection.terminate()
+            raise
         finally:
-            await self._pool.release(connection)
-
-
-async def _roll_back(transaction: Transaction) -> None:
-    try:
-        with transient_faults():
-            await transaction.rollback()
-    except TransientFaultError:
-        return  # the connection is gone, and the server rolls back by itself
+            with transient_faults():
+                await self._pool.release(connection)
 
 
 class PostgresUnitOfWork:
@@ -61,12 +60,14 @@ class PostgresUnitOfWork:
         self._directory = directory
         self._tenants: dict[str, Tenant] = {}
         self._books: Books | None = None
+        self._locking: Locking | None = None
         self.ended = False
 
     async def lock(self, needs: Needs) -> Books:
         with transient_faults():
             self._tenants = await self._directory.tenants(needs.tenants)
-            return await Locking(self._connection, self._directory, self._tenants, needs).run()
+            self._locking = Locking(self._connection, self._directory, self._tenants, needs)
+            return await self._locking.run()
 
     async def claim(self, events: Sequence[Event], at: datetime) -> Mapping[EventKey, Earlier]:
         if not events:
@@ -77,8 +78,17 @@ class PostgresUnitOfWork:
             crash_point("claimed")
             if not repeats:
                 return {}
+            await self._refuse_news()
             again = [ordered[row["ordinal"] - 1] for row in repeats]
             return await reading.find_processed(self._connection, self._tenants, again)
+
+    async def _refuse_news(self) -> None:
+        """Start anew where a worker that is late committed some of these events after the locks were taken.
+
+        What follows on them must see what they did, but a lock shows nothing of rows that were not there yet.
+        """
+        if self._locking is not None and await self._locking.has_news():
+            raise TransientFaultError("another worker has posted some of these events; deciding anew")
 
     def _claims(self, events: Sequence[Event]) -> list[list[object]]:
         return [
