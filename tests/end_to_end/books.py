@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -77,6 +77,12 @@ class Worker:
         return await self.exit_code()
 
     @property
+    def port(self) -> int:
+        """Where it says how it is; zero until it listens."""
+        started = [line for line in self.log.splitlines() if '"worker.started"' in line]
+        return int(orjson.loads(started[0])["port"]) if started else 0
+
+    @property
     def log(self) -> str:
         return self._log.read_text()
 
@@ -144,14 +150,17 @@ class Books:
             await connection.close()
 
     async def handled(self) -> int:
+        """Count the records that the books have handled."""
         rows = await self.sql("select coalesce(sum(next_offset), 0)::bigint as n from stream_offsets")
         return int(rows[0]["n"])
 
     async def until_handled(self, count: int) -> None:
         """Wait until the books stand at `count` records."""
-        deadline = monotonic() + WAIT_S
-        while (reached := await self.handled()) < count:
+        deadline, reached = monotonic() + WAIT_S, 0
+        while reached < count:
             assert monotonic() < deadline, f"the books stand at {reached} of {count}"
+            with suppress(OSError, asyncpg.PostgresError):  # it may be away just now, which some tests mean
+                reached = await self.handled()
             await asyncio.sleep(0.05)
 
     async def balances(self) -> dict[str, int]:
