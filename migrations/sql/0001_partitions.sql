@@ -61,9 +61,10 @@ begin
     return dropped;
 end $$
 --;
+-- They run as their owner: a caller's temporary tables must not stand in for those of the books.
 do $$ begin
-    execute format('alter function make_event_partitions set search_path = %I', current_schema());
-    execute format('alter function drop_event_partitions set search_path = %I', current_schema());
+    execute format('alter function make_event_partitions set search_path = %I, pg_temp', current_schema());
+    execute format('alter function drop_event_partitions set search_path = %I, pg_temp', current_schema());
 end $$
 --;
 revoke all on function make_event_partitions, drop_event_partitions, make_event_partition from public
