@@ -181,12 +181,18 @@ class Locking:
 
     async def has_news(self) -> bool:
         """Tell whether something that was missing under the locks is there now: a hold, a transaction, a row."""
-        books, needs = self._books, self._needs
         return bool(
-            await self._by_event("lock_holds", needs.holds - books.holds.keys())
-            or await self._by_event("find_originals", needs.originals - books.originals.keys())
+            await self._by_event("find_originals", self._needs.originals - self._books.originals.keys())
+            or await self._has_new_holds()
             or await self._has_new_rows()
         )
+
+    async def _has_new_holds(self) -> bool:
+        # Read without a lock: those of holds are taken before those of balances, which are held by now.
+        missing = self._needs.holds - self._books.holds.keys()
+        tenants = [self._tenants[tenant].id for tenant, _ in missing]
+        ids = [event_id for _, event_id in missing]
+        return bool(missing and await self._connection.fetch(sql("find_holds"), ids, tenants))
 
     async def _has_new_rows(self) -> bool:
         missing = [key for key in self._wanted if key not in self._rows]
