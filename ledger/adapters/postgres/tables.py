@@ -150,6 +150,30 @@ dead_letters = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
     sa.Column("at", _moment, nullable=False),
+    sa.Index("dead_letters_by_time", "at", "topic", "partition", "offset"),
+)
+
+dead_letter_actions = sa.Table(
+    "dead_letter_actions",
+    METADATA,
+    sa.Column("action_id", _big, sa.Identity(always=True), primary_key=True),
+    sa.Column("topic", sa.Text, nullable=False),
+    sa.Column("partition", sa.Integer, nullable=False),
+    sa.Column("offset", _big, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("why", sa.Text),
+    sa.Column("done_by", sa.Text, nullable=False),
+    sa.Column("at", _moment, nullable=False),
+    sa.Column(
+        "edited_value",
+        sa.LargeBinary,
+        comment="what was sent instead of the letter; null: the letter itself",
+    ),
+    sa.ForeignKeyConstraint(
+        ["topic", "partition", "offset"],
+        ["dead_letters.topic", "dead_letters.partition", "dead_letters.offset"],
+    ),
+    sa.Index("dead_letter_actions_by_letter", "topic", "partition", "offset", "action_id"),
 )
 
 stream_offsets = sa.Table(
