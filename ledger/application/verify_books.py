@@ -1,7 +1,8 @@
 """Verify the books: checks in SQL over one snapshot, and the stream read again record by record."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -11,6 +12,8 @@ from ledger.domain.audit import VIOLATIONS_SHOWN_MAX, Check, Verdict
 from ledger.domain.commands import Event
 
 BOOK_CHECKS = ("zero_sum", "one_outcome", "balances", "versions", "holds")
+
+RecordKind = Literal["first", "duplicate", "reused", "dead"]
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a check, and how many of how many things it has looked at."""
@@ -66,6 +69,8 @@ class VerifyBooks:
         self._auditor = auditor
         self._stream = stream
         self._progress = progress or (lambda name, done, total: None)
+        self.tally: Counter[RecordKind] = Counter()
+        """What the records of the topic were, found by `no_loss`."""
 
     async def __call__(self) -> Verdict:
         checks = []
@@ -97,6 +102,8 @@ class VerifyBooks:
     ) -> list[dict[str, Any]]:
         events, dead = _sort(records)
         handled = await self._auditor.handled(topic, partition, offsets, list(events.values()))
+        self.tally.update(_kind_of(event, offset, handled) for offset, event in events.items())
+        self.tally["dead"] += len(dead)
         found = list(_lost_events(events, handled)) + list(_lost_letters(dead, handled))
         found += [
             {"verdict": "more", "offset": offset, "tenant": key[0], "event": key[1]}
@@ -131,6 +138,12 @@ def _sort(records: Sequence[Record]) -> tuple[dict[int, Event], dict[int, Record
         except NotAnEventError:
             dead[record.offset] = record
     return events, dead
+
+
+def _kind_of(event: Event, offset: int, handled: Handled) -> RecordKind:
+    if handled.first_seen.get(offset) == event.identity:
+        return "first"
+    return "duplicate" if handled.fingerprints.get(event.identity) == event.fingerprint else "reused"
 
 
 def _lost_events(events: dict[int, Event], handled: Handled) -> Any:
