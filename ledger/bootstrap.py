@@ -1,15 +1,18 @@
 """The composition root: the one place that picks adapters."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from ledger.adapters.postgres.books import PostgresBooks
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.holds import PostgresHolds
+from ledger.adapters.postgres.upkeep import make_partitions_ahead
 from ledger.adapters.system import SystemClock
 from ledger.application.expire_holds import ExpireHolds
+from ledger.application.ports import BookStore
 from ledger.application.post_events import PostEvents, Waiting, not_said
 from ledger.config import Settings
 from ledger.domain.books import Rules
@@ -24,6 +27,8 @@ class Posting:
 
     post_events: PostEvents
     expire_holds: ExpireHolds
+    books: BookStore
+    make_partitions_ahead: Callable[[], Awaitable[int]]
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -51,6 +56,7 @@ async def posting(
             backoff_max_s=settings.retry_backoff_max_s,
             waiting=waiting,
         )
-        yield Posting(post, ExpireHolds(PostgresHolds(pool), SystemClock()))
+        expire = ExpireHolds(PostgresHolds(pool), SystemClock())
+        yield Posting(post, expire, store, partial(make_partitions_ahead, pool, PARTITIONS_AHEAD_MONTHS))
     finally:
         await pool.close()

@@ -8,19 +8,20 @@ from typing import Any, cast
 import faust
 from faust.types import StreamT
 
+from ledger.adapters.kafka.stream import KafkaStream
+from ledger.application.ports import BookStore
 from ledger.bootstrap import posting
 from ledger.config import Settings
 from ledger.observability.signals import Signals
 from streams.agents.expire_holds import HoldSweep
 from streams.agents.post_events import PostChunk
+from streams.agents.upkeep import keep_partitions_ahead
 from streams.embedded.addresses import find_addresses
 from streams.publishing import PatientPublisher
 from streams.transport.app import ChunkedApp, chunked_app, chunked_topic
 from streams.transport.health import partition_states
 from streams.transport.lanes import Handler, PartitionLanes
 from streams.transport.publisher import BatchPublisher
-
-
 
 
 def create_app(settings: Settings, signals: Signals) -> ChunkedApp:
@@ -63,9 +64,17 @@ async def working(settings: Settings, signals: Signals) -> AsyncIterator[Chunked
         sweep = HoldSweep(
             use_cases.expire_holds, publisher, settings, signals, lambda: _holds_partition_0(app)
         )
-        task = asyncio.create_task(sweep.run())
-        stack.callback(task.cancel)
+        await _begin(use_cases.books, settings, addresses.kafka)
+        for work in (sweep.run(), keep_partitions_ahead(use_cases.make_partitions_ahead, signals)):
+            stack.callback(asyncio.create_task(work).cancel)
         yield app
+
+
+async def _begin(books: BookStore, settings: Settings, bootstrap: str) -> None:
+    """Tell the books where the log begins: what a group skipped before that is gone, what it skips after is a gap."""
+    async with KafkaStream.open(bootstrap, settings.payments_topic) as stream:
+        bounds = await stream.bounds()
+    await books.begin(stream.topic, {partition: first for partition, (first, _) in bounds.items()})
 
 
 def _holds_partition_0(app: ChunkedApp) -> bool:

@@ -1,6 +1,6 @@
 """Fakes by hand: a store that fails at a named step, and signals that are remembered."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,6 +18,9 @@ class FailingStore:
         self._store = store
         self._error = error
         self.faults = list(faults)
+
+    async def begin(self, topic: str, first_offsets: Mapping[int, int]) -> None:
+        await self._store.begin(topic, first_offsets)
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncIterator[UnitOfWork]:

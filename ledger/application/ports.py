@@ -48,7 +48,10 @@ class UnitOfWork(Protocol):
         ...
 
     async def advance(self, position: Position) -> None:
-        """Move the books' own position; raise PositionGapError if records before it were never handled."""
+        """Move the books' own position; raise PositionGapError if records before it were never handled.
+
+        A partition that the books have never seen begins at 0, or where `BookStore.begin` said.
+        """
         ...
 
     async def commit(self) -> None:
@@ -61,4 +64,8 @@ class BookStore(Protocol):
 
     def unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """Begin a unit of work; every method of it may raise TransientFaultError."""
+        ...
+
+    async def begin(self, topic: str, first_offsets: Mapping[int, int]) -> None:
+        """Say where the log of each partition begins, for those that the books have never seen."""
         ...

@@ -246,6 +246,7 @@ def run(first: int, following: int, partition: int = 0) -> Position:
 
 async def test_positions_join() -> None:
     office = Office()
+    await office.books.begin("payments", {0: 5})
     for position in (run(5, 9), run(9, 12), run(12, 12)):
         await office.post(position=position)
     assert office.books.contents.positions == {("payments", 0): 12}
@@ -253,6 +254,7 @@ async def test_positions_join() -> None:
 
 async def test_position_never_goes_back() -> None:
     office = Office()
+    await office.books.begin("payments", {0: 5})
     for position in (run(5, 9), run(5, 7), run(6, 10), run(0, 3)):
         await office.post(position=position)
     assert office.books.contents.positions == {("payments", 0): 10}
@@ -260,14 +262,23 @@ async def test_position_never_goes_back() -> None:
 
 async def test_gap_stops_the_batch() -> None:
     office = Office()
+    await office.books.begin("payments", {0: 5})
     await office.post(position=run(5, 9))
     with pytest.raises(PositionGapError, match="3 records would be skipped") as caught:
         await office.post(deposit(), position=run(12, 13))
     assert (caught.value.expected, caught.value.first) == (9, 12)
 
 
+async def test_books_that_never_saw_a_partition_expect_its_beginning() -> None:
+    office = Office()
+    with pytest.raises(PositionGapError) as caught:
+        await office.post(position=run(5, 9))
+    assert (caught.value.expected, caught.value.first) == (0, 5)
+
+
 async def test_gap_leaves_no_trace() -> None:
     office = Office()
+    await office.books.begin("payments", {0: 5})
     await office.post(position=run(5, 9))
     with pytest.raises(PositionGapError):
         await office.post(deposit(), position=run(12, 13))
@@ -276,8 +287,9 @@ async def test_gap_leaves_no_trace() -> None:
 
 async def test_partitions_stand_each_for_itself() -> None:
     office = Office()
+    await office.books.begin("payments", {0: 5})
     await office.post(position=run(5, 9))
-    await office.post(position=run(70, 71, partition=1))
+    await office.post(position=run(0, 71, partition=1))
     assert office.books.contents.positions == {("payments", 0): 9, ("payments", 1): 71}
 
 
@@ -291,6 +303,7 @@ def letter(offset: int, detail: str = "why") -> DeadLetter:
 
 async def test_dead_letters_are_kept_once() -> None:
     office = Office()
+    await office.books.begin("payments", {0: 3})
     await office.post_letters(letter(3), letter(4), position=run(3, 5))
     await office.post_letters(letter(4, "again"), letter(5), position=run(4, 6))
     kept = office.books.contents.dead_letters
@@ -303,6 +316,7 @@ async def test_dead_letters_are_kept_once() -> None:
 
 async def test_dead_letter_moves_the_position() -> None:
     office = Office()
+    await office.books.begin("payments", {0: 3})
     await office.post_letters(letter(3), position=run(3, 4))
     assert office.books.contents.positions == {("payments", 0): 4}
 

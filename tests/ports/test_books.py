@@ -147,12 +147,21 @@ async def test_redelivered_moments_are_written_alike(bench: Bench) -> None:
 
 
 async def test_position_is_compared_and_set(bench: Bench) -> None:
+    await bench.store.begin(bench.topic, {0: 5})
+    await bench.store.begin(bench.topic, {0: 3})
     for first, following in ((5, 9), (9, 12), (5, 7), (12, 12)):
         await bench.post(position=Position(bench.topic, 0, first, following))
     assert await bench.look.position(bench.topic, 0) == 12
 
 
+async def test_unseen_partition_begins_at_zero(bench: Bench) -> None:
+    with pytest.raises(PositionGapError) as caught:
+        await bench.post(position=Position(bench.topic, 0, 5, 9))
+    assert (caught.value.expected, caught.value.first) == (0, 5)
+
+
 async def test_gap_leaves_no_trace(bench: Bench) -> None:
+    await bench.store.begin(bench.topic, {0: 5})
     await bench.post(position=Position(bench.topic, 0, 5, 9))
     before = await bench.digest()
     with pytest.raises(PositionGapError) as caught:

@@ -52,6 +52,10 @@ class MemoryBooks:
                 if unit.committed:  # whatever was raised after it
                     self.contents = unit.contents
 
+    async def begin(self, topic: str, first_offsets: Mapping[int, int]) -> None:
+        begun = {(topic, partition): first for partition, first in first_offsets.items()}
+        self.contents.positions = begun | self.contents.positions
+
 
 class MemoryUnitOfWork:
     """A UnitOfWork on a copy, which replaces the contents when it is committed."""
@@ -136,7 +140,7 @@ class MemoryUnitOfWork:
 
     async def advance(self, position: Position) -> None:
         key = (position.topic, position.partition)
-        reached = self.contents.positions.get(key, position.first)
+        reached = self.contents.positions.get(key, 0)
         if reached < position.first:
             raise PositionGapError(*key, reached, position.first)
         self.contents.positions = self.contents.positions | {key: max(reached, position.next)}

@@ -50,6 +50,13 @@ class PostgresBooks:
             with transient_faults():
                 await self._pool.release(connection)
 
+    async def begin(self, topic: str, first_offsets: Mapping[int, int]) -> None:
+        with transient_faults():
+            async with self._pool.acquire() as connection:
+                await connection.execute(
+                    sql("begin_offsets"), topic, list(first_offsets), list(first_offsets.values())
+                )
+
 
 class PostgresUnitOfWork:
     """One transaction over the books."""
@@ -115,7 +122,7 @@ class PostgresUnitOfWork:
             moved = await self._connection.fetchval(sql("advance_offset"), *at, position.first, position.next)
             if moved is None:
                 reached = await self._connection.fetchval(sql("find_offset"), *at)
-                raise PositionGapError(*at, reached, position.first)
+                raise PositionGapError(*at, reached or 0, position.first)
 
     async def commit(self) -> None:
         crash_point("before_commit")
