@@ -1,77 +1,14 @@
 """Posting batches: each event once, however often and in whatever pieces it comes."""
 
-from collections.abc import Sequence
-from itertools import pairwise
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ledger.adapters.memory.books import Contents, MemoryBooks
+from ledger.adapters.memory.books import MemoryBooks
 from ledger.application.faults import PositionGapError
-from ledger.application.ports import BookStore, Position
-from ledger.application.post_events import Batch, PostEvents
+from ledger.application.ports import Position
 from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, Record
-from ledger.domain.account import default_account
-from ledger.domain.books import Rules
-from ledger.domain.commands import Event
-from ledger.domain.outcome import Outcome
-from tests.builders import NOW, HandClock, event, transfer
-from tests.fakes import FailingStore, RememberedSignals
-from tests.random_events import random_stream
-
-
-class Office:
-    """The use case over books in memory, with a clock by hand."""
-
-    def __init__(self, store: BookStore | None = None, books: MemoryBooks | None = None) -> None:
-        self.books = books or MemoryBooks()
-        self.clock = HandClock()
-        self.signals = RememberedSignals()
-        self._post = PostEvents(store or self.books, self.clock, Rules(), self.signals, backoff_max_s=0.001)
-
-    async def post(self, *events: Event, position: Position | None = None) -> list[Outcome]:
-        return await self._post(Batch(events, position=position))
-
-    async def post_letters(self, *letters: DeadLetter, position: Position | None = None) -> list[Outcome]:
-        return await self._post(Batch([], letters, position))
-
-    async def answers(self, *events: Event) -> list[str]:
-        return [answer(outcome) for outcome in await self.post(*events)]
-
-    def balance(self, account: str, tenant: str = "acme") -> int:
-        return self.books.contents.balances[tenant, account, "USD/2"].balance
-
-
-def answer(outcome: Outcome) -> str:
-    return str(outcome.reason or outcome.kind)
-
-
-def deposit(name: object = "d", amount: int = 1000, **more: object) -> Event:
-    return transfer("external:bank", "ann", amount, name=name, **more)
-
-
-def digest(contents: Contents) -> dict[str, object]:
-    """What the books hold, without where and by what it was read."""
-    return {
-        "accounts": {
-            key: (each.normal_side, each.overdraft, each.metadata, each.closed)
-            for key, each in contents.accounts.items()
-        },
-        "balances": {
-            key: (each.posted_debits, each.posted_credits, each.held, each.version, each.last_posted_at)
-            for key, each in contents.balances.items()
-        },
-        "holds": {
-            key: (each.left, each.captured, each.released, each.state) for key, each in contents.holds.items()
-        },
-        "entries": {key: each.entries for key, each in contents.transactions.items()},
-        "reversed": {key: each.reversed for key, each in contents.originals.items()},
-        "processed": {
-            key: (each.kind, each.reason, each.posted_at) for key, each in contents.processed.items()
-        },
-    }
-
+from tests.application.office import Office, deposit, digest
+from tests.builders import NOW, event, transfer
+from tests.fakes import FailingStore
 
 # A batch
 
@@ -371,61 +308,3 @@ async def test_long_outage_is_outlasted() -> None:
     books = MemoryBooks()
     office = Office(FailingStore(books, ["begin"] * 1050), books)
     assert await office.answers(deposit()) == ["posted"]
-
-
-# Streams in pieces
-
-
-def pieces(events: Sequence[Event], cuts: Sequence[int]) -> list[Sequence[Event]]:
-    bounds = [0, *sorted(cut % (len(events) + 1) for cut in cuts), len(events)]
-    return [events[start:end] for start, end in pairwise(bounds)]
-
-
-STREAMS = st.builds(random_stream, st.randoms(use_true_random=False), st.integers(1, 40))
-CUTS = st.lists(st.integers(0, 1000), max_size=8)
-
-
-@given(STREAMS, CUTS)
-async def test_any_batches_give_the_same_books(stream: list[Event], cuts: list[int]) -> None:
-    whole, split = Office(), Office()
-    at_once = await whole.answers(*stream)
-    in_pieces = [each for piece in pieces(stream, cuts) for each in await split.answers(*piece)]
-    assert in_pieces == at_once
-    assert digest(split.books.contents) == digest(whole.books.contents)
-
-
-@given(STREAMS, CUTS, st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=4))
-async def test_redelivery_anywhere_changes_nothing(
-    stream: list[Event], cuts: list[int], again: list[tuple[int, int]]
-) -> None:
-    once, often = Office(), Office()
-    await once.post(*stream)
-    for number, piece in enumerate(pieces(stream, cuts)):
-        await often.post(*piece)
-        done = piece[-1].offset or 0 if piece else 0
-        for start, end in again[number : number + 2]:
-            await often.post(*stream[start : min(end, done + 1)])
-    assert digest(often.books.contents) == digest(once.books.contents)
-
-
-@given(STREAMS)
-async def test_duplicates_change_nothing(stream: list[Event]) -> None:
-    office = Office()
-    await office.post(*stream)
-    before = digest(office.books.contents)
-    await office.post(*stream[::-1])
-    assert digest(office.books.contents) == before
-
-
-@given(STREAMS)
-async def test_tenants_sum_to_zero(stream: list[Event]) -> None:
-    office = Office()
-    await office.post(*stream)
-    sums: dict[str, int] = {}
-    for balance in office.books.contents.balances.values():
-        sums[balance.asset] = sums.get(balance.asset, 0) + balance.posted_credits - balance.posted_debits
-    assert not any(sums.values())
-
-
-def test_draft_does_not_stand() -> None:
-    assert not default_account("acme", "ann").stands

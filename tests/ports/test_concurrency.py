@@ -75,7 +75,7 @@ async def after_a_zombie(bench: Bench, pool: Pool, done: list[Event], whole: lis
 # Opposite orders
 
 
-async def test_opposite_orders_end(postgres: Bench) -> None:
+async def test_opposite_orders_never_deadlock(postgres: Bench) -> None:
     accounts = [f"a{number}" for number in range(12)]
     await postgres.post(*[pay(postgres, "external:bank", name, name, 1000) for name in accounts])
 
@@ -92,9 +92,8 @@ async def test_opposite_orders_end(postgres: Bench) -> None:
         return kinds
 
     results = await asyncio.gather(*[worker(number) for number in range(4)])
-    balances = (await postgres.digest())["balances"]
     assert results == [{"posted"}] * 4
-    assert sum(credits_ - debits for debits, credits_, _, _ in balances.values()) == 0
+    assert "batch.delayed" not in postgres.signals.names()
 
 
 async def test_versions_have_no_gaps_side_by_side(postgres: Bench, pool: Pool) -> None:
