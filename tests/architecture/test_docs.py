@@ -173,6 +173,22 @@ def test_operations_name_every_crash_point() -> None:
     assert listed == points
 
 
+# What a worker says of itself; the stack's own signals go to the person who started it.
+WORKER_CODE = ("ledger", "streams/agents", "streams/transport")
+WORKER_FILES = ("streams/publishing.py", "streams/cli/worker.py")
+
+
+def signal_names() -> set[str]:
+    paths = (*modules(*WORKER_CODE), *(ROOT / name for name in WORKER_FILES))
+    text = "".join(path.read_text(encoding="utf-8") for path in paths)
+    return set(re.findall(r'emit\(\s*"([a-z_.]+)"', text)) | {"chunk.below", "chunk.stale"}
+
+
+def test_operations_list_every_signal_and_no_other() -> None:
+    rows = re.findall(r"^\| (`[^|]+) \| \w+ \|", section(OPERATIONS, "Logs"), re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`([\w.]+)`", row)} == signal_names()
+
+
 # Events
 
 
