@@ -5,16 +5,31 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+PREFIX = "LEDGER_"
+
+_SERVER = r"(\[[0-9a-fA-F:.]+\]|[^\s,:/\[\]]+):\d{1,5}"
+
+
+def environment_name(setting: str) -> str:
+    """Name the environment variable of a setting."""
+    return PREFIX + setting.upper()
+
 
 class Settings(BaseSettings):
     """Every setting of every part, with its default and its unit in the name."""
 
-    model_config = SettingsConfigDict(env_prefix="LEDGER_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore")
 
     kafka_bootstrap: str | None = Field(
-        None, description="host:port[,host:port]; none: the stack of `ledger up`"
+        None,
+        pattern=rf"^{_SERVER}(, ?{_SERVER})*$",
+        description="host:port[,host:port]; none: the stack of `ledger up`",
     )
-    postgres_dsn: str | None = Field(None, description="postgresql://…; none: the stack of `ledger up`")
+    postgres_dsn: str | None = Field(
+        None,
+        pattern=r"^postgres(ql)?://",
+        description="postgresql://…; none: the stack of `ledger up`",
+    )
     postgres_schema: str = Field(
         "ledger", pattern=r"^[a-z][a-z0-9_]{0,40}$", description="schema of the books"
     )

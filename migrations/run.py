@@ -28,6 +28,12 @@ def head_revision() -> str:
     return head
 
 
+def known_revisions() -> set[str]:
+    """Name every version that this code knows."""
+    scripts = ScriptDirectory.from_config(alembic_config("ledger")).walk_revisions()
+    return {script.revision for script in scripts}
+
+
 async def migrate(dsn: str, schema: str) -> tuple[str | None, str]:
     """Upgrade the books in `schema` of `dsn`; returns the versions before and after."""
     engine = create_async_engine(sqlalchemy_url(dsn), poolclass=sa.NullPool)

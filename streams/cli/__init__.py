@@ -3,8 +3,11 @@
 import typer
 
 from streams.cli.demo import demo
+from streams.cli.dlq import dlq
+from streams.cli.doctor import doctor
 from streams.cli.down import down
 from streams.cli.migrate import migrate
+from streams.cli.running import told_settings
 from streams.cli.send import send
 from streams.cli.status import status
 from streams.cli.up import up
@@ -19,10 +22,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (up, down, status, demo, migrate, worker, send, verify):
+for command in (up, down, status, demo, migrate, worker, send, verify, doctor):
     app.command()(command)
+app.add_typer(dlq, name="dlq")
 
 
 def main() -> None:
     """Run the command line."""
-    app()
+    with told_settings():
+        app()

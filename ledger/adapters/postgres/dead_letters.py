@@ -1,0 +1,80 @@
+"""Dead letters, and what was done about them, in PostgreSQL."""
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from ledger.adapters.postgres.connection import transient_faults
+from ledger.adapters.postgres.statements import sql
+from ledger.adapters.postgres.types import Pool
+from ledger.application.dead_letters import Action, Deed, LetterQuery, LetterSummary, Place, StoredLetter
+from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, Record
+
+
+class PostgresDeadLetters:
+    """DeadLetters over a pool."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def find(
+        self, query: LetterQuery, limit: int, after: Place | None = None
+    ) -> Sequence[LetterSummary]:
+        narrowed = (query.reason, query.since, query.until, query.topic, query.partition, query.handled_too)
+        begin = after or (None, None, None)
+        return [_summary(row) for row in await self._fetch("find_dead_letters", *narrowed, *begin, limit)]
+
+    async def read(self, places: Sequence[Place]) -> Sequence[StoredLetter]:
+        rows = await self._fetch("read_dead_letters", *_columns(places))
+        return [StoredLetter(_letter(row), _action(row)) for row in rows]
+
+    async def record(self, places: Sequence[Place], action: Action) -> None:
+        deed = (action.deed, action.by, action.at, action.why, action.edited_value)
+        await self._fetch("insert_dead_letter_actions", *_columns(places), *deed)
+
+    async def _fetch(self, statement: str, *arguments: Any) -> Sequence[Any]:
+        with transient_faults():
+            async with self._pool.acquire() as connection:
+                return await connection.fetch(sql(statement), *arguments)
+
+
+def _columns(places: Sequence[Place]) -> tuple[list[str], list[int], list[int]]:
+    return (
+        [place.topic for place in places],
+        [place.partition for place in places],
+        [place.offset for place in places],
+    )
+
+
+def _summary(row: Any) -> LetterSummary:
+    place = Place(row["topic"], row["partition"], row["offset"])
+    reason = DeadLetterReason(row["reason"])
+    return LetterSummary(place, reason, row["detail"], row["at"], row["bytes"], _action(row))
+
+
+def _letter(row: Any) -> DeadLetter:
+    record = Record(
+        row["topic"],
+        row["partition"],
+        row["offset"],
+        row["key"],
+        row["value"],
+        _headers(row["headers"]),
+        row["timestamp_ms"],
+    )
+    return DeadLetter(record, DeadLetterReason(row["reason"]), row["detail"], row["at"])
+
+
+def _headers(text: str) -> tuple[tuple[str, bytes | None], ...]:
+    """Read what `headers_json` wrote: [[name, base64 of the bytes or null], …]."""
+    return tuple(
+        (name, None if value is None else base64.b64decode(value)) for name, value in orjson.loads(text)
+    )
+
+
+def _action(row: Any) -> Action | None:
+    if row["action"] is None:
+        return None
+    return Action(Deed(row["action"]), row["done_by"], row["done_at"], row["why"], row["edited_value"])

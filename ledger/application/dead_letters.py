@@ -1,0 +1,258 @@
+"""Dead letters in the hands of an operator: found, sent again, or dropped, and each deed written down."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple, Protocol, Self
+
+import msgspec
+
+from ledger.application.ports import Clock
+from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, NotAnEventError
+from ledger.contract.decode import RECORD_BYTES_MAX, decode_event
+from ledger.contract.keys import KeyChooser
+from ledger.contract.outgoing import CONTENT_TYPE, Message
+from ledger.domain.commands import Event
+
+PAGE_LETTERS_MAX = 100
+"""Letters sent, and then written down, at a time: each may be a MiB."""
+SUMMARIES_MAX = 1000
+"""Letters looked for at a time."""
+
+
+class PlaceFormatError(ValueError):
+    """What should name a dead letter does not."""
+
+
+class Place(NamedTuple):
+    """Where a dead letter was read; in text `TOPIC/PARTITION/OFFSET`."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `TOPIC/PARTITION/OFFSET`; raises PlaceFormatError."""
+        topic, partition, offset = ["", "", *text.rsplit("/", 2)][-3:]
+        if not (topic and _is_count(partition, bits=31) and _is_count(offset, bits=63)):
+            raise PlaceFormatError(f"{text!r} names no dead letter: TOPIC/PARTITION/OFFSET does")
+        return cls(topic, int(partition), int(offset))
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+
+def _is_count(text: str, *, bits: int) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20 and int(text) < 2**bits
+
+
+class Deed(StrEnum):
+    """What an operator can do about a dead letter."""
+
+    REQUEUED = "requeued"
+    DROPPED = "dropped"
+
+
+class Action(msgspec.Struct, frozen=True):
+    """A deed, by whom and when; `edited_value` is what was sent instead of the letter itself."""
+
+    deed: Deed
+    by: str
+    at: datetime
+    why: str | None = None
+    edited_value: bytes | None = None
+
+
+class LetterSummary(msgspec.Struct, frozen=True):
+    """What a list shows of a dead letter; without an action it is open."""
+
+    place: Place
+    reason: DeadLetterReason
+    detail: str
+    at: datetime
+    bytes: int | None
+    """Length of the value; None: a tombstone."""
+    action: Action | None = None
+
+
+class StoredLetter(msgspec.Struct, frozen=True):
+    """A dead letter with its bytes, and its newest action."""
+
+    letter: DeadLetter
+    action: Action | None = None
+
+    @property
+    def place(self) -> Place:
+        record = self.letter.record
+        return Place(record.topic, record.partition, record.offset)
+
+
+class LetterQuery(msgspec.Struct, frozen=True):
+    """Which dead letters are meant; what is None does not narrow."""
+
+    reason: DeadLetterReason | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    topic: str | None = None
+    partition: int | None = None
+    handled_too: bool = False
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing narrows it."""
+        return all(each is None for each in (self.reason, self.since, self.until, self.topic, self.partition))
+
+
+class DeadLetters(Protocol):
+    """The dead letters, where they are kept. Every method may raise TransientFaultError."""
+
+    async def find(
+        self, query: LetterQuery, limit: int, after: Place | None = None
+    ) -> Sequence[LetterSummary]:
+        """Find letters, the oldest first; with `after`, those that come after that letter."""
+        ...
+
+    async def read(self, places: Sequence[Place]) -> Sequence[StoredLetter]:
+        """Read the letters that are there, the oldest first."""
+        ...
+
+    async def record(self, places: Sequence[Place], action: Action) -> None:
+        """Write down that `action` was done about each of the letters."""
+        ...
+
+
+class Payments(Protocol):
+    """The topic of events in."""
+
+    async def send(self, messages: Sequence[Message]) -> None:
+        """Return once every in-sync replica has them; what fails may have been written in part."""
+        ...
+
+
+class NoSuchLetterError(Exception):
+    """There is no dead letter at a place."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(f"There is no dead letter at {place}.")
+
+
+class LetterHandledError(Exception):
+    """The dead letter was requeued or dropped before."""
+
+    def __init__(self, place: Place, action: Action) -> None:
+        why = f" ({action.why})" if action.why else ""
+        super().__init__(f"{place} was {action.deed} by {action.by} at {action.at:%Y-%m-%dT%H:%M:%SZ}{why}.")
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What was done about which letters; `not_events` will come back as dead letters."""
+
+    places: Sequence[Place]
+    not_events: Sequence[Place] = ()
+
+
+async def read_letters(
+    letters: DeadLetters, places: Sequence[Place], *, again: bool = False
+) -> Sequence[StoredLetter]:
+    """Read every one of `places`; raises NoSuchLetterError and, unless `again`, LetterHandledError."""
+    found = await letters.read(places)
+    by_place = {stored.place: stored for stored in found}
+    for place in places:
+        if place not in by_place:
+            raise NoSuchLetterError(place)
+        action = by_place[place].action
+        if action is not None and not again:
+            raise LetterHandledError(place, action)
+    return found
+
+
+async def places_of(letters: DeadLetters, query: LetterQuery, limit: int) -> list[Place]:
+    """Find the places of at most `limit` letters that are meant, the oldest first.
+
+    All before any of them is sent: one that comes back as a new dead letter must not be met again.
+    """
+    places: list[Place] = []
+    while len(places) < limit:
+        size = min(SUMMARIES_MAX, limit - len(places))
+        page = await letters.find(query, size, places[-1] if places else None)
+        places += [summary.place for summary in page]
+        if len(page) < size:
+            break
+    return places
+
+
+def pages_of(places: Sequence[Place]) -> Iterator[Sequence[Place]]:
+    """Part places into what is sent, and then written down, at a time."""
+    for begin in range(0, len(places), PAGE_LETTERS_MAX):
+        yield places[begin : begin + PAGE_LETTERS_MAX]
+
+
+class RequeueLetters:
+    """Sends dead letters to `payments` again, byte for byte or edited.
+
+    Written down only once Kafka has them: after a crash between the two they are still open, and at worst sent
+    twice, which is absorbed like any event that comes twice.
+    """
+
+    def __init__(
+        self, letters: DeadLetters, payments: Payments, clock: Clock, *, bytes_max: int = RECORD_BYTES_MAX
+    ) -> None:
+        self._letters = letters
+        self._payments = payments
+        self._clock = clock
+        self._bytes_max = bytes_max
+
+    async def __call__(
+        self, places: Sequence[Place], by: str, why: str | None = None, *, again: bool = False
+    ) -> Done:
+        """Send the letters as they came; raises NoSuchLetterError or LetterHandledError before anything is sent."""
+        stored = await read_letters(self._letters, places, again=again)
+        await self._payments.send([_as_it_came(each.letter) for each in stored])
+        await self._letters.record(places, Action(Deed.REQUEUED, by, self._clock.now(), why))
+        return Done(places, [each.place for each in stored if not self._is_event(each.letter)])
+
+    async def edited(
+        self, place: Place, value: bytes, by: str, why: str | None = None, *, again: bool = False
+    ) -> Done:
+        """Send `value` in place of the letter's bytes; raises NotAnEventError if it is no event either."""
+        event = decode_event(value, bytes_max=self._bytes_max)
+        [stored] = await read_letters(self._letters, [place], again=again)
+        await self._payments.send([_edited(stored.letter, event, value)])
+        await self._letters.record([place], Action(Deed.REQUEUED, by, self._clock.now(), why, value))
+        return Done([place])
+
+    def _is_event(self, letter: DeadLetter) -> bool:
+        try:
+            decode_event(letter.record.value, bytes_max=self._bytes_max)
+        except NotAnEventError:
+            return False
+        return True
+
+
+def _as_it_came(letter: DeadLetter) -> Message:
+    record = letter.record
+    return Message(record.key, record.value, record.headers)
+
+
+def _edited(letter: DeadLetter, event: Event, value: bytes) -> Message:
+    """The producer's key stays, with its order; what came without one gets the key that the contract asks for."""
+    record = letter.record
+    key = KeyChooser().key_of(event) if record.key is None else record.key
+    name, _ = CONTENT_TYPE
+    others = tuple(header for header in record.headers if header[0].lower() != name)
+    return Message(key, value, (CONTENT_TYPE, *others))
+
+
+class DropLetters:
+    """Writes down that dead letters are not to be sent again, and why; their bytes stay."""
+
+    def __init__(self, letters: DeadLetters, clock: Clock) -> None:
+        self._letters = letters
+        self._clock = clock
+
+    async def __call__(self, places: Sequence[Place], by: str, why: str) -> Done:
+        """Drop the letters; raises NoSuchLetterError or LetterHandledError before any is dropped."""
+        await read_letters(self._letters, places)
+        await self._letters.record(places, Action(Deed.DROPPED, by, self._clock.now(), why))
+        return Done(places)

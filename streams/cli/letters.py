@@ -1,0 +1,163 @@
+"""How dead letters are shown: to people with what their terminal can bear, to programs with every byte."""
+
+import base64
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ledger.application.dead_letters import Action, LetterSummary, StoredLetter
+
+SHOWN_MAX = 16 * 1024
+HEX_BYTES_A_LINE = 16
+UNCUT_COLUMNS = 1000
+
+
+def summary_facts(summary: LetterSummary) -> dict[str, Any]:
+    """What `list --json` tells of a letter."""
+    return {
+        "letter": str(summary.place),
+        **summary.place._asdict(),
+        "reason": summary.reason,
+        "detail": summary.detail,
+        "at": _moment(summary.at),
+        "bytes": summary.bytes,
+        "state": state_of(summary.action),
+        "action": action_facts(summary.action),
+    }
+
+
+def letter_facts(stored: StoredLetter) -> dict[str, Any]:
+    """What `show --json` tells of a letter; the bytes are there in base64, and as text where they are UTF-8."""
+    letter, record = stored.letter, stored.letter.record
+    return {
+        "letter": str(stored.place),
+        **stored.place._asdict(),
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "at": _moment(letter.at),
+        "timestamp_ms": record.timestamp_ms,
+        "key": _bytes_facts(record.key),
+        "headers": [{"name": name, **(_bytes_facts(value) or {})} for name, value in record.headers],
+        "value": _bytes_facts(record.value),
+        "state": state_of(stored.action),
+        "action": action_facts(stored.action),
+    }
+
+
+def action_facts(action: Action | None) -> dict[str, Any] | None:
+    if action is None:
+        return None
+    return {
+        "action": action.deed,
+        "by": action.by,
+        "at": _moment(action.at),
+        "why": action.why,
+        "edited_value": _bytes_facts(action.edited_value),
+    }
+
+
+def state_of(action: Action | None) -> str:
+    return "open" if action is None else action.deed
+
+
+def _bytes_facts(value: bytes | None) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    facts = {"base64": base64.b64encode(value).decode()}
+    text = as_text(value)
+    return facts if text is None else {"text": text, **facts}
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def print_list(summaries: Sequence[LetterSummary]) -> None:
+    """Print a table, a letter a line."""
+    table = Table("letter", "at", "reason", "state", "bytes", "detail")
+    for column in table.columns:
+        column.no_wrap = True
+    for each in summaries:
+        size = "none" if each.bytes is None else str(each.bytes)
+        cells = (str(each.place), _moment(each.at), each.reason, state_of(each.action), size)
+        table.add_row(*map(Text, cells), Text(printable(each.detail), overflow="ellipsis"))
+    console = Console()
+    # Places are there to be copied: where nobody looks on, a line is as long as it is.
+    (console if console.is_terminal else Console(width=UNCUT_COLUMNS)).print(table)
+
+
+def print_letter(stored: StoredLetter, console: Console) -> None:
+    """Print everything about one letter, its bytes last."""
+    for name, text in _lines(stored):
+        console.print(f"{name:9} {printable(text)}", markup=False, highlight=False, soft_wrap=True)
+    console.print()
+    for line in _body(stored.letter.record.value):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _lines(stored: StoredLetter) -> Iterator[tuple[str, str]]:
+    letter, record = stored.letter, stored.letter.record
+    yield "letter", str(stored.place)
+    yield "reason", f"{letter.reason}: {letter.detail}"
+    yield "at", _moment(letter.at)
+    if record.timestamp_ms is not None:
+        written = datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
+        yield "written", _moment(written)
+    yield "key", _in_line(record.key)
+    for name, value in record.headers:
+        yield "header", f"{name}: {_in_line(value)}"
+    action = stored.action
+    if action is None:
+        yield "state", "open"
+    else:
+        edited = ", edited" if action.edited_value is not None else ""
+        why = f": {action.why}" if action.why else ""
+        yield "state", f"{action.deed}{edited} by {action.by} at {_moment(action.at)}{why}"
+
+
+def _in_line(value: bytes | None) -> str:
+    if value is None:
+        return "none"
+    text = as_text(value)
+    return f"hex {value.hex()}" if text is None else text
+
+
+def _body(value: bytes | None) -> Iterator[str]:
+    if value is None:
+        yield "a tombstone: no value"
+        return
+    text = as_text(value)
+    if text is None:
+        yield from hex_dump(value[:SHOWN_MAX])
+    else:
+        # A carriage return would let a line overwrite another.
+        yield text[:SHOWN_MAX].replace("\r", "␍")
+    more = len(value if text is None else text) - SHOWN_MAX
+    if more > 0:
+        yield f"… {more} more {'bytes' if text is None else 'characters'}; --raw writes all of them."
+
+
+def as_text(value: bytes) -> str | None:
+    """The bytes as text, if they are UTF-8 and nothing in them could steer a terminal."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if all(each.isprintable() or each in "\n\r\t" for each in text) else None
+
+
+def printable(text: str) -> str:
+    """The text with whatever could steer a terminal written as an escape."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def hex_dump(value: bytes) -> Iterator[str]:
+    """Lines of offset, bytes, and what of them is ASCII."""
+    for begin in range(0, len(value), HEX_BYTES_A_LINE):
+        line = value[begin : begin + HEX_BYTES_A_LINE]
+        ascii_ = "".join(chr(each) if 32 <= each < 127 else "." for each in line)
+        yield f"{begin:08x}  {line.hex(' '):<{3 * HEX_BYTES_A_LINE}} {ascii_}"

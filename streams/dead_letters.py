@@ -1,0 +1,56 @@
+"""Compose the dead letters' use cases: the books they are kept in, and the topic they are sent to again."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from ledger.adapters.postgres.connection import open_pool
+from ledger.adapters.postgres.dead_letters import PostgresDeadLetters
+from ledger.adapters.system import SystemClock
+from ledger.application.dead_letters import DropLetters, RequeueLetters
+from ledger.config import Settings
+from ledger.contract.outgoing import Message
+from streams.embedded.addresses import find_kafka, find_postgres
+from streams.topics import RECORD_BYTES_OVERHEAD
+from streams.transport.publisher import BatchPublisher, Outgoing
+
+
+class KafkaPayments:
+    """Payments over a publisher that awaits every acknowledgement."""
+
+    def __init__(self, publisher: BatchPublisher, topic: str) -> None:
+        self._publisher = publisher
+        self._topic = topic
+
+    async def send(self, messages: Sequence[Message]) -> None:
+        await self._publisher.publish(
+            [Outgoing(self._topic, each.key, each.value, each.headers) for each in messages]
+        )
+
+
+@asynccontextmanager
+async def kept_letters(settings: Settings) -> AsyncIterator[PostgresDeadLetters]:
+    """The dead letters of the books that are set, or that `ledger up` started."""
+    pool = await open_pool(find_postgres(settings), settings, size=1, name="ledger-dlq")
+    try:
+        yield PostgresDeadLetters(pool)
+    finally:
+        await pool.close()
+
+
+@asynccontextmanager
+async def requeueing(settings: Settings, letters: PostgresDeadLetters) -> AsyncIterator[RequeueLetters]:
+    """The use case, connected to Kafka."""
+    # A letter may be there because it is larger than an event may be.
+    bytes_max = 4 * settings.record_bytes_max + RECORD_BYTES_OVERHEAD
+    publisher = BatchPublisher(find_kafka(settings), batch_bytes_max=bytes_max)
+    await publisher.start()
+    try:
+        payments = KafkaPayments(publisher, settings.payments_topic)
+        yield RequeueLetters(letters, payments, SystemClock(), bytes_max=settings.record_bytes_max)
+    finally:
+        await publisher.stop()
+
+
+def dropping(letters: PostgresDeadLetters) -> DropLetters:
+    """The use case, on the same books."""
+    return DropLetters(letters, SystemClock())

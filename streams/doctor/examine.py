@@ -1,0 +1,98 @@
+"""The examination: this machine, then Kafka, then PostgreSQL, then their positions against one another."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+from aiokafka.errors import KafkaError
+
+from ledger.config import Settings
+from streams.doctor.books import BooksLook
+from streams.doctor.finding import Finding, Level, counted, fine
+from streams.doctor.kafka import KafkaLook, bounds, topic_findings
+from streams.doctor.machine import machine_findings
+from streams.doctor.positions import Log, position_findings
+from streams.embedded.addresses import find_kafka, find_postgres
+from streams.embedded.errors import StackAwayError
+from streams.settings import masked
+
+LOOK_S = 15.0
+_FAULTS = (OSError, ValueError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+async def examine(settings: Settings, environment: Mapping[str, str]) -> list[Finding]:
+    """Look at everything that can be reached; what is away is a finding like any other."""
+    findings = [*machine_findings(settings, environment)]
+    examination = _Examination(settings)
+    # The books are read after the group's position, which they are never behind, and before the log's end.
+    await examination.kafka()
+    await examination.books()
+    await examination.positions()
+    return findings + examination.findings
+
+
+@dataclass(slots=True)
+class _Examination:
+    settings: Settings
+    findings: list[Finding] = field(default_factory=list)
+    bootstrap: str = ""
+    partitions: int = 0
+    committed: dict[int, int] | None = None
+    posted: dict[int, int] | None = None
+
+    async def kafka(self) -> None:
+        remedy = "Start Kafka, or set LEDGER_KAFKA_BOOTSTRAP to where it is."
+        address = self._address("kafka", find_kafka)
+        if address is not None:
+            self.bootstrap = address
+            await self._within("kafka", address, remedy, self._look_at_kafka)
+
+    async def _look_at_kafka(self, bootstrap: str) -> None:
+        async with KafkaLook.open(bootstrap, self.settings) as look:
+            brokers = await look.brokers()
+            self.findings.append(fine("kafka", f"{bootstrap}, {counted(brokers, 'broker')}"))
+            topics = await look.topics()
+            self.findings += topic_findings(self.settings, topics, brokers)
+            payments = topics.get(self.settings.payments_topic)
+            self.partitions = payments.partitions if payments else 0
+            self.committed = await look.committed()
+
+    async def books(self) -> None:
+        remedy = "Start PostgreSQL, or set LEDGER_POSTGRES_DSN to where it is, and who may enter."
+        address = self._address("postgres", find_postgres)
+        if address is not None:
+            await self._within("postgres", address, remedy, self._look_at_books)
+
+    async def _look_at_books(self, dsn: str) -> None:
+        async with BooksLook.open(dsn, self.settings) as look:
+            async for finding in look.findings():
+                self.findings.append(finding)
+            self.posted = await look.positions()
+
+    async def positions(self) -> None:
+        if self.committed is None or self.posted is None or not self.partitions:
+            return
+        await self._within("log", self.bootstrap, "Look at Kafka's logs.", self._compare)
+
+    async def _compare(self, bootstrap: str) -> None:
+        log = Log(
+            await bounds(bootstrap, self.settings.payments_topic, self.partitions), self.committed or {}
+        )
+        self.findings += position_findings(log, self.posted or {})
+
+    def _address(self, name: str, find: Callable[[Settings], str]) -> str | None:
+        try:
+            return find(self.settings)
+        except StackAwayError as error:
+            self.findings.append(Finding(name, Level.AWAY, error.sentence, error.hint))
+            return None
+
+    async def _within(self, name: str, address: str, remedy: str, look: Callable[[str], Any]) -> None:
+        try:
+            async with asyncio.timeout(LOOK_S):
+                await look(address)
+        except _FAULTS as error:
+            said = str(error) or f"no answer within {LOOK_S:g} s"
+            self.findings.append(Finding(name, Level.AWAY, f"{masked(address)}: {masked(said)}", remedy))
