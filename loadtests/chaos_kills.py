@@ -20,6 +20,7 @@ from time import monotonic
 import asyncpg
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from ledger.adapters.system import new_event_id
 from ledger.config import Settings
@@ -143,14 +144,19 @@ class Chaos:
                 say(f"kill {self.findings.kills}/{self._kills}, {self.findings.sent:,} sent")
 
     async def _until_handled(self) -> None:
-        """Wait until the books stand at the end of the topic."""
+        """Wait until the group's position is the end of the topic: it moves after posting and publishing."""
         deadline = monotonic() + QUIET_S
         ends = await self._ends(self._settings.payments_topic)
-        while monotonic() < deadline:
-            rows = await self._sql('select "partition", next_offset from stream_offsets')
-            if {row[0]: row[1] for row in rows} == {at: end for at, end in ends.items() if end}:
-                return
-            await asyncio.sleep(0.5)
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._stack.kafka)
+        await admin.start()
+        try:
+            while monotonic() < deadline:
+                found = await admin.list_consumer_group_offsets(self._settings.posting_group)
+                if {place.partition: each.offset for place, each in found.items()} == ends:
+                    return
+                await asyncio.sleep(0.5)
+        finally:
+            await admin.close()
         self.findings.violated.append("liveness")
 
     async def _judge(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, cast
 
 import faust
@@ -66,8 +67,17 @@ async def working(settings: Settings, signals: Signals) -> AsyncIterator[Chunked
         )
         await _begin(use_cases.books, settings, addresses.kafka)
         for work in (sweep.run(), keep_partitions_ahead(use_cases.make_partitions_ahead, signals)):
-            stack.callback(asyncio.create_task(work).cancel)
+            task = asyncio.create_task(work)
+            task.add_done_callback(partial(_crash_with, app))
+            stack.callback(task.cancel)
         yield app
+
+
+def _crash_with(app: ChunkedApp, task: asyncio.Task[None]) -> None:
+    """End the worker with a task beside it: without its sweep or upkeep it would only seem well."""
+    if not task.cancelled() and (fault := task.exception()) is not None:
+        app.flow.signals.emit("task.failed", error=repr(fault))
+        app.crashing = asyncio.ensure_future(app.crash(fault))
 
 
 async def _begin(books: BookStore, settings: Settings, bootstrap: str) -> None:

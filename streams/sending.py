@@ -9,7 +9,7 @@ import orjson
 
 from ledger.adapters.system import new_event_id
 from ledger.contract.dead_letter import NotAnEventError
-from ledger.contract.decode import decode_event
+from ledger.contract.decode import RECORD_BYTES_MAX, decode_event
 from ledger.contract.keys import KeyChooser
 from ledger.contract.outgoing import CONTENT_TYPE
 
@@ -28,18 +28,17 @@ class Line(NamedTuple):
         return (CONTENT_TYPE,)
 
 
-def read_lines(lines: Iterable[bytes], *, fill: bool) -> Iterator[Line]:
+def read_lines(lines: Iterable[bytes], *, fill: bool, bytes_max: int = RECORD_BYTES_MAX) -> Iterator[Line]:
     """Check each line; with `fill`, supply `specversion`, `id`, `source` and `time` where they are missing."""
     chooser = KeyChooser()
     for number, text in enumerate(lines, start=1):
         if text.strip():
-            yield _line(number, text.strip(), chooser, fill=fill)
+            yield _line(number, _filled(text.strip()) if fill else text.strip(), chooser, bytes_max)
 
 
-def _line(number: int, text: bytes, chooser: KeyChooser, *, fill: bool) -> Line:
-    value = _filled(text) if fill else text
+def _line(number: int, value: bytes, chooser: KeyChooser, bytes_max: int) -> Line:
     try:
-        event = decode_event(value)
+        event = decode_event(value, bytes_max=bytes_max)
     except NotAnEventError as fault:
         return Line(number, None, None, value, f"{fault.reason}: {fault.detail}")
     return Line(number, event.id, _given_key(value) or chooser.key_of(event), value)

@@ -22,7 +22,7 @@ async def verify_books(
             KafkaStream.open(addresses.kafka, settings.payments_topic) as stream,
             PostgresAuditor.open(pool) as auditor,
         ):
-            verification = VerifyBooks(auditor, stream, progress)
+            verification = VerifyBooks(auditor, stream, progress, bytes_max=settings.record_bytes_max)
             return await verification(), verification.tally
     finally:
         await pool.close()

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from ledger.contract.dead_letter import NotAnEventError, Record
-from ledger.contract.decode import decode_event
+from ledger.contract.decode import RECORD_BYTES_MAX, decode_event
 from ledger.domain.audit import VIOLATIONS_SHOWN_MAX, Check, Verdict
 from ledger.domain.commands import Event
 
@@ -65,10 +65,18 @@ class Stream(Protocol):
 class VerifyBooks:
     """Runs every check and gives the verdict; changes nothing, and may run beside live traffic."""
 
-    def __init__(self, auditor: Auditor, stream: Stream | None, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        auditor: Auditor,
+        stream: Stream | None,
+        progress: Progress | None = None,
+        *,
+        bytes_max: int = RECORD_BYTES_MAX,
+    ) -> None:
         self._auditor = auditor
         self._stream = stream
         self._progress = progress or (lambda name, done, total: None)
+        self._bytes_max = bytes_max
         self.tally: Counter[RecordKind] = Counter()
         """What the records of the topic were, found by `no_loss`."""
 
@@ -100,7 +108,7 @@ class VerifyBooks:
     async def _compare(
         self, topic: str, partition: int, offsets: tuple[int, int], records: Sequence[Record]
     ) -> list[dict[str, Any]]:
-        events, dead = _sort(records)
+        events, dead = _sort(records, self._bytes_max)
         handled = await self._auditor.handled(topic, partition, offsets, list(events.values()))
         self.tally.update(_kind_of(event, offset, handled) for offset, event in events.items())
         self.tally["dead"] += len(dead)
@@ -127,13 +135,13 @@ def _ahead(bounds: dict[int, tuple[int, int]], positions: dict[int, int]) -> lis
     ]
 
 
-def _sort(records: Sequence[Record]) -> tuple[dict[int, Event], dict[int, Record]]:
+def _sort(records: Sequence[Record], bytes_max: int) -> tuple[dict[int, Event], dict[int, Record]]:
     events: dict[int, Event] = {}
     dead: dict[int, Record] = {}
     for record in records:
         try:
             events[record.offset] = decode_event(
-                record.value, partition=record.partition, offset=record.offset
+                record.value, partition=record.partition, offset=record.offset, bytes_max=bytes_max
             )
         except NotAnEventError:
             dead[record.offset] = record

@@ -4,6 +4,7 @@ import logging
 import sys
 from typing import Any
 
+import stamina
 import structlog
 
 from ledger.domain.outcome import Outcome
@@ -18,7 +19,11 @@ _LEVELS = {
     "frontier.committed": "debug",
     "handler.failed": "error",
     "holds.not_swept": "warning",
+    "log.went_back": "error",
+    "partitions.not_made": "warning",
     "publishing.delayed": "warning",
+    "records.expired": "error",
+    "task.failed": "error",
     "worker.stalled": "critical",
 }
 _UNSAID = {"outcomes", "letters"}
@@ -49,6 +54,8 @@ def configure_logs(level: str) -> None:
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("ledger").setLevel(level.upper())
+    # Retries are signals of ours, which say more.
+    stamina.instrumentation.set_on_retry_hooks([])
 
 
 class SignalLog:

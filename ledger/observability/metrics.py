@@ -10,10 +10,11 @@ from ledger.observability.signals import Facts
 _RECORDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _HEALED = {
-    "chunk.gap": "gap",
+    "chunk.dropped_by_faust": "dropped_by_faust",
     "chunk.below": "below",
     "chunk.stale": "stale",
-    "chunk.went_back": "went_back",
+    "log.went_back": "went_back",
+    "records.expired": "expired",
     "chunk.given_up": "given_up",
 }
 

@@ -42,11 +42,16 @@ def send(
         raise typer.Exit(USED_WRONGLY)
     with told_faults():
         bootstrap = find_kafka(settings)
-        if file != "-" and not raw:
-            _check(file, fill=fill, skip_invalid=skip_invalid)
+
+        def lines(source: BinaryIO) -> Iterator[Line]:
+            return _raw(source) if raw else read_lines(source, fill=fill, bytes_max=settings.record_bytes_max)
+
+        if file != "-" and not skip_invalid:
+            with _opened(file) as source:
+                _refuse_wrong_lines(file, lines(source))
         sender = Sender(settings, bootstrap, wait_s=wait, skip_invalid=skip_invalid, quiet=json_output)
         with _opened(file) as source:
-            report = asyncio.run(sender.run(_raw(source) if raw else read_lines(source, fill=fill)))
+            report = asyncio.run(sender.run(lines(source)))
     _show(report, json_output)
     if report["refused_lines"] or report["unanswered"]:
         raise typer.Exit(FOUND_WRONG)
@@ -61,16 +66,15 @@ def _raw(source: BinaryIO) -> Iterator[Line]:
         yield Line(number, None, None, text.rstrip(b"\r\n"))
 
 
-def _check(file: str, *, fill: bool, skip_invalid: bool) -> None:
+def _refuse_wrong_lines(file: str, lines: Iterator[Line]) -> None:
     """Refuse a file with wrong lines before any of it is sent."""
     wrong = 0
-    with _opened(file) as source:
-        for line in read_lines(source, fill=fill):
-            if line.fault is not None:
-                wrong += 1
-                if wrong <= FAULTS_SHOWN_MAX:
-                    complain(f"{file}:{line.number}: {line.fault}")
-    if wrong and not skip_invalid:
+    for line in lines:
+        if line.fault is not None:
+            wrong += 1
+            if wrong <= FAULTS_SHOWN_MAX:
+                complain(f"{file}:{line.number}: {line.fault}")
+    if wrong:
         complain(f"{wrong} wrong lines: nothing was sent. --skip-invalid sends the rest.")
         raise typer.Exit(FOUND_WRONG)
 

@@ -28,7 +28,7 @@ def up(
     detach: bool = typer.Option(False, "--detach", help="Keep it running in the background."),
     json_output: bool = typer.Option(False, "--json", help="Print the addresses as JSON."),
     workers: int | None = typer.Option(
-        None, min=0, max=64, help="Posting workers [default: LEDGER_WORKERS]."
+        None, min=0, max=64, help="Posting workers; LEDGER_WORKERS if not given."
     ),
 ) -> None:
     """Start Kafka, PostgreSQL and the workers on this machine; a running stack is left as it is."""

@@ -5,10 +5,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ledger.domain.money import format_amount
-from streams.cli.verify import show_verdict
 from streams.demo.run import Report
+from streams.verdicts import show_verdict
 
 
 def as_dict(report: Report) -> dict[str, Any]:
@@ -84,13 +85,14 @@ def _flow_table(report: Report) -> Table:
     table.add_row("worker memory", f"{max(report.worker_memory_mib, default=0):,.0f} MiB", "at most")
     if report.killed_at is not None:
         table.add_row(
-            "kill -9", f"{report.killed_at:,}", f"records were handled then; {report.restarts} restart"
+            "kill -9", f"{report.killed_at:,}", f"records were handled then; {report.restarts} started again"
         )
     return table
 
 
 def _statement_table(account: str, lines: list[dict[str, Any]]) -> Table:
-    table = Table(title=f"statement of {account}, newest first", title_justify="left")
+    title = Text(f"statement of {account}, newest first", style="italic")
+    table = Table(title=title, title_justify="left")
     for heading in ("entry", "what", "reference"):
         table.add_column(heading)
     table.add_column("amount", justify="right", no_wrap=True)
@@ -100,7 +102,7 @@ def _statement_table(account: str, lines: list[dict[str, Any]]) -> Table:
         table.add_row(
             str(line["version"]),
             line["type"].rpartition(".")[0],
-            line["reference"] or "",
+            Text(line["reference"] or ""),
             f"[{colour}]{format_amount(line['amount'], line['asset'])}[/]",
             format_amount(line["balance"], line["asset"]),
         )

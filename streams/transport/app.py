@@ -1,5 +1,6 @@
 """A Faust app whose topics come in chunks, with every setting that keeps it from losing or stalling."""
 
+import asyncio
 import os
 from collections.abc import Iterable
 from typing import Any, cast
@@ -25,6 +26,7 @@ class ChunkedApp(faust.App):
     """A Faust app with a chunked flow."""
 
     flow: Flow
+    crashing: asyncio.Future[None]
 
 
 class AsTheyAre(Schema[Any, Any]):
