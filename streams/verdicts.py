@@ -28,5 +28,8 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
         for violation in check.violations:
             facts = ", ".join(f"{name} {value}" for name, value in violation.items() if name != "what")
             console.print(
-                f"{check.name}: {violation.get('what', '')} ({facts})", markup=False, emoji=False, soft_wrap=True
+                f"{check.name}: {violation.get('what', '')} ({facts})",
+                markup=False,
+                emoji=False,
+                soft_wrap=True,
             )
