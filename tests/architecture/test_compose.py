@@ -1,0 +1,141 @@
+"""docker-compose.yml and its Dockerfile: what they name is there, and pinned, and nobody's root."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer.main
+import yaml
+
+from ledger.config import PREFIX, Settings, environment_name
+from streams.cli import app
+from tests.architecture.tree import ROOT
+
+CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
+PINNED = re.compile(r"[a-z0-9./-]+:\d+\.\d+(\.\d+)?")
+DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+
+
+def compose() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    return found
+
+
+SERVICES: dict[str, dict[str, Any]] = compose()["services"]
+OURS = {name: service for name, service in SERVICES.items() if "build" in service}
+
+
+def variables() -> Iterator[tuple[str, str, Any]]:
+    for name, service in SERVICES.items():
+        for variable, value in service.get("environment", {}).items():
+            yield name, variable, value
+
+
+def commands() -> set[tuple[str, ...]]:
+    return {tuple(service["command"]) for service in OURS.values()}
+
+
+def test_everything_a_deployment_needs_is_a_service() -> None:
+    assert SERVICES.keys() == {"kafka", "postgres", "migrate", "worker"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_images_are_pinned(name: str) -> None:
+    assert PINNED.fullmatch(SERVICES[name]["image"])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_services_wait_for_what_is_there(name: str) -> None:
+    for other, how in SERVICES[name].get("depends_on", {}).items():
+        assert how["condition"] in CONDITIONS
+        if how["condition"] == "service_healthy":
+            assert SERVICES[other]["healthcheck"]["test"]
+        if how["condition"] == "service_completed_successfully":
+            assert SERVICES[other]["restart"] == "no"
+
+
+def test_worker_waits_for_the_books() -> None:
+    waits = SERVICES["worker"]["depends_on"]
+    assert waits["migrate"] == {"condition": "service_completed_successfully"}
+    assert waits.keys() == {"kafka", "postgres", "migrate"}
+
+
+def test_worker_can_be_many() -> None:
+    assert SERVICES["worker"].keys() & {"container_name", "ports", "volumes", "hostname"} == set()
+
+
+def test_volumes_are_declared() -> None:
+    mounted = {
+        volume.partition(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])
+    }
+    assert mounted == compose()["volumes"].keys()
+
+
+def test_ports_are_open_to_this_machine_only() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_every_ledger_variable_is_a_setting() -> None:
+    known = {environment_name(setting) for setting in Settings.model_fields}
+    ours = {variable for _, variable, _ in variables() if variable.startswith(PREFIX)}
+    assert ours - known == set()
+    assert {"LEDGER_KAFKA_BOOTSTRAP", "LEDGER_POSTGRES_DSN"} <= ours
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_settings_are_valid(name: str) -> None:
+    given = SERVICES[name]["environment"]
+    # As compose fills in what its caller's environment does not set.
+    values = {
+        variable.removeprefix(PREFIX).lower(): re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value))
+        for variable, value in given.items()
+    }
+    settings = Settings.model_validate(values)
+    assert settings.kafka_bootstrap == "kafka:19092"
+    assert settings.partitions >= SERVICES["worker"]["deploy"]["replicas"]
+
+
+def test_kafka_listens_where_the_ledger_looks_for_it() -> None:
+    kafka = SERVICES["kafka"]["environment"]
+    assert f"INSIDE://{OURS['worker']['environment']['LEDGER_KAFKA_BOOTSTRAP']}" in (
+        kafka["KAFKA_ADVERTISED_LISTENERS"].split(",")
+    )
+
+
+def test_every_command_is_one_of_ours() -> None:
+    known = getattr(typer.main.get_command(app), "commands", {})
+    assert {command[0] for command in commands()} <= set(known)
+    assert commands() == {("migrate",), ("worker", "post-events")}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_containers_may_do_little(name: str) -> None:
+    service = OURS[name]
+    assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    assert service["environment"]["LEDGER_STATE_DIR"] in service["tmpfs"]
+
+
+def test_worker_is_asked_where_it_listens() -> None:
+    worker = SERVICES["worker"]
+    port = worker["environment"]["LEDGER_WORKER_PORT"]
+    assert f"127.0.0.1:{port}/health/live" in worker["healthcheck"]["test"][-1]
+
+
+def test_image_is_built_from_what_is_there() -> None:
+    for service in OURS.values():
+        assert (ROOT / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    names = [name for line in copied for name in line.split()]
+    let_in = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert names
+    assert all((ROOT / name).exists() and f"!{name}" in let_in for name in names)
+
+
+def test_image_takes_locked_packages_and_no_root() -> None:
+    installs = re.findall(r"pip (?:install|sync) [^\n]*", DOCKERFILE)
+    assert all("--require-hashes" in line or "--no-deps" in line for line in installs)
+    assert re.findall(r"^USER (.+)$", DOCKERFILE, re.MULTILINE) == ["10001:10001"]
+    assert 'ENTRYPOINT ["ledger"]' in DOCKERFILE
