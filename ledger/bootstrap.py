@@ -10,7 +10,7 @@ from ledger.adapters.postgres.books import PostgresBooks
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.holds import PostgresHolds
 from ledger.adapters.postgres.upkeep import make_partitions_ahead
-from ledger.adapters.system import SystemClock
+from ledger.adapters.system import SystemClock, new_event_id
 from ledger.application.expire_holds import ExpireHolds
 from ledger.application.ports import BookStore
 from ledger.application.post_events import PostEvents, Waiting, not_said
@@ -56,7 +56,7 @@ async def posting(
             backoff_max_s=settings.retry_backoff_max_s,
             waiting=waiting,
         )
-        expire = ExpireHolds(PostgresHolds(pool), SystemClock())
+        expire = ExpireHolds(PostgresHolds(pool), SystemClock(), new_event_id)
         yield Posting(post, expire, store, partial(make_partitions_ahead, pool, PARTITIONS_AHEAD_MONTHS))
     finally:
         await pool.close()

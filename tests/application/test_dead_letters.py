@@ -1,0 +1,149 @@
+"""What an operator can do about dead letters: found, sent again byte for byte or edited, dropped."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from ledger.adapters.memory.dead_letters import MemoryDeadLetters
+from ledger.application.dead_letters import (
+    Action,
+    Deed,
+    DropLetters,
+    LetterHandledError,
+    LetterQuery,
+    NoSuchLetterError,
+    Place,
+    PlaceFormatError,
+    RequeueLetters,
+    places_of,
+)
+from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, NotAnEventError, Record
+from ledger.contract.outgoing import CONTENT_TYPE, Message
+from tests.builders import NOW, HandClock, body, encoded
+
+HEADERS = (("trace", b"\xff\x00"), ("trace", None))
+
+
+def letter(offset: int, value: bytes | None = b"nonsense", key: bytes | None = None) -> DeadLetter:
+    record = Record("payments", 0, offset, key, value, HEADERS, 1)
+    return DeadLetter(record, DeadLetterReason.MALFORMED_JSON, "why", NOW + timedelta(seconds=offset))
+
+
+def place(offset: int) -> Place:
+    return Place("payments", 0, offset)
+
+
+class Topic:
+    """Payments that remember what was sent; `away` makes them fail."""
+
+    def __init__(self) -> None:
+        self.sent: list[Message] = []
+        self.away = False
+
+    async def send(self, messages: Sequence[Message]) -> None:
+        if self.away:
+            raise ConnectionError("Kafka is away")
+        self.sent += messages
+
+
+class Desk:
+    """The use cases over letters in memory."""
+
+    def __init__(self, *letters: DeadLetter) -> None:
+        self.letters = MemoryDeadLetters(letters)
+        self.topic = Topic()
+        self.requeue = RequeueLetters(self.letters, self.topic, HandClock())
+        self.drop = DropLetters(self.letters, HandClock())
+
+    async def open(self) -> list[int]:
+        return [each.offset for each in await places_of(self.letters, LetterQuery(), 100)]
+
+
+@pytest.mark.parametrize("value", [b"nonsense", b"\xff\x00", b"", None])
+async def test_letter_is_sent_as_it_came(value: bytes | None) -> None:
+    desk = Desk(letter(1, value, key=b"k\xff"))
+    done = await desk.requeue([place(1)], "ann", "outage over")
+    assert desk.topic.sent == [Message(b"k\xff", value, HEADERS)]
+    assert desk.letters.actions == [(place(1), Action(Deed.REQUEUED, "ann", NOW, "outage over"))]
+    assert done.not_events == [place(1)]
+
+
+async def test_letter_that_is_an_event_by_now_is_told_apart() -> None:
+    desk = Desk(letter(1, encoded(body())), letter(2))
+    done = await desk.requeue([place(1), place(2)], "ann")
+    assert done.not_events == [place(2)]
+
+
+async def test_what_kafka_did_not_take_stays_open() -> None:
+    desk = Desk(letter(1))
+    desk.topic.away = True
+    with pytest.raises(ConnectionError):
+        await desk.requeue([place(1)], "ann")
+    assert (desk.letters.actions, await desk.open()) == ([], [1])
+
+
+async def test_order_of_sending_is_that_of_the_letters() -> None:
+    desk = Desk(letter(1, b"1"), letter(2, b"2"), letter(3, b"3"))
+    await desk.requeue([place(3), place(1), place(2)], "ann")
+    assert [message.value for message in desk.topic.sent] == [b"1", b"2", b"3"]
+
+
+async def test_edited_letter_goes_under_the_key_it_came_with() -> None:
+    desk, value = Desk(letter(1, key=b"theirs")), encoded(body())
+    await desk.requeue.edited(place(1), value, "ann")
+    assert desk.topic.sent == [Message(b"theirs", value, (CONTENT_TYPE, *HEADERS))]
+    assert desk.letters.actions[0][1].edited_value == value
+
+
+async def test_edited_letter_without_a_key_gets_that_of_the_account() -> None:
+    desk = Desk(letter(1))
+    await desk.requeue.edited(place(1), encoded(body()), "ann")
+    assert desk.topic.sent[0].key == b"acme/external:bank"
+
+
+async def test_what_is_edited_must_be_an_event() -> None:
+    desk = Desk(letter(1))
+    with pytest.raises(NotAnEventError):
+        await desk.requeue.edited(place(1), b"still nonsense", "ann")
+    assert (desk.topic.sent, desk.letters.actions) == ([], [])
+
+
+@pytest.mark.parametrize("first", ["requeue", "drop"])
+async def test_letter_is_handled_once_unless_again(first: str) -> None:
+    desk = Desk(letter(1))
+    await (desk.requeue if first == "requeue" else desk.drop)([place(1)], "ann", "because")
+    with pytest.raises(LetterHandledError, match=r"by ann at .* \(because\)"):
+        await desk.requeue([place(1)], "bob")
+    with pytest.raises(LetterHandledError):
+        await desk.drop([place(1)], "bob", "why")
+    await desk.requeue([place(1)], "bob", again=True)
+    assert desk.letters.actions[-1][1].by == "bob"
+
+
+async def test_nothing_is_done_if_one_letter_is_not_there() -> None:
+    desk = Desk(letter(1))
+    with pytest.raises(NoSuchLetterError, match="payments/0/7"):
+        await desk.requeue([place(1), place(7)], "ann")
+    with pytest.raises(NoSuchLetterError):
+        await desk.drop([place(7)], "ann", "why")
+    assert (desk.topic.sent, desk.letters.actions) == ([], [])
+
+
+async def test_dropped_letter_is_sent_nowhere_and_no_longer_open() -> None:
+    desk = Desk(letter(1), letter(2))
+    await desk.drop([place(1)], "ann", "a test")
+    assert (desk.topic.sent, await desk.open()) == ([], [2])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "payments", "payments/0", "/0/1", "payments/x/1", "payments/0/-1", "payments/0/٣", "p/0/1 "]
+)
+def test_what_names_no_letter_is_said(text: str) -> None:
+    with pytest.raises(PlaceFormatError, match="TOPIC/PARTITION/OFFSET"):
+        Place.parse(text)
+
+
+@pytest.mark.parametrize("text", ["payments/0/0", "a.b-c/1023/9223372036854775807"])
+def test_place_is_read_as_it_is_written(text: str) -> None:
+    assert str(Place.parse(text)) == text
