@@ -68,12 +68,11 @@ def masked(text: str) -> str:
 
 def unknown_variables(environment: Iterable[str]) -> dict[str, str | None]:
     """Variables that look like settings and are none, each with the setting that may be meant."""
-    known = {environment_name(setting) for setting in Settings.model_fields}
-    strangers = sorted(
-        name for name in environment if name.upper().startswith(PREFIX) and name.upper() not in known
-    )
-    return {
-        name: next(iter(get_close_matches(name.upper(), known, n=1)), None)
-        for name in strangers
-        if name not in (CRASH_VARIABLE, MARK)
-    }
+    known = {setting.upper() for setting in Settings.model_fields}
+    found: dict[str, str | None] = {}
+    for name in sorted(environment):
+        bare = name.upper().removeprefix(PREFIX)
+        if name.upper().startswith(PREFIX) and bare not in known and name not in (CRASH_VARIABLE, MARK):
+            meant = get_close_matches(bare, known, n=1)
+            found[name] = environment_name(meant[0]) if meant else None
+    return found
