@@ -95,4 +95,6 @@ class _Examination:
                 await look(address)
         except _FAULTS as error:
             said = str(error) or f"no answer within {LOOK_S:g} s"
-            self.findings.append(Finding(name, Level.AWAY, f"{masked(address)}: {masked(said)}", remedy))
+            refused = isinstance(error, asyncpg.InsufficientPrivilegeError)
+            level = Level.WRONG if refused else Level.AWAY
+            self.findings.append(Finding(name, level, f"{masked(address)}: {masked(said)}", remedy))

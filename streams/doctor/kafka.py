@@ -4,16 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from ledger.config import Settings
 from streams.doctor.finding import Finding, Level, counted, fine, judged
 from streams.topics import topics_of
 
 REQUEST_S = 5.0
+COORDINATOR_S = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +61,24 @@ class KafkaLook:
 
     async def committed(self) -> dict[int, int]:
         """What the posting workers' group has committed, by partition."""
-        offsets = await self._admin.list_consumer_group_offsets(self._settings.posting_group)
+        offsets = await self._offsets_of_group()
         topic = self._settings.payments_topic
         return {
             place.partition: position.offset
             for place, position in offsets.items()
             if place.topic == topic and position.offset >= 0
         }
+
+    async def _offsets_of_group(self) -> Any:
+        """Ask until there is an answer: a broker's first group has no coordinator for a second or two."""
+        deadline = monotonic() + COORDINATOR_S
+        while True:
+            try:
+                return await self._admin.list_consumer_group_offsets(self._settings.posting_group)
+            except KafkaError as error:
+                if not error.retriable or monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.2)
 
 
 def _facts(partitions: Sequence[Mapping[str, Any]]) -> TopicFacts:
