@@ -7,7 +7,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "LEDGER_"
 
-_SERVER = r"(\[[0-9a-fA-F:.]+\]|[^\s,:/\[\]]+):\d{1,5}"
+_PORT = r"(6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3})"
+_SERVER = rf"(\[[0-9a-fA-F:.]+\]|[^\s,:/\[\]]+):{_PORT}"
 
 
 def environment_name(setting: str) -> str:

@@ -30,6 +30,7 @@ _POSTGRES_AWAY = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.UndefinedTableError,
     asyncpg.InvalidParameterValueError,
+    OverflowError,  # a port that is none
 )
 _AWAY = (EmbeddedError, PublishError, KafkaError, *_POSTGRES_AWAY)
 

@@ -19,7 +19,7 @@ from streams.embedded.errors import StackAwayError
 from streams.settings import masked
 
 LOOK_S = 15.0
-_FAULTS = (OSError, ValueError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_FAULTS = (OSError, ValueError, OverflowError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 async def examine(settings: Settings, environment: Mapping[str, str]) -> list[Finding]:

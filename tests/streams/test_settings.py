@@ -76,7 +76,9 @@ def test_wrong_setting_is_told_in_a_sentence(
     assert "secret" not in told
 
 
-@pytest.mark.parametrize("address", ["kafka:9092", "10.0.0.1:9092,10.0.0.2:9092", "[::1]:9092, b:1"])
+@pytest.mark.parametrize(
+    "address", ["kafka:9092", "kafka:65535", "k:1", "10.0.0.1:9092,10.0.0.2:9092", "[::1]:9092, b:1"]
+)
 def test_addresses_of_kafka_are_taken(address: str) -> None:
     assert Settings(kafka_bootstrap=address).kafka_bootstrap == address
 
