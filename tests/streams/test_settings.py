@@ -56,6 +56,7 @@ def test_what_looks_like_a_setting_is_named() -> None:
         ("LEDGER_WORKERS", "many", "LEDGER_WORKERS is 'many': input should be a valid integer"),
         ("LEDGER_WORKERS", "0", "greater than or equal to 1"),
         ("LEDGER_LOG_LEVEL", "loud", "LEDGER_LOG_LEVEL is 'loud'"),
+        ("LEDGER_KAFKA_BOOTSTRAP", "kafka:65536", "LEDGER_KAFKA_BOOTSTRAP is not valid"),
         ("LEDGER_KAFKA_BOOTSTRAP", "kafka", "LEDGER_KAFKA_BOOTSTRAP is not valid. It takes host:port"),
         (
             "LEDGER_POSTGRES_DSN",
