@@ -1,6 +1,12 @@
+-- `offset 0`: looked up key by key, whatever the planner knows of tables that grow by thousands of rows a second.
 select p.tenant_id, p.event_id::text as event_id, p.fingerprint, p.kind, p.reason, p.detail,
        coalesce(t.posted_at, p.posted_at) as posted_at, p."partition", p."offset",
        t.event_id is not null as has_transaction
 from unnest($1::uuid[], $2::int[]) as k (event_id, tenant_id)
-join processed_events p on p.event_id = k.event_id and p.tenant_id = k.tenant_id
-left join transactions t on t.event_id = p.event_id and t.tenant_id = p.tenant_id
+cross join lateral (
+    select * from processed_events p where p.event_id = k.event_id and p.tenant_id = k.tenant_id offset 0
+) p
+left join lateral (
+    select t.event_id, t.posted_at from transactions t
+    where t.event_id = k.event_id and t.tenant_id = k.tenant_id offset 0
+) t on true
