@@ -8,6 +8,10 @@ class TransientFaultError(Exception):
     """
 
 
+class TooSlowError(TransientFaultError):
+    """The books did not answer in time: they are busy, or the batch is more than they can do in that time."""
+
+
 class PositionGapError(Exception):
     """The books have not seen the records before this batch: they are behind the stream's own position."""
 

@@ -7,7 +7,7 @@ from time import perf_counter
 import msgspec
 import stamina
 
-from ledger.application.faults import TransientFaultError
+from ledger.application.faults import TooSlowError, TransientFaultError
 from ledger.application.ports import BookStore, Clock, Position, UnitOfWork
 from ledger.contract.dead_letter import DeadLetter
 from ledger.domain.books import EventKey, Rules, needs_of
@@ -15,6 +15,9 @@ from ledger.domain.commands import Event
 from ledger.domain.outcome import Earlier, Outcome, is_redelivery, repeated
 from ledger.domain.posting import decide
 from ledger.observability.signals import Signals
+
+TRIES_WHOLE = 3
+"""How often a batch that is too slow is tried as it is, before it is parted."""
 
 Waiting = Callable[[str], AbstractContextManager[None]]
 """Says, while it is entered, what a batch waits for."""
@@ -58,8 +61,16 @@ class PostEvents:
 
         Waits out transient faults for as long as they last; raises PositionGapError, and whatever is a bug.
         """
+        try:
+            return await self._insist(batch)
+        except TooSlowError:
+            self._signals.emit("batch.halved", records=len(batch.events))
+            return [outcome for half in halves(batch) for outcome in await self(half)]
+
+    async def _insist(self, batch: Batch) -> list[Outcome]:
+        """Try until it is done; raises TooSlowError where less at a time may do."""
         attempts = stamina.retry_context(
-            on=self._note_fault,
+            on=_Patience(self._signals, may_be_halved=len(batch.events) > 1),
             attempts=None,
             timeout=None,
             wait_initial=0.02,
@@ -73,12 +84,6 @@ class PostEvents:
                 with attempt:
                     return await self._try(batch)
         raise RuntimeError("retrying never gives up")
-
-    def _note_fault(self, error: Exception) -> bool:
-        if not isinstance(error, TransientFaultError):
-            return False
-        self._signals.emit("batch.delayed", fault=str(error), cause=type(error.__cause__).__name__)
-        return True
 
     async def _try(self, batch: Batch) -> list[Outcome]:
         started = perf_counter()
@@ -122,6 +127,46 @@ class PostEvents:
             return {}
         self._signals.emit("events.redelivered", count=len(again))
         return {outcome.event.identity: outcome for outcome in await unit.recall(again, known)}
+
+
+class _Patience:
+    """Says whether a fault is worth another try; a batch that is too slow as a whole, only so often."""
+
+    def __init__(self, signals: Signals, *, may_be_halved: bool) -> None:
+        self._signals = signals
+        self._slow_left = TRIES_WHOLE if may_be_halved else None
+
+    def __call__(self, error: Exception) -> bool:
+        if not isinstance(error, TransientFaultError):
+            return False
+        self._signals.emit("batch.delayed", fault=str(error), cause=type(error.__cause__).__name__)
+        if isinstance(error, TooSlowError) and self._slow_left is not None:
+            self._slow_left -= 1
+        return self._slow_left is None or self._slow_left > 0
+
+
+def halves(batch: Batch) -> list[Batch]:
+    """Part a batch of two or more events in two; each dead letter stays where it stood among them."""
+    middle = len(batch.events) // 2
+    first, second = batch.events[:middle], batch.events[middle:]
+    if batch.position is None:
+        return [Batch(first, batch.letters), Batch(second)]
+    border = second[0].offset
+    if border is None:
+        raise ValueError("events of a position have offsets")
+    structure = msgspec.structs.replace
+    return [
+        Batch(
+            first,
+            [each for each in batch.letters if each.record.offset < border],
+            structure(batch.position, next=border),
+        ),
+        Batch(
+            second,
+            [each for each in batch.letters if each.record.offset >= border],
+            structure(batch.position, first=border),
+        ),
+    ]
 
 
 def _first_of_each_id(events: Sequence[Event]) -> dict[EventKey, Event]:

@@ -93,6 +93,8 @@ class Books(msgspec.Struct):
     auto_open: dict[str, bool] = {}
     watched: set[EventKey] = set()
     """Transactions that an event of this batch reverses: kept as originals if this batch posts them."""
+    oldest_id: str = ""
+    """Ids before this one are no longer known, so that none of them may be posted."""
     changes: Changes = msgspec.field(default_factory=Changes)
 
     def account(self, tenant: str, code: str) -> Account:

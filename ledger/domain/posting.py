@@ -39,14 +39,16 @@ T = TypeVar("T")
 
 def decide(event: Event, books: Books, now: datetime, rules: Rules) -> Outcome:
     """Decide `event` against `books`, which then hold what it did; a refusal changes nothing."""
-    rejection = _check_time(event.id, now, rules)
+    rejection = _check_time(event.id, books.oldest_id, now, rules)
     if rejection is not None:
         return rejected(event, rejection, now)
     result = _DECIDERS[type(event.command)](event, event.command, books, now)
     return rejected(event, result, now) if isinstance(result, Rejection) else result
 
 
-def _check_time(event_id: str, now: datetime, rules: Rules) -> Rejection | None:
+def _check_time(event_id: str, oldest_id: str, now: datetime, rules: Rules) -> Rejection | None:
+    if event_id < oldest_id:
+        return Rejection(Reason.EVENT_TOO_OLD, "its id is older than those that are still known")
     age_ms = milliseconds(now) - time_ms_of(event_id)
     if age_ms > rules.dedupe_horizon.total_seconds() * 1000:
         return Rejection(Reason.EVENT_TOO_OLD, f"its id is older than {rules.dedupe_horizon.days} days")

@@ -57,6 +57,10 @@ begin
     loop
         execute format('drop table %I', name);
         dropped := dropped + 1;
+        insert into event_horizon (dropped_before)
+        values (first_id_at((to_date(right(name, 7), 'YYYY_MM') + interval '1 month') at time zone 'UTC'))
+        on conflict (only_row) do update
+        set dropped_before = greatest(event_horizon.dropped_before, excluded.dropped_before);
     end loop;
     return dropped;
 end $$

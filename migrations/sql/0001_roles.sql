@@ -16,6 +16,8 @@ end $$
 grant select, insert on tenants, accounts, balances, transactions, entries, holds, reversals, processed_events,
     dead_letters, stream_offsets to ledger_worker
 --;
+grant select on event_horizon to ledger_worker
+--;
 grant update on accounts, balances, holds, reversals, processed_events, stream_offsets to ledger_worker
 --;
 grant execute on function make_event_partitions to ledger_worker

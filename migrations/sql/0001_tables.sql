@@ -127,6 +127,13 @@ create table processed_events (
 --;
 comment on column processed_events."offset" is 'where in its partition of the topic the id was first seen'
 --;
+create table event_horizon (
+    only_row boolean primary key default true check (only_row),
+    dropped_before uuid not null
+)
+--;
+comment on table event_horizon is 'ids before this one were dropped, so whatever the settings say they are too old'
+--;
 create table dead_letters (
     topic text not null,
     "partition" int not null,

@@ -67,14 +67,16 @@ class PostgresUnitOfWork:
         self._directory = directory
         self._tenants: dict[str, Tenant] = {}
         self._books: Books | None = None
+        self._locked = Books()
         self._locking: Locking | None = None
         self.ended = False
 
     async def lock(self, needs: Needs) -> Books:
         with transient_faults():
-            self._tenants = await self._directory.tenants(needs.tenants)
+            self._tenants = await self._directory.tenants(self._connection, needs.tenants)
             self._locking = Locking(self._connection, self._directory, self._tenants, needs)
-            return await self._locking.run()
+            self._locked = await self._locking.run()
+            return self._locked
 
     async def claim(self, events: Sequence[Event], at: datetime) -> Mapping[EventKey, Earlier]:
         if not events:
@@ -82,6 +84,7 @@ class PostgresUnitOfWork:
         with transient_faults():
             ordered = sorted(events, key=lambda event: (event.id, event.tenant))
             repeats = await self._connection.fetch(sql("claim_events"), *self._claims(ordered), at)
+            self._locked.oldest_id = await self._connection.fetchval(sql("find_horizon")) or ""
             crash_point("claimed")
             if not repeats:
                 return {}

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import asyncpg
 
 from ledger.adapters.postgres.types import Pool
-from ledger.application.faults import TransientFaultError
+from ledger.application.faults import TooSlowError, TransientFaultError
 from ledger.config import Settings
 
 WORKER_ROLE = "ledger_worker"
@@ -24,12 +24,25 @@ TRANSIENT: tuple[type[BaseException], ...] = (
     asyncpg.InternalClientError,  # the protocol broke off half-way
 )
 
+TOO_SLOW: tuple[type[BaseException], ...] = (TimeoutError, asyncpg.QueryCanceledError)
+
+# Kinds of InterfaceError that no trying again can mend.
+BUGS: tuple[type[BaseException], ...] = (
+    asyncpg.exceptions._base.DataError,
+    asyncpg.UnsupportedClientFeatureError,
+    asyncpg.ClientConfigurationError,
+)
+
 
 @contextmanager
 def transient_faults() -> Iterator[None]:
     """Turn what may pass by itself into TransientFaultError; let bugs through as they are."""
     try:
         yield
+    except TOO_SLOW as error:
+        raise TooSlowError(f"{type(error).__name__}: {error}") from error
+    except BUGS:
+        raise
     except TRANSIENT as error:
         raise TransientFaultError(f"{type(error).__name__}: {error}") from error
 

@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 
 from ledger.adapters.postgres.statements import sql
-from ledger.adapters.postgres.types import Pool
+from ledger.adapters.postgres.types import Connection, Pool
 from ledger.domain.account import Account, BalanceKey, NormalSide
 from ledger.domain.books import Books
 
 TENANT_SETTINGS_TTL_S = 10.0
+MAKING_TIMEOUT_S = 5.0
 
 
 class Tenant(msgspec.Struct, frozen=True):
@@ -45,7 +46,7 @@ class Directory:
         self._tenants: dict[str, Tenant] = {}
         self._expires_at = 0.0
 
-    async def tenants(self, codes: Iterable[str]) -> dict[str, Tenant]:
+    async def tenants(self, connection: Connection, codes: Iterable[str]) -> dict[str, Tenant]:
         """Find tenants by code. Unknown ones are made, and stay made whatever becomes of the batch."""
         if monotonic() > self._expires_at:
             self._tenants = {}
@@ -53,17 +54,16 @@ class Directory:
         known = self._tenants
         missing = sorted(set(codes) - known.keys())
         if missing:
-            known.update(await self._find_or_make(missing))
+            found = await _find_tenants(connection, missing)
+            known.update(found if len(found) == len(missing) else await self._make(missing))
         return {code: known[code] for code in codes}
 
-    async def _find_or_make(self, codes: list[str]) -> dict[str, Tenant]:
-        # On a connection of its own: a batch that is rolled back must not take a remembered tenant with it.
-        async with self._pool.acquire() as connection:
-            found = await connection.fetch(sql("find_tenants"), codes)
-            if len(found) < len(codes):
-                await connection.execute(sql("insert_tenants"), codes, self._auto_open)
-                found = await connection.fetch(sql("find_tenants"), codes)
-        return {row["code"]: Tenant(row["tenant_id"], row["code"], row["auto_open"]) for row in found}
+    async def _make(self, codes: list[str]) -> dict[str, Tenant]:
+        # On a connection of its own: a batch that is rolled back must not take a remembered tenant with it. It
+        # waits only so long, for every other connection may be held by a batch that waits for one as well.
+        async with self._pool.acquire(timeout=MAKING_TIMEOUT_S) as connection:
+            await connection.execute(sql("insert_tenants"), codes, self._auto_open)
+            return await _find_tenants(connection, codes)
 
     def row(self, key: BalanceKey) -> BalanceRow | None:
         return self._rows.get(key)
@@ -88,6 +88,11 @@ class Directory:
         """Start anew: the books are not those that were remembered."""
         self._rows.clear()
         self._tenants = {}
+
+
+async def _find_tenants(connection: Connection, codes: list[str]) -> dict[str, Tenant]:
+    found = await connection.fetch(sql("find_tenants"), codes)
+    return {row["code"]: Tenant(row["tenant_id"], row["code"], row["auto_open"]) for row in found}
 
 
 def json_text(value: Any) -> str | None:

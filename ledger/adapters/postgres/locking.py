@@ -142,19 +142,22 @@ class Locking:
     async def _lock_balances(self) -> None:
         if not self._rows:
             return
-        keys: dict[RowKey, BalanceKey] = {
-            (self._tenants[key[0]].id, row.balance_id): key for key, row in self._rows.items()
-        }
+        keys: dict[RowKey, BalanceKey] = dict(
+            sorted(((self._tenants[key[0]].id, row.balance_id), key) for key, row in self._rows.items())
+        )
         found = await self._connection.fetch(
             sql("lock_balances"), [tenant for tenant, _ in keys], [balance for _, balance in keys]
         )
-        if len(found) != len(keys):
-            # Rows are never deleted, so these are other books than those remembered: restored, or failed over.
+        self._books.balances = {
+            key: self._balance(key, row)
+            for row in found
+            if (key := keys[row["tenant_id"], row["balance_id"]])
+            == (row["tenant"], row["account"], row["asset"])
+        }
+        if len(self._books.balances) != len(keys):
+            # A row never changes its name, so these are other books than those remembered: restored, failed over.
             self._directory.forget()
             raise TransientFaultError("remembered balances are not in the books; looking them up anew")
-        for row in found:
-            key = keys[row["tenant_id"], row["balance_id"]]
-            self._books.balances[key] = self._balance(key, row)
 
     def _balance(self, key: BalanceKey, row: asyncpg.Record) -> Balance:
         tenant, code, asset = key

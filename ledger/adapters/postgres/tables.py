@@ -137,6 +137,14 @@ processed_events = sa.Table(
     postgresql_partition_by="RANGE (event_id)",
 )
 
+event_horizon = sa.Table(
+    "event_horizon",
+    METADATA,
+    sa.Column("only_row", sa.Boolean, primary_key=True, server_default=sa.true()),
+    sa.Column("dropped_before", sa.Uuid, nullable=False),
+    comment="ids before this one were dropped, so whatever the settings say they are too old",
+)
+
 dead_letters = sa.Table(
     "dead_letters",
     METADATA,

@@ -1,6 +1,12 @@
--- Every caller locks in this order, so no two can wait for each other in a ring.
-select b.tenant_id, b.balance_id, b.closed, b.posted_debits, b.posted_credits, b.held, b.version, b.last_posted_at
+-- Locked in the order given, which is that of the keys for every caller, so that no two wait for each other in a
+-- ring. The names come along, so that a remembered row is known to be still what it was.
+select t.code as tenant, a.code as account, b.asset, b.tenant_id, b.balance_id, b.closed,
+       b.posted_debits, b.posted_credits, b.held, b.version, b.last_posted_at
 from unnest($1::int[], $2::bigint[]) as k (tenant_id, balance_id)
-join balances b on b.tenant_id = k.tenant_id and b.balance_id = k.balance_id
-order by b.tenant_id, b.balance_id
-for update of b
+cross join lateral (
+    select * from balances b where b.tenant_id = k.tenant_id and b.balance_id = k.balance_id for update
+) b
+cross join lateral (
+    select a.code from accounts a where a.tenant_id = b.tenant_id and a.account_id = b.account_id offset 0
+) a
+cross join lateral (select t.code from tenants t where t.tenant_id = b.tenant_id offset 0) t

@@ -1,0 +1,81 @@
+"""Books that are not what a worker remembers: rows under other names, months dropped by somebody else."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ledger.adapters.postgres.books import PostgresBooks
+from ledger.adapters.postgres.connection import open_pool
+from ledger.adapters.postgres.types import Pool
+from ledger.adapters.system import SystemClock
+from ledger.application.post_events import Batch, PostEvents
+from ledger.config import Settings
+from ledger.contract.decode import decode_event
+from ledger.domain.books import Rules
+from ledger.domain.ids import derived_id, milliseconds
+from ledger.observability.signals import Signals
+from migrations.run import migrate
+from tests.end_to_end.books import transfer
+
+SETTINGS = Settings(postgres_schema="restored")
+
+
+@pytest.fixture
+async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
+    pool = await open_pool(postgres_dsn, SETTINGS, size=4, role=None)
+    await pool.execute("drop schema if exists restored cascade")
+    await migrate(postgres_dsn, SETTINGS.postgres_schema)
+    await pool.execute("select make_event_partitions(now() - interval '400 days', 1)")
+    yield pool
+    await pool.close()
+
+
+def poster(pool: Pool, rules: Rules | None = None) -> PostEvents:
+    return PostEvents(PostgresBooks(pool), SystemClock(), rules or Rules(), Signals(), backoff_max_s=0.01)
+
+
+async def credit_of(pool: Pool, account: str) -> Any:
+    return await pool.fetchval(
+        "select b.posted_credits from balances b join accounts a using (tenant_id, account_id) where a.code = $1",
+        account,
+    )
+
+
+async def test_remembered_row_under_another_name_is_not_posted_to(pool: Pool) -> None:
+    post = poster(pool)
+    await post(Batch([decode_event(transfer("external:bank", "ann", 1))]))
+    await pool.execute("update accounts set code = 'bob' where code = 'ann'")
+
+    await post(Batch([decode_event(transfer("external:bank", "ann", 5000))]))
+
+    assert await credit_of(pool, "bob") == 1
+    assert await credit_of(pool, "ann") == 5000
+
+
+async def test_remembered_tenant_under_another_name_is_not_posted_to(pool: Pool) -> None:
+    post = poster(pool)
+    await post(Batch([decode_event(transfer("external:bank", "ann", 1))]))
+    await pool.execute("update tenants set code = 'other' where code = 'acme'")
+
+    await post(Batch([decode_event(transfer("external:bank", "ann", 5000))]))
+
+    rows = await pool.fetch(
+        "select t.code, b.posted_credits from balances b join accounts a using (tenant_id, account_id) "
+        "join tenants t on t.tenant_id = b.tenant_id where a.code = 'ann'"
+    )
+    assert {row["code"]: row["posted_credits"] for row in rows} == {"other": 1, "acme": 5000}
+
+
+async def test_id_of_a_dropped_month_is_too_old_whatever_the_settings(pool: Pool) -> None:
+    old = derived_id(milliseconds(datetime.now(UTC) - timedelta(days=200)), "an event")
+    lenient = Rules(dedupe_horizon=timedelta(days=365))
+    event = decode_event(transfer("external:bank", "ann", 7, old))
+    assert [outcome.kind for outcome in await poster(pool, lenient)(Batch([event]))] == ["posted"]
+
+    assert await pool.fetchval("select drop_event_partitions(now() - interval '100 days')") > 0
+    [again] = await poster(pool, lenient)(Batch([event]))
+
+    assert again.reason == "event_too_old"
+    assert await credit_of(pool, "ann") == 7
