@@ -55,6 +55,12 @@ class Settings(BaseSettings):
     dedupe_horizon_days: int = Field(90, ge=1, description="an event id older than this is refused")
     future_tolerance_s: int = Field(300, ge=0, description="an event id further ahead than this is refused")
     record_bytes_max: int = Field(256 * 1024, ge=1024, description="a larger record is a dead letter")
+    dead_letter_bytes_max: int = Field(
+        16 * 1024**2,
+        ge=1024**2,
+        le=64 * 1024**2,
+        description="of a larger record the books keep no more",
+    )
     auto_open_accounts: bool = Field(
         True, description="open accounts on first use for tenants made from now on"
     )

@@ -10,7 +10,7 @@ from ledger.application.dead_letters import DropLetters, RequeueLetters
 from ledger.config import Settings
 from ledger.contract.outgoing import Message
 from streams.embedded.addresses import find_kafka, find_postgres
-from streams.topics import RECORD_BYTES_OVERHEAD
+from streams.topics import payments_bytes_max
 from streams.transport.publisher import BatchPublisher, Outgoing
 
 
@@ -41,8 +41,7 @@ async def kept_letters(settings: Settings) -> AsyncIterator[PostgresDeadLetters]
 async def requeueing(settings: Settings, letters: PostgresDeadLetters) -> AsyncIterator[RequeueLetters]:
     """The use case, connected to Kafka."""
     # A letter may be there because it is larger than an event may be.
-    bytes_max = 4 * settings.record_bytes_max + RECORD_BYTES_OVERHEAD
-    publisher = BatchPublisher(find_kafka(settings), batch_bytes_max=bytes_max)
+    publisher = BatchPublisher(find_kafka(settings), batch_bytes_max=payments_bytes_max(settings))
     await publisher.start()
     try:
         payments = KafkaPayments(publisher, settings.payments_topic)

@@ -1,12 +1,12 @@
 """Publishing that does not give up: while Kafka is away the stream waits, says so, and goes on by itself."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 
 import stamina
 
 from ledger.observability.signals import Signals
-from streams.transport.errors import PublishError
+from streams.transport.errors import PublishError, RecordTooLargeError
 from streams.transport.flow import Flow
 from streams.transport.publisher import BatchPublisher, Outgoing
 
@@ -19,7 +19,19 @@ class PatientPublisher:
         self._flow = flow
         self._signals = signals
 
-    async def publish(self, records: Sequence[Outgoing]) -> None:
+    async def publish(self, records: Sequence[Outgoing], forgo: Collection[str] = ()) -> None:
+        """Publish; a record too large for a topic of `forgo` is left out and told, for any other it raises."""
+        while True:
+            try:
+                return await self._publish(records)
+            except RecordTooLargeError as error:
+                too_large = next((each for each in records if each is error.record), None)
+                if too_large is None or too_large.topic not in forgo:
+                    raise
+                self._signals.emit("record.not_published", fault=str(error), **_facts(too_large))
+                records = [each for each in records if each is not too_large]
+
+    async def _publish(self, records: Sequence[Outgoing]) -> None:
         attempts = stamina.retry_context(
             on=PublishError, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0
         )
@@ -31,3 +43,10 @@ class PatientPublisher:
                     self._signals.emit("publishing.delayed", attempt=attempt.num, records=len(records))
                 with attempt:
                     await self._publisher.publish(records)
+
+
+def _facts(record: Outgoing) -> dict[str, object]:
+    """Where a dead letter came from, as its own headers say."""
+    ours = {"ledger-topic": "from_topic", "ledger-partition": "partition", "ledger-offset": "offset"}
+    told = {ours[name]: (value or b"").decode() for name, value in record.headers[-7:] if name in ours}
+    return {"topic": record.topic, **told}

@@ -9,7 +9,7 @@ import orjson
 
 from ledger.adapters.system import new_event_id
 from ledger.contract.dead_letter import NotAnEventError
-from ledger.contract.decode import RECORD_BYTES_MAX, decode_event
+from ledger.contract.decode import RECORD_BYTES_MAX, check_address, decode_event
 from ledger.contract.keys import KeyChooser
 from ledger.contract.outgoing import CONTENT_TYPE
 
@@ -39,9 +39,11 @@ def read_lines(lines: Iterable[bytes], *, fill: bool, bytes_max: int = RECORD_BY
 def _line(number: int, value: bytes, chooser: KeyChooser, bytes_max: int) -> Line:
     try:
         event = decode_event(value, bytes_max=bytes_max)
+        key = _given_key(value) or chooser.key_of(event)
+        check_address(key, (CONTENT_TYPE,))
     except NotAnEventError as fault:
         return Line(number, None, None, value, f"{fault.reason}: {fault.detail}")
-    return Line(number, event.id, _given_key(value) or chooser.key_of(event), value)
+    return Line(number, event.id, key, value)
 
 
 def _filled(text: bytes) -> bytes:

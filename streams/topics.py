@@ -10,6 +10,8 @@ from ledger.config import Settings
 
 DAY_MS = 24 * 60 * 60 * 1000
 RECORD_BYTES_OVERHEAD = 64 * 1024
+DERIVED_BYTES_MAX_LEAST = 2 * 1024**2
+"""Above any dead letter that is handed on whole, however low the bound for payments is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +26,18 @@ class Topic:
 
 def topics_of(settings: Settings) -> Sequence[Topic]:
     """List the topics that a ledger needs."""
-    size = str(4 * settings.record_bytes_max + RECORD_BYTES_OVERHEAD)
+    size = payments_bytes_max(settings)
     # The broker's time, not the producer's: a wrong clock must not let retention delete what was just written.
     payments = {
         "message.timestamp.type": "LogAppendTime",
-        "max.message.bytes": size,
+        "max.message.bytes": str(size),
         "retention.ms": _days(settings.payments_retention_days),
     }
-    derived = {"retention.ms": _days(settings.derived_retention_days), "max.message.bytes": size}
+    # What comes of a payment is larger than it: an outcome has its entries, a dead letter the ledger's headers.
+    derived = {
+        "max.message.bytes": str(max(2 * size, DERIVED_BYTES_MAX_LEAST)),
+        "retention.ms": _days(settings.derived_retention_days),
+    }
     return [
         Topic(settings.payments_topic, settings.partitions, settings.replication_factor, payments),
         *(
@@ -39,6 +45,11 @@ def topics_of(settings: Settings) -> Sequence[Topic]:
             for name in (settings.outcomes_topic, settings.entries_topic, settings.dead_letters_topic)
         ),
     ]
+
+
+def payments_bytes_max(settings: Settings) -> int:
+    """Clearly above what an event may be: too large a record is to arrive, and become a dead letter."""
+    return 4 * settings.record_bytes_max + RECORD_BYTES_OVERHEAD
 
 
 def _days(days: int) -> str:

@@ -1,13 +1,13 @@
 """From the bytes of a record to an event, strictly: what is not an event is said to be what it is not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from ledger.contract.dead_letter import DeadLetterReason, NotAnEventError
+from ledger.contract.dead_letter import DeadLetterReason, Header, NotAnEventError, Record, bytes_of_address
 from ledger.contract.event_types import COMMANDS, is_other_version
 from ledger.contract.fingerprint import fingerprint_of
 from ledger.domain.commands import (
@@ -21,6 +21,8 @@ from ledger.domain.commands import (
 from ledger.domain.money import asset_fault
 
 RECORD_BYTES_MAX = 256 * 1024
+ADDRESS_BYTES_MAX = 64 * 1024
+"""Of a record's key and headers together: outcomes go out under the key of their event."""
 METADATA_DEPTH_MAX = 32
 _ENDS = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
@@ -50,6 +52,7 @@ _commands: dict[str, msgspec.json.Decoder[Command]] = {
 def decode_event(
     value: bytes | None,
     *,
+    topic: str | None = None,
     partition: int | None = None,
     offset: int | None = None,
     key: bytes | None = None,
@@ -67,12 +70,34 @@ def decode_event(
         type=envelope.type,
         command=command,
         fingerprint=fingerprint_of(envelope.type, command),
+        topic=topic,
         partition=partition,
         offset=offset,
         correlation_id=envelope.correlationid,
         traceparent=envelope.traceparent,
         key=key,
     )
+
+
+def decode_record(record: Record, *, bytes_max: int = RECORD_BYTES_MAX) -> Event:
+    """Read one event from a record: one whose key and headers are too large is none, whatever its value."""
+    check_address(record.key, record.headers)
+    return decode_event(
+        record.value,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=record.key,
+        bytes_max=bytes_max,
+    )
+
+
+def check_address(key: bytes | None, headers: Sequence[Header]) -> None:
+    """Raise NotAnEventError where a record's key and headers are too large."""
+    size = bytes_of_address(key, headers)
+    if size > ADDRESS_BYTES_MAX:
+        detail = f"{size} bytes of key and headers are more than {ADDRESS_BYTES_MAX}"
+        raise NotAnEventError(DeadLetterReason.TOO_LARGE, detail)
 
 
 def _decode_envelope(value: bytes | None, bytes_max: int) -> Envelope:

@@ -7,12 +7,16 @@ from typing import Any, NamedTuple
 import msgspec
 import orjson
 
-from ledger.contract.dead_letter import DeadLetter
+from ledger.contract.dead_letter import DeadLetter, Record, bytes_of_address
+from ledger.contract.decode import ADDRESS_BYTES_MAX
 from ledger.domain.outcome import Outcome
 from ledger.domain.transaction import Entry
 
 CONTENT_TYPE = ("content-type", b"application/cloudevents+json")
 SOURCE = "ledger"
+
+LETTER_BYTES_MAX = 1024**2
+"""A dead letter of more bytes is handed on without them: they are in the table."""
 
 _OPTIONS = orjson.OPT_UTC_Z
 _OUTCOME_TYPES = {
@@ -104,8 +108,11 @@ def _entry_data(entry: Entry) -> dict[str, Any]:
 
 
 def dead_letter_message(letter: DeadLetter) -> Message:
-    """Hand a dead letter on byte for byte; where it came from and why stand in headers of our own."""
-    record = letter.record
+    """Hand a dead letter on byte for byte; where it came from and why stand in headers of our own.
+
+    One that is too large for that goes without its value, and where they are too large without its key and headers.
+    """
+    record, truncated = _publishable(letter.record)
     ours = {
         "ledger-topic": record.topic,
         "ledger-partition": str(record.partition),
@@ -114,5 +121,17 @@ def dead_letter_message(letter: DeadLetter) -> Message:
         "ledger-detail": letter.detail,
         "ledger-time": letter.at.isoformat().replace("+00:00", "Z"),
     }
+    if truncated:
+        ours["ledger-truncated"] = "true"
     headers = (*record.headers, *((name, text.encode()) for name, text in ours.items()))
     return Message(record.key, record.value, headers)
+
+
+def _publishable(record: Record) -> tuple[Record, bool]:
+    """Give what can be published of a record, and whether that is less than all of it."""
+    address = bytes_of_address(record.key, record.headers)
+    if address + len(record.value or b"") <= LETTER_BYTES_MAX:
+        return record, False
+    if address <= ADDRESS_BYTES_MAX:
+        return msgspec.structs.replace(record, value=None), True
+    return msgspec.structs.replace(record, value=None, key=None, headers=()), True

@@ -115,6 +115,10 @@ def _dead_letter_headers() -> Schema:
         "ledger-reason": {"enum": [reason.value for reason in DeadLetterReason]},
         "ledger-detail": {"type": "string", "maxLength": 500},
         "ledger-time": {"type": "string", "format": "date-time"},
+        "ledger-truncated": {
+            "const": "true",
+            "description": "too large to be handed on whole: value, and it may be key and headers, are left out here",
+        },
     }
     return _titled(
         DEAD_LETTER_HEADERS,
@@ -122,7 +126,7 @@ def _dead_letter_headers() -> Schema:
             "type": "object",
             "description": "headers added to those of the record, whose key and value stay byte for byte",
             "properties": texts,
-            "required": list(texts),
+            "required": [name for name in texts if name != "ledger-truncated"],
         },
     )
 

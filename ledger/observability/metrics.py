@@ -46,19 +46,37 @@ class WorkerMetrics:
             ["why"],
             registry=registry,
         )
+        self._gaps = Counter(
+            "ledger_position_gaps",
+            "Stops before records that the books have not seen",
+            registry=registry,
+        )
         self._expired = Counter("ledger_holds_expired", "Holds found past their time", registry=registry)
+        self._holes = Counter(
+            "ledger_holes_crossed", "Offsets that held no readable record", registry=registry
+        )
+        self._lost = Counter(
+            "ledger_expired_records", "Records deleted before they were handled", registry=registry
+        )
+        self._unpublished = Counter(
+            "ledger_letters_not_published", "Dead letters too large for their topic", registry=registry
+        )
         self._listeners: dict[str, Callable[[Facts], None]] = {
             "chunk.handled": self._chunk_handled,
             "batch.delayed": lambda facts: self._retries.labels(facts["cause"]).inc(),
             "events.redelivered": lambda facts: self._redelivered.inc(facts["count"]),
             "publishing.delayed": lambda facts: self._publishing.inc(),
+            "hole.crossed": lambda facts: self._holes.inc(facts["offsets"]),
+            "records.expired": lambda facts: self._lost.inc(facts["lost"]),
+            "record.not_published": lambda facts: self._unpublished.inc(),
+            "position.gap": lambda facts: self._gaps.inc(),
             "holds.expired": lambda facts: self._expired.inc(facts["count"]),
         }
 
     def __call__(self, name: str, facts: Facts) -> None:
         if name in _HEALED:
             self._healed.labels(_HEALED[name]).inc()
-        elif listener := self._listeners.get(name):
+        if listener := self._listeners.get(name):
             listener(facts)
 
     def _chunk_handled(self, facts: Facts) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 
+from ledger.adapters.kafka.stream import record_of
+from ledger.application.faults import PositionGapError
 from ledger.application.ports import Position
 from ledger.application.post_events import Batch, PostEvents
 from ledger.config import Settings
-from ledger.contract.dead_letter import DeadLetter, NotAnEventError, Record
-from ledger.contract.decode import decode_event
+from ledger.contract.dead_letter import DeadLetter, NotAnEventError, cut_letter
+from ledger.contract.decode import check_address, decode_event
 from ledger.contract.outgoing import Message, dead_letter_message, entry_messages, outcome_message
 from ledger.domain.commands import Event
 from ledger.domain.outcome import Outcome
@@ -35,13 +37,17 @@ class PostChunk:
 
     async def __call__(self, chunk: Chunk) -> None:
         started = perf_counter()
-        events, letters = sort_records(chunk.records, self._settings.record_bytes_max)
+        events, letters = sort_records(
+            chunk.records, self._settings.record_bytes_max, self._settings.dead_letter_bytes_max
+        )
         decoded = perf_counter()
         position = Position(chunk.topic, chunk.partition, chunk.start_offset, chunk.end_offset)
-        outcomes = await self._post(Batch(events, letters, position))
+        outcomes = await self._posted(Batch(events, letters, position))
         posted = perf_counter()
         crash_point("before_publish")
-        await self._publisher.publish(list(self._outgoing(outcomes, letters)))
+        # The books have every dead letter, so one that no topic takes may be missing there; nothing else may.
+        forgo = (self._settings.dead_letters_topic,)
+        await self._publisher.publish(list(self._outgoing(outcomes, letters)), forgo)
         crash_point("published")
         self._signals.emit(
             "chunk.handled",
@@ -55,6 +61,20 @@ class PostChunk:
                 "publish": perf_counter() - posted,
             },
         )
+
+    async def _posted(self, batch: Batch) -> Sequence[Outcome]:
+        try:
+            return await self._post(batch)
+        except PositionGapError as gap:
+            self._signals.emit(
+                "position.gap",
+                topic=gap.topic,
+                partition=gap.partition,
+                books=gap.expected,
+                stream=gap.first,
+                remedy=str(gap),
+            )
+            raise
 
     def _outgoing(self, outcomes: Sequence[Outcome], letters: Sequence[DeadLetter]) -> Iterator[Outgoing]:
         settings = self._settings
@@ -72,16 +92,20 @@ def _to(topic: str, message: Message) -> Outgoing:
 
 
 def sort_records(
-    records: Sequence[ConsumerRecord[Any, Any]], bytes_max: int
+    records: Sequence[ConsumerRecord[Any, Any]],
+    bytes_max: int,
+    kept_bytes_max: int,
 ) -> tuple[list[Event], list[DeadLetter]]:
     """Part what is an event from what is not."""
     events: list[Event] = []
     letters: list[DeadLetter] = []
     for record in records:
         try:
+            check_address(record.key, record.headers)
             events.append(
                 decode_event(
                     record.value,
+                    topic=record.topic,
                     partition=record.partition,
                     offset=record.offset,
                     key=record.key,
@@ -89,19 +113,6 @@ def sort_records(
                 )
             )
         except NotAnEventError as fault:
-            kept = record_of(record)
-            letters.append(DeadLetter(kept, fault.reason, fault.detail, datetime.now(UTC)))
+            letter = DeadLetter(record_of(record), fault.reason, fault.detail, datetime.now(UTC))
+            letters.append(cut_letter(letter, kept_bytes_max))
     return events, letters
-
-
-def record_of(record: ConsumerRecord[Any, Any]) -> Record:
-    """Keep what a dead letter keeps of a record."""
-    return Record(
-        record.topic,
-        record.partition,
-        record.offset,
-        record.key,
-        record.value,
-        tuple(record.headers),
-        record.timestamp,
-    )

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ledger.application.dead_letters import Action, LetterSummary, StoredLetter
+from ledger.contract.dead_letter import name_bytes
 
 SHOWN_MAX = 16 * 1024
 HEX_BYTES_A_LINE = 16
@@ -41,7 +42,7 @@ def letter_facts(stored: StoredLetter) -> dict[str, Any]:
         "at": _moment(letter.at),
         "timestamp_ms": record.timestamp_ms,
         "key": _bytes_facts(record.key),
-        "headers": [{"name": name, **(_bytes_facts(value) or {})} for name, value in record.headers],
+        "headers": [{"name": _name(name), **(_bytes_facts(value) or {})} for name, value in record.headers],
         "value": _bytes_facts(record.value),
         "state": state_of(stored.action),
         "action": action_facts(stored.action),
@@ -109,7 +110,7 @@ def _lines(stored: StoredLetter) -> Iterator[tuple[str, str]]:
         yield "written", _moment(written)
     yield "key", _in_line(record.key)
     for name, value in record.headers:
-        yield "header", f"{name}: {_in_line(value)}"
+        yield "header", f"{_name(name)}: {_in_line(value)}"
     action = stored.action
     if action is None:
         yield "state", "open"
@@ -117,6 +118,11 @@ def _lines(stored: StoredLetter) -> Iterator[tuple[str, str]]:
         edited = ", edited" if action.edited_value is not None else ""
         why = f": {action.why}" if action.why else ""
         yield "state", f"{action.deed}{edited} by {action.by} at {_moment(action.at)}{why}"
+
+
+def _name(name: str) -> str:
+    """The name as text, with an escape for each byte that is none."""
+    return name_bytes(name).decode("utf-8", "backslashreplace")
 
 
 def _in_line(value: bytes | None) -> str:

@@ -16,6 +16,7 @@ from streams.cli.running import FOUND_WRONG, USED_WRONGLY, complain, print_json,
 from streams.embedded.addresses import find_kafka
 from streams.outcomes import Outcomes
 from streams.sending import Line, read_lines
+from streams.transport.errors import RecordTooLargeError
 from streams.transport.publisher import BatchPublisher, Outgoing
 
 BATCH_LINES = 2000
@@ -50,8 +51,12 @@ def send(
             with _opened(file) as source:
                 _refuse_wrong_lines(file, lines(source))
         sender = Sender(settings, bootstrap, wait_s=wait, skip_invalid=skip_invalid, quiet=json_output)
-        with _opened(file) as source:
-            report = asyncio.run(sender.run(lines(source)))
+        try:
+            with _opened(file) as source:
+                report = asyncio.run(sender.run(lines(source)))
+        except LineTooLargeError as error:
+            complain(str(error))
+            raise typer.Exit(FOUND_WRONG) from error
     _show(report, json_output)
     if report["refused_lines"] or report["unanswered"]:
         raise typer.Exit(FOUND_WRONG)
@@ -77,6 +82,17 @@ def _refuse_wrong_lines(file: str, lines: Iterator[Line]) -> None:
     if wrong:
         complain(f"{wrong} wrong lines: nothing was sent. --skip-invalid sends the rest.")
         raise typer.Exit(FOUND_WRONG)
+
+
+class LineTooLargeError(Exception):
+    """The topic takes no record as large as a line."""
+
+    def __init__(self, numbers: list[int], topic: str, sent: int) -> None:
+        which = f"line {numbers[0]}" if numbers else "a line"
+        super().__init__(
+            f"{which} is larger than the topic {topic} takes. {sent} lines were sent, and of the next "
+            f"{BATCH_LINES} some may have been."
+        )
 
 
 class Sender:
@@ -130,7 +146,12 @@ class Sender:
 
     async def _publish(self, publisher: BatchPublisher, batch: list[Line]) -> None:
         topic = self._settings.payments_topic
-        await publisher.publish([Outgoing(topic, line.key, line.value, line.headers) for line in batch])
+        records = [Outgoing(topic, line.key, line.value, line.headers) for line in batch]
+        try:
+            await publisher.publish(records)
+        except RecordTooLargeError as error:
+            numbers = [line.number for line, each in zip(batch, records, strict=True) if each is error.record]
+            raise LineTooLargeError(numbers, topic, self._count) from error
         self._count += len(batch)
         if self._wait_s:
             self._sent += [line.event_id for line in batch if line.event_id is not None]

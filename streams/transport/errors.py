@@ -14,4 +14,8 @@ class PublishError(TransportError):
 
 
 class RecordTooLargeError(TransportError):
-    """One record is larger than a batch may be: it can never be published."""
+    """One record is larger than a batch may be: it can never be published. `record` is the one."""
+
+    def __init__(self, message: str, record: object = None) -> None:
+        super().__init__(message)
+        self.record = record

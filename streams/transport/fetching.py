@@ -15,12 +15,16 @@ from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStat
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
+from ledger.adapters.kafka.records import read_any_header_names
 from streams.transport.chunk import Chunk
 from streams.transport.flow import Flow
 
 # Faust waits 1.5 s. A broker's answer to one request can hold back all its partitions: while the partitions of a
 # request that is out are idle, one that was just emptied cannot be asked for. So a request must come back soon.
 FETCH_WAIT_MS_MAX = 100
+
+# A fetch is small, but a MiB of compressed records may hold a GiB of zeros.
+CHUNK_BYTES_MAX = 32 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         """Faust fixes these two; they take effect when the consumer starts."""
+        read_any_header_names()
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS_MAX
         # An aborted transaction's events never happened.
@@ -128,7 +133,7 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
             fetched.check_raise()
             return None
         start = state.position if state.has_valid_position else None
-        records: list[ConsumerRecord[Any, Any]] = fetched.getall(records_max)
+        records = _take_out(fetched, place, records_max)
         if not fetched.has_more():
             self._ask_for_more(fetcher, place)
         if start is None or state.position == start:
@@ -226,3 +231,22 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
             await self.crash(fault)
             return False
         return True
+
+
+def _take_out(
+    fetched: FetchResult, place: TopicPartition, records_max: int | None
+) -> list[ConsumerRecord[Any, Any]]:
+    """Do what aiokafka's `getall` does, but stop as well where the records' bytes are enough for a chunk."""
+    if not fetched.check_assignment(place):
+        return []
+    records: list[ConsumerRecord[Any, Any]] = []
+    size = 0
+    for record in fetched._partition_records:
+        records.append(record)
+        size += record.serialized_key_size + record.serialized_value_size
+        if size >= CHUNK_BYTES_MAX or len(records) == records_max:
+            fetched._update_position()
+            return records
+    fetched._update_position()
+    fetched._partition_records = None
+    return records

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import Protocol
 
 from aiokafka import TopicPartition
@@ -38,6 +39,7 @@ class Flow:
         self.frontiers = Frontiers()
         self.lanes: list[Lanes] = []
         self._waits: Counter[str] = Counter()
+        self._waits_lock = Lock()  # the watchdog looks from a thread of its own
 
     def has_room(self, place: TopicPartition) -> bool:
         """Whether every lane that could get the partition's next chunk can keep it waiting."""
@@ -55,12 +57,17 @@ class Flow:
     @contextmanager
     def waiting_for(self, reason: str) -> Iterator[None]:
         """Say that a handler waits for something outside (`postgres`): the watchdog then stays its hand."""
-        self._waits[reason] += 1
+        self._count_wait(reason, 1)
         try:
             yield
         finally:
-            self._waits[reason] -= 1
+            self._count_wait(reason, -1)
+
+    def _count_wait(self, reason: str, change: int) -> None:
+        with self._waits_lock:
+            self._waits[reason] += change
 
     def waits(self) -> tuple[str, ...]:
         """What handlers wait for now; for the watchdog and for the worker's health."""
-        return tuple(sorted(reason for reason, count in self._waits.items() if count > 0))
+        with self._waits_lock:
+            return tuple(sorted(reason for reason, count in self._waits.items() if count > 0))

@@ -17,6 +17,7 @@ from aiokafka.errors import (
     RecordListTooLargeError,
 )
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from streams.transport.errors import PublishError, RecordTooLargeError
 from streams.transport.partitioning import Partitioner
@@ -163,7 +164,7 @@ class BatchPublisher:
         first, *rest = batches
         if len(first.records) == 1:
             raise RecordTooLargeError(
-                f"a record for {place.topic} is larger than the broker takes"
+                f"a record for {place.topic} is larger than the broker takes", first.records[0]
             ) from error
         return self._batches(first.records, (len(first.records) + 1) // 2) + rest
 
@@ -196,11 +197,37 @@ def _fill(builder: BatchBuilder, records: list[Outgoing], begin: int, end: int) 
     append = builder.append
     for index in range(begin, end):
         _, key, value, headers = records[index]
-        if append(timestamp=None, key=key, value=value, headers=list(headers)) is None:
+        try:
+            fitted = append(timestamp=None, key=key, value=value, headers=list(headers)) is not None
+        except UnicodeEncodeError:
             if index == begin:
-                raise RecordTooLargeError(f"a record for {records[index].topic} does not fit into a batch")
+                _append_any_names(builder, records[index])
+                end = index + 1
+            else:
+                end = index
+            break
+        if not fitted:
+            if index == begin:
+                message = f"a record for {records[index].topic} does not fit into a batch"
+                raise RecordTooLargeError(message, records[index])
             end = index
             break
     # A batch that is closed does not linger, and takes no records of others.
     builder.close()
     return end
+
+
+class _AnyName(str):
+    """A header's name that was read with surrogate escapes: it goes out as the bytes that it came as."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "utf-8", errors: str = "surrogateescape") -> bytes:
+        return super().encode(encoding, "surrogateescape")
+
+
+def _append_any_names(builder: BatchBuilder, record: Outgoing) -> None:
+    """Write one record by aiokafka's slow builder: the fast one takes no name that is not UTF-8."""
+    builder._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, builder._builder.size())
+    headers = [(_AnyName(name), value) for name, value in record.headers]
+    builder.append(timestamp=None, key=record.key, value=record.value, headers=headers)

@@ -90,10 +90,18 @@ class Watchdog:
 
     def _watch(self) -> None:
         while not self._stopped.wait(self._interval_s):
-            reason = self._detector.look(self._seen())
-            if reason is not None:
+            reason = self._reason()
+            if reason is not None and not self._stopped.is_set():
                 self._end(reason)
                 return
+
+    def _reason(self) -> str | None:
+        try:
+            return self._detector.look(self._seen())
+        except Exception as fault:
+            # Without a watchdog a worker that stands still would stand for ever.
+            _log.exception("the watchdog failed")
+            return f"the watchdog failed: {fault!r}"
 
     def _seen(self) -> Look:
         polled_at = cast(ChunkedConsumer, self._app.consumer).polled_at

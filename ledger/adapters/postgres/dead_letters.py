@@ -61,17 +61,24 @@ def _letter(row: Any) -> DeadLetter:
         row["offset"],
         row["key"],
         row["value"],
-        _headers(row["headers"]),
+        headers_of(row["headers"]),
         row["timestamp_ms"],
     )
     return DeadLetter(record, DeadLetterReason(row["reason"]), row["detail"], row["at"])
 
 
-def _headers(text: str) -> tuple[tuple[str, bytes | None], ...]:
+def headers_of(text: str) -> tuple[tuple[str, bytes | None], ...]:
     """Read what `headers_json` wrote: [[name, base64 of the bytes or null], …]."""
     return tuple(
-        (name, None if value is None else base64.b64decode(value)) for name, value in orjson.loads(text)
+        (_name(name), None if value is None else base64.b64decode(value))
+        for name, value in orjson.loads(text)
     )
+
+
+def _name(name: str | dict[str, str]) -> str:
+    if isinstance(name, str):
+        return name
+    return base64.b64decode(name["base64"]).decode("utf-8", "surrogateescape")
 
 
 def _action(row: Any) -> Action | None:

@@ -1,7 +1,7 @@
 """Write what a batch changed: new accounts and balances, transactions and entries by COPY, then the rest."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -9,13 +9,16 @@ import orjson
 from ledger.adapters.postgres.directory import Tenant, json_text
 from ledger.adapters.postgres.statements import sql
 from ledger.application.faults import TransientFaultError
-from ledger.contract.dead_letter import DeadLetter
+from ledger.contract.dead_letter import DeadLetter, Header, bytes_of_address, name_bytes
 from ledger.domain.account import Account, Balance
 from ledger.domain.books import Books
 from ledger.domain.holds import Hold
 from ledger.domain.outcome import Outcome
 
 Tenants = Mapping[str, Tenant]
+
+LETTERS_BYTES_MAX = 8 * 1024**2
+"""Of dead letters written by one statement, unless it is one alone."""
 
 _TRANSACTION_COLUMNS = (
     "event_id",
@@ -255,8 +258,8 @@ async def _settle(connection: Any, tenants: Tenants, outcomes: list[Outcome]) ->
         )
 
 
-async def _insert_dead_letters(connection: Any, letters: Sequence[DeadLetter]) -> None:
-    if letters:
+async def _insert_dead_letters(connection: Any, every: Sequence[DeadLetter]) -> None:
+    for letters in _by_size(every):
         await connection.execute(
             sql("insert_dead_letters"),
             [letter.record.topic for letter in letters],
@@ -264,7 +267,7 @@ async def _insert_dead_letters(connection: Any, letters: Sequence[DeadLetter]) -
             [letter.record.offset for letter in letters],
             [letter.record.key for letter in letters],
             [letter.record.value for letter in letters],
-            [headers_json(letter) for letter in letters],
+            [headers_json(letter.record.headers) for letter in letters],
             [letter.record.timestamp_ms for letter in letters],
             [letter.reason for letter in letters],
             [letter.detail for letter in letters],
@@ -272,11 +275,35 @@ async def _insert_dead_letters(connection: Any, letters: Sequence[DeadLetter]) -
         )
 
 
-def headers_json(letter: DeadLetter) -> str:
-    """Write headers as [[name, base64 of the bytes or null], …]: they may hold any byte, and repeat."""
+def _by_size(letters: Sequence[DeadLetter]) -> Iterator[Sequence[DeadLetter]]:
+    """Part letters so that no statement has many large ones to write: its time is limited."""
+    begin, size = 0, 0
+    for end, letter in enumerate(letters):
+        record = letter.record
+        own = bytes_of_address(record.key, record.headers) + len(record.value or b"")
+        if end > begin and size + own > LETTERS_BYTES_MAX:
+            yield letters[begin:end]
+            begin, size = end, 0
+        size += own
+    if begin < len(letters):
+        yield letters[begin:]
+
+
+def headers_json(headers: Sequence[Header]) -> str:
+    """Write headers as [[name, base64 of the bytes or null], …]: they may hold any byte, and repeat.
+
+    A name that JSON in PostgreSQL cannot hold stands as {"base64": its bytes}.
+    """
     return orjson.dumps(
         [
-            (name, None if value is None else base64.b64encode(value).decode())
-            for name, value in letter.record.headers
+            (_name_json(name), None if value is None else base64.b64encode(value).decode())
+            for name, value in headers
         ]
     ).decode()
+
+
+def _name_json(name: str) -> str | dict[str, str]:
+    raw = name_bytes(name)
+    if "\x00" not in name and raw.decode("utf-8", "ignore") == name:
+        return name
+    return {"base64": base64.b64encode(raw).decode()}
