@@ -18,7 +18,7 @@ class PositionGapError(Exception):
     def __init__(self, topic: str, partition: int, expected: int, first: int) -> None:
         super().__init__(
             f"the books hold {topic}/{partition} up to offset {expected}, but the stream goes on at {first}: "
-            f"{first - expected} records would be skipped. The books are older than the consumer group's "
-            "position (a restored backup, or a fail-over that lost commits)."
+            f"{first - expected} records would be skipped. `ledger gap show` tells whether the log still holds "
+            "them: then `ledger gap rewind` goes back to them, else `ledger gap accept` goes on without them."
         )
         self.topic, self.partition, self.expected, self.first = topic, partition, expected, first

@@ -138,10 +138,6 @@ class Books(msgspec.Struct):
             if not balance.account.stands:
                 self.open(balance.account)
 
-    def keep(self, transaction: Transaction) -> None:
-        """Note a transaction that was posted."""
-        self.changes.transactions.append(transaction)
-
     def place(self, hold: Hold) -> None:
         self.holds[hold.tenant, hold.id] = hold
         self.changes.holds_placed.append(hold)

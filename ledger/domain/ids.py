@@ -22,9 +22,3 @@ def derived_id(time_ms: int, *parts: str) -> str:
     stamp = f"{time_ms:012x}"
     variant = f"{8 + int(digest[3], 16) % 4:x}"
     return f"{stamp[:8]}-{stamp[8:]}-7{digest[:3]}-{variant}{digest[4:7]}-{digest[7:19]}"
-
-
-def first_id_at(moment: datetime) -> str:
-    """Give the smallest UUID whose time is `moment`: a bound between partitions of time."""
-    stamp = f"{milliseconds(moment):012x}"
-    return f"{stamp[:8]}-{stamp[8:]}-0000-0000-000000000000"

@@ -75,8 +75,8 @@ def _run(
                 return asyncio.run(demo.run(history, history.exact_balances()))
             demo = Demo(settings, state_dir, SHOP_TENANT, workers=workers, note=note)
             return asyncio.run(demo.run(Mix(events, seed, _now)))
-        except (BankCsvError, FileNotFoundError) as error:
-            complain(str(error))
+        except BankCsvError as error:
+            complain(f"{error}.")
             raise typer.Exit(USED_WRONGLY) from error
         except StalledError as error:
             complain(f"{error}\nThe logs are in {state_dir / 'logs'} (with --keep).")

@@ -1,13 +1,11 @@
 """`ledger dlq`: dead letters listed, shown, sent again, or dropped."""
 
 import asyncio
-import getpass
-import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import typer
 from rich.console import Console
@@ -28,9 +26,10 @@ from ledger.application.dead_letters import (
 )
 from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetterReason, NotAnEventError
+from streams.cli.asking import asked, confirm, user_name
 from streams.cli.letters import letter_facts, print_letter, print_list, summary_facts
 from streams.cli.moments import MomentFormatError, parse_moment
-from streams.cli.running import FOUND_WRONG, USED_WRONGLY, complain, print_json, told_faults
+from streams.cli.running import FOUND_WRONG, complain, print_json, refuse, told_faults
 from streams.dead_letters import dropping, kept_letters, requeueing
 from streams.transport.errors import RecordTooLargeError
 
@@ -132,15 +131,15 @@ def requeue(
     query = _query(reason, since, until, topic, partition)
     places = _named(letters, query)
     if edit is not None and len(places) != 1:
-        _wrong("--edit goes with one letter.")
+        refuse("--edit goes with one letter.")
     value = _bytes_of(edit) if edit else None
 
     async def send(kept: PostgresDeadLetters) -> Done:
         meant = places or await _meant(kept, query, limit, "requeued", yes=yes)
         async with requeueing(settings, kept) as use_case:
             if value is not None:
-                return await use_case.edited(meant[0], value, _user(), why, again=again)
-            pages = [await use_case(page, _user(), why, again=again) for page in pages_of(meant)]
+                return await use_case.edited(meant[0], value, user_name(), why, again=again)
+            pages = [await use_case(page, user_name(), why, again=again) for page in pages_of(meant)]
         return _together(pages)
 
     done = _run(send)
@@ -168,16 +167,16 @@ def drop(
     """Write down that dead letters need not be sent again, and why. Their bytes stay; `list --all` shows them."""
     query = _query(reason, since, until, topic, partition)
     places = _named(letters, query)
-    reasoned = (why or _asked("Why?", "--why TEXT says why they are dropped.")).strip()
+    reasoned = (why or asked("Why?", "--why TEXT says why they are dropped.")).strip()
     if not reasoned:
-        _wrong("--why is empty.")
+        refuse("--why is empty.")
 
     async def mark(kept: PostgresDeadLetters) -> Done:
         meant = places or await _meant(kept, query, limit, "dropped", yes=yes)
         if places and not yes:
-            _confirm(f"{_letters(len(places))} would be dropped.")
+            confirm(f"{_letters(len(places))} would be dropped.")
         use_case = dropping(kept)
-        return _together([await use_case(page, _user(), reasoned) for page in pages_of(meant)])
+        return _together([await use_case(page, user_name(), reasoned) for page in pages_of(meant)])
 
     _report("dropped", _run(mark), json_output)
 
@@ -197,7 +196,7 @@ def _run(work: Callable[[PostgresDeadLetters], Awaitable[Answer]]) -> Answer:
         complain(f"{error}{hint}")
         raise typer.Exit(FOUND_WRONG) from error
     except NotAnEventError as error:
-        _wrong(f"That is no event either: {error}")
+        refuse(f"That is no event either: {error}")
 
 
 async def _meant(
@@ -205,7 +204,7 @@ async def _meant(
 ) -> Sequence[Place]:
     meant = await places_of(kept, query, limit)
     if meant and not yes:
-        _confirm(f"{_letters(len(meant))} would be {deed}.")
+        confirm(f"{_letters(len(meant))} would be {deed}.")
     if len(meant) == limit:
         complain(f"These are the oldest {limit}, as many as --limit says; there may be more.")
     return meant
@@ -215,7 +214,7 @@ def _named(letters: list[str] | None, query: LetterQuery) -> list[Place]:
     """The letters that are named, once each; either they or filters must be given, and not both."""
     places = list(dict.fromkeys(_place(each) for each in letters or ()))
     if bool(places) is not query.is_everything:
-        _wrong(
+        refuse(
             "Name letters (TOPIC/PARTITION/OFFSET), or give filters (--reason, --since, …): one or the other."
         )
     return places
@@ -235,7 +234,7 @@ def _query(
         begin = parse_moment(since, now) if since else None
         end = parse_moment(until, now) if until else None
     except MomentFormatError as error:
-        _wrong(str(error))
+        refuse(str(error))
     return LetterQuery(reason, begin, end, topic, partition, handled_too)
 
 
@@ -243,40 +242,14 @@ def _place(text: str) -> Place:
     try:
         return Place.parse(text)
     except PlaceFormatError as error:
-        _wrong(f"{error}.")
+        refuse(f"{error}.")
 
 
 def _bytes_of(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        _wrong(f"{file} cannot be read: {error.strerror or error}.")
-
-
-def _asked(question: str, otherwise: str) -> str:
-    """Ask a person; a program is told what to give instead."""
-    if not sys.stdin.isatty():
-        _wrong(otherwise)
-    return str(typer.prompt(question, err=True))
-
-
-def _confirm(what: str) -> None:
-    if not sys.stdin.isatty():
-        _wrong(f"{what} Repeat it with --yes to do that.")
-    typer.confirm(f"{what} Go on?", abort=True, err=True)
-
-
-def _wrong(sentence: str) -> NoReturn:
-    complain(sentence)
-    raise typer.Exit(USED_WRONGLY)
-
-
-def _user() -> str:
-    """Who does it: the name of the operating system's user, or its number where it has no name."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return f"uid {os.getuid()}"
+        refuse(f"{file} cannot be read: {error.strerror or error}.")
 
 
 def _together(pages: Sequence[Done]) -> Done:

@@ -1,14 +1,12 @@
 """`ledger down`: stops the stack of `ledger up`."""
 
 import typer
-from rich.console import Console
 
 from ledger.config import Settings
+from streams.cli.running import SERVICE_AWAY, complain
 from streams.embedded.errors import EmbeddedError
 from streams.embedded.serve import shut_down
 from streams.embedded.state import StateDirectory
-
-SERVICE_AWAY = 3
 
 
 def down() -> None:
@@ -17,6 +15,6 @@ def down() -> None:
     try:
         stopped = shut_down(state)
     except EmbeddedError as error:
-        Console(stderr=True).print(str(error), highlight=False, markup=False, soft_wrap=True)
+        complain(str(error))
         raise typer.Exit(SERVICE_AWAY) from error
     print(f"The stack in {state} has stopped." if stopped else f"No stack runs in {state}.")

@@ -3,53 +3,48 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
-import asyncpg
 import typer
-from aiokafka.errors import KafkaError
 from pydantic import ValidationError
-from rich.console import Console
 
-from ledger.adapters.postgres.connection import TRANSIENT
-from ledger.application.faults import TransientFaultError
 from ledger.config import Settings, environment_name
-from streams.embedded.errors import EmbeddedError
+from ledger.observability.crash import CrashSettingError, check_crash_setting
 from streams.settings import ADDRESSES
-from streams.transport.errors import PublishError
 
 DONE = 0
 FOUND_WRONG = 1
 USED_WRONGLY = 2
 SERVICE_AWAY = 3
 
-_POSTGRES_AWAY = (
-    *TRANSIENT,
-    TransientFaultError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.UndefinedTableError,
-    asyncpg.InvalidParameterValueError,
-    OverflowError,  # a port that is none
-)
-_AWAY = (EmbeddedError, PublishError, KafkaError, *_POSTGRES_AWAY)
-
 
 @contextmanager
 def told_faults() -> Iterator[None]:
-    """Tell a service that is away in a sentence, and exit with 3."""
+    """Tell in a sentence what is away, and exit with 3; or which file cannot be used, and exit with 2."""
     try:
         yield
-    except _AWAY as error:
-        complain(_sentence(error))
-        raise typer.Exit(SERVICE_AWAY) from error
+    except Exception as error:
+        # It knows the faults of every library, which take a second to import.
+        from streams.cli.away import away, file_fault
+
+        if (sentence := file_fault(error)) is not None:
+            complain(sentence)
+            raise typer.Exit(USED_WRONGLY) from error
+        if (sentence := away(error)) is not None:
+            complain(sentence)
+            raise typer.Exit(SERVICE_AWAY) from error
+        raise
 
 
 @contextmanager
 def told_settings() -> Iterator[None]:
     """Tell each environment variable that is no valid setting in a sentence, and exit with 2."""
     try:
+        check_crash_setting()
         yield
+    except CrashSettingError as error:
+        complain(str(error))
+        raise SystemExit(USED_WRONGLY) from error
     except ValidationError as error:
         if error.title != Settings.__name__:
             raise
@@ -67,18 +62,17 @@ def _settings_fault(setting: str, value: object, fault: str) -> str:
     return f"{variable} is {value!r}: {fault[:1].lower()}{fault[1:]}. It means: {meaning}."
 
 
-def _sentence(error: BaseException) -> str:
-    if isinstance(error, EmbeddedError):
-        return str(error)
-    if isinstance(error, asyncpg.UndefinedTableError):
-        return f"The books are not there: {error}\n`ledger migrate` makes them."
-    kind = "Kafka" if isinstance(error, KafkaError | PublishError) else "PostgreSQL"
-    return f"{kind} is away or refuses: {error}\n`ledger doctor` says what is wrong with the set-up."
-
-
 def complain(sentence: str) -> None:
     """Say what is wrong, on standard error."""
+    from rich.console import Console
+
     Console(stderr=True).print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+
+def refuse(sentence: str) -> NoReturn:
+    """Say what is wrong with how a command was used, and end it."""
+    complain(sentence)
+    raise typer.Exit(USED_WRONGLY)
 
 
 def print_json(value: Any) -> None:

@@ -1,6 +1,5 @@
 """`ledger status`: the processes of the stack of `ledger up`."""
 
-import json
 from typing import Any
 
 import typer
@@ -8,12 +7,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ledger.config import Settings
+from streams.cli.running import FOUND_WRONG, SERVICE_AWAY, complain, print_json
 from streams.embedded.errors import EmbeddedError
 from streams.embedded.processes import created
 from streams.embedded.state import ProcessRecord, StateDirectory
-
-FOUND_WRONG = 1
-SERVICE_AWAY = 3
 
 
 def status(json_output: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
@@ -22,12 +19,15 @@ def status(json_output: bool = typer.Option(False, "--json", help="Print JSON.")
     try:
         supervised = state.supervisor() is not None
     except EmbeddedError as error:
-        _say(str(error))
+        complain(str(error))
         raise typer.Exit(SERVICE_AWAY) from error
     processes = [as_seen(record) for record in state.read().processes] if supervised else []
-    (_print_json if json_output else _print_table)(processes)
+    if json_output:
+        print_json({"processes": processes})
+    else:
+        _print_table(processes)
     if not supervised:
-        _say(f"No stack runs in {state}. Start one with `ledger up`.")
+        complain(f"No stack runs in {state}. Start one with `ledger up`.")
         raise typer.Exit(SERVICE_AWAY)
     if not all(process["ready"] for process in processes):
         raise typer.Exit(FOUND_WRONG)
@@ -44,10 +44,6 @@ def as_seen(record: ProcessRecord) -> dict[str, Any]:
     }
 
 
-def _print_json(processes: list[dict[str, Any]]) -> None:
-    print(json.dumps({"processes": processes}))
-
-
 def _print_table(processes: list[dict[str, Any]]) -> None:
     if not processes:
         return
@@ -56,7 +52,3 @@ def _print_table(processes: list[dict[str, Any]]) -> None:
         pid = "–" if process["pid"] is None else str(process["pid"])
         table.add_row(process["name"], pid, "yes" if process["ready"] else "no", str(process["restarts"]))
     Console().print(table)
-
-
-def _say(text: str) -> None:
-    Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from ledger.config import Settings
 from ledger.observability.signals import Signals
+from streams.cli.running import SERVICE_AWAY, complain
 from streams.embedded.errors import EmbeddedError
 from streams.embedded.progress import Progress
 from streams.embedded.serve import detach as start_daemon
@@ -16,8 +17,6 @@ from streams.embedded.serve import running, serve
 from streams.embedded.stack import EmbeddedStack, PartMaker, Preparation
 from streams.embedded.state import StackRecord, StateDirectory
 from streams.prepare import prepare
-
-SERVICE_AWAY = 3
 
 # What is done between the servers' start and the workers', and what starts after the workers.
 PREPARATIONS: Sequence[Preparation] = (prepare,)
@@ -34,35 +33,26 @@ def up(
     """Start Kafka, PostgreSQL and the workers on this machine; a running stack is left as it is."""
     settings = Settings()
     state = StateDirectory(settings.state_dir)
-    console = Console(stderr=True)
     try:
         if record := running(state):
             announce(state, record, json_output)
         elif detach:
-            announce(state, _detached(state, settings, workers, console), json_output)
+            announce(state, _detached(state, settings, workers), json_output)
         else:
-            _foreground(state, settings, workers, console, json_output)
+            _foreground(state, settings, workers, json_output)
     except EmbeddedError as error:
-        console.print(str(error), highlight=False, markup=False, soft_wrap=True)
+        complain(str(error))
         raise typer.Exit(SERVICE_AWAY) from error
 
 
-def _detached(
-    state: StateDirectory, settings: Settings, workers: int | None, console: Console
-) -> StackRecord:
+def _detached(state: StateDirectory, settings: Settings, workers: int | None) -> StackRecord:
     state.make()
     count = settings.workers if workers is None else workers
-
-    def report(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-    return start_daemon(state, ("up", "--workers", str(count)), report)
+    return start_daemon(state, ("up", "--workers", str(count)), complain)
 
 
-def _foreground(
-    state: StateDirectory, settings: Settings, workers: int | None, console: Console, json_output: bool
-) -> None:
-    progress = Progress(console)
+def _foreground(state: StateDirectory, settings: Settings, workers: int | None, json_output: bool) -> None:
+    progress = Progress(Console(stderr=True))
     stack = EmbeddedStack(
         state.path,
         settings=settings,

@@ -14,6 +14,8 @@ own balance after the movement) and `bank_balance_is_exact` (1 where the movemen
 
 import csv
 import gzip
+import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -29,6 +31,7 @@ from streams.demo.mix import Sent
 TENANT = "bank"
 ASSET = "CZK/2"
 SOURCE = "demo/bank"
+_MINOR = re.compile(r"-?[0-9]{1,18}")
 NEEDED = ("id", "account", "date", "direction", "operation", "amount_minor")
 
 
@@ -125,6 +128,19 @@ def _other_side(row: dict[str, str]) -> str:
 
 
 def _read(path: Path) -> Iterator[dict[str, str]]:
+    try:
+        yield from _rows(path)
+    except UnicodeDecodeError as error:
+        raise BankCsvError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise BankCsvError(f"{path} is no whole gzip file: {error}") from error
+    except csv.Error as error:
+        raise BankCsvError(f"{path} is no CSV: {error}") from error
+    except OSError as error:
+        raise BankCsvError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
     with _opened(path) as file:
         reader = csv.DictReader(file)
         missing = set(NEEDED) - set(reader.fieldnames or ())
@@ -147,6 +163,8 @@ def _check(row: dict[str, str], where: str) -> None:
     if not (row["amount_minor"] or "").isdecimal() or int(row["amount_minor"]) <= 0:
         raise BankCsvError(f"{where}: amount_minor {row['amount_minor']!r} is not a positive integer")
     try:
-        datetime.strptime(row["date"], "%Y-%m-%d")  # noqa: DTZ007 - a date has no zone
+        datetime.strptime(row["date"] or "", "%Y-%m-%d")  # noqa: DTZ007 - a date has no zone
     except ValueError:
         raise BankCsvError(f"{where}: date {row['date']!r} is not YYYY-MM-DD") from None
+    if row.get("bank_balance_is_exact") == "1" and not _MINOR.fullmatch(row.get("bank_balance_minor") or ""):
+        raise BankCsvError(f"{where}: bank_balance_minor {row.get('bank_balance_minor')!r} is not an integer")

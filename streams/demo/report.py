@@ -11,6 +11,10 @@ from ledger.domain.money import format_amount
 from streams.demo.run import Report
 from streams.verdicts import show_verdict
 
+NOTHING_COMPARED = (
+    "No account has a balance that the bank recorded exactly: nothing was compared with the bank."
+)
+
 
 def as_dict(report: Report) -> dict[str, Any]:
     """Give the shape that `ledger demo --json` prints; amounts in minor units."""
@@ -28,11 +32,19 @@ def as_dict(report: Report) -> dict[str, Any]:
         "posting_seconds": round(report.posting_seconds, 1),
         "worker_killed_at": report.killed_at,
         "worker_restarts": report.restarts,
-        "worker_memory_mib_max": round(max(report.worker_memory_mib, default=0.0), 1),
-        "bank": None
-        if report.bank_compared is None
-        else {"accounts_compared": report.bank_compared, "differences": report.bank_differences},
+        "worker_memory_mib": report.memory_mib(),
+        "bank": _bank(report),
         **{"checks": report.verdict.as_dict()["checks"]},
+    }
+
+
+def _bank(report: Report) -> dict[str, Any] | None:
+    if report.bank_compared is None:
+        return None
+    return {
+        "accounts_compared": report.bank_compared,
+        "differences": report.bank_differences,
+        "note": None if report.bank_compared else NOTHING_COMPARED,
     }
 
 
@@ -82,7 +94,13 @@ def _flow_table(report: Report) -> Table:
         table.add_row(f"dead letter: {reason}", f"[red]{count:,}[/]", "kept byte for byte")
     table.add_section()
     table.add_row("rate", f"[bold]{report.rate:,.0f}/s[/]", "records handled while a worker was at work")
-    table.add_row("worker memory", f"{max(report.worker_memory_mib, default=0):,.0f} MiB", "at most")
+    memory = report.memory_mib()
+    table.add_row(
+        "worker memory",
+        f"{memory['last_quarter']:,.0f} MiB",
+        f"in the last quarter of posting; {memory['first_quarter']:,.0f} in the first, "
+        f"{memory['max']:,.0f} at most",
+    )
     if report.killed_at is not None:
         table.add_row(
             "kill -9", f"{report.killed_at:,}", f"records were handled then; {report.restarts} started again"
@@ -112,6 +130,9 @@ def _statement_table(account: str, lines: list[dict[str, Any]]) -> Table:
 def _show_bank(report: Report, console: Console) -> None:
     if report.bank_compared is None:
         return
+    if not report.bank_compared:
+        console.print(f"[yellow]{NOTHING_COMPARED}[/]")
+        return
     wrong = len(report.bank_differences)
     console.print(
         f"{report.bank_compared - wrong} of {report.bank_compared} end balances that the bank recorded exactly "
@@ -127,4 +148,6 @@ def _show_end(report: Report, console: Console) -> None:
     verdict = (
         "[bold green]nothing lost, nothing doubled[/]" if report.ok else "[bold red]something is wrong[/]"
     )
+    if report.kill_fault is not None:
+        console.print(f"[red]{report.kill_fault}[/]")
     console.print(f"{verdict} · {report.records.total():,} records in {report.seconds:.0f} s altogether")

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from time import monotonic
 from typing import Any, Protocol
 
@@ -31,6 +32,9 @@ SEND_RECORDS = 5000
 STATEMENT_ACCOUNTS = 3
 STATEMENT_LINES = 4
 STALLED_S = 90.0
+RESTARTED_S = 30.0
+KILL_EVENTS_MIN = 2000
+"""With fewer events, all may be over before a worker can be killed."""
 
 
 class Source(Protocol):
@@ -66,7 +70,22 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        return self.verdict.ok and not self.bank_differences and self.records.total() >= self.sent
+        books = self.verdict.ok and not self.bank_differences and self.records.total() >= self.sent
+        return books and self.kill_fault is None
+
+    @property
+    def kill_fault(self) -> str | None:
+        """Say what was not shown of a worker that is killed and started again."""
+        if self.killed_at is not None:
+            return None if self.restarts else "the worker that was killed was not started again"
+        return "no worker was killed" if self.sent >= KILL_EVENTS_MIN else None
+
+    def memory_mib(self) -> dict[str, float]:
+        """A worker's memory in the first and in the last quarter of posting (median), and at most."""
+        seen = self.worker_memory_mib or [0.0]
+        quarter = -(-len(seen) // 4)
+        found = {"first_quarter": median(seen[:quarter]), "last_quarter": median(seen[-quarter:])}
+        return {name: round(mib, 1) for name, mib in (*found.items(), ("max", max(seen)))}
 
     @property
     def rate(self) -> float:
@@ -101,6 +120,7 @@ class Demo:
             await self._pay(source, stack, publisher, engine)
             await self._until_holds_are_let_go(engine, stack.kafka)
             await self._drain(engine, stack, kill_at=None)
+            await self._until_restarted(stack)
             await self._look_back(stack, engine, exact_balances)
         self.report.seconds = monotonic() - started
         return self.report
@@ -175,8 +195,7 @@ class Demo:
                 self._note("posting", handled, self._total)
                 self._watch_memory(stack)
             if kill_at is not None and sending and sending.done() and handled >= kill_at * self._total:
-                self._kill(stack, handled)
-                kill_at = None
+                kill_at = None if self._kill(stack, handled) else kill_at
             before, looked_at = handled, now
         if sending:
             await sending
@@ -193,10 +212,23 @@ class Demo:
             if process.name.startswith("worker") and process.pid is not None
         ]
 
-    def _kill(self, stack: EmbeddedStack, handled: int) -> None:
-        for pid in self._worker_pids(stack)[:1]:
+    def _kill(self, stack: EmbeddedStack, handled: int) -> bool:
+        pids = self._worker_pids(stack)[:1]
+        for pid in pids:
             os.kill(pid, signal.SIGKILL)
             self.report.killed_at = handled
+        return bool(pids)
+
+    async def _until_restarted(self, stack: EmbeddedStack) -> None:
+        deadline = monotonic() + RESTARTED_S
+        while monotonic() < deadline:
+            self.report.restarts = self._restarts(stack)
+            if self.report.killed_at is None or self.report.restarts:
+                return
+            await asyncio.sleep(LOOK_S)
+
+    def _restarts(self, stack: EmbeddedStack) -> int:
+        return sum(each.restarts for each in stack.processes() if each.name.startswith("worker"))
 
     def _watch_memory(self, stack: EmbeddedStack) -> None:
         for pid in self._worker_pids(stack):
@@ -227,7 +259,6 @@ class Demo:
         self, stack: EmbeddedStack, engine: AsyncEngine, exact_balances: dict[str, int] | None
     ) -> None:
         report = self.report
-        report.restarts = sum(each.restarts for each in stack.processes() if each.name.startswith("worker"))
         report.verdict, tally = await verify_books(stack.settings, self._note)
         report.records = Counter({str(kind): count for kind, count in tally.items()})
         async with engine.connect() as connection:

@@ -39,7 +39,7 @@ class _Examination:
     findings: list[Finding] = field(default_factory=list)
     bootstrap: str = ""
     partitions: int = 0
-    committed: dict[int, int] | None = None
+    committed: Mapping[int, int] | None = None
     posted: dict[int, int] | None = None
 
     async def kafka(self) -> None:

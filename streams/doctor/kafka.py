@@ -4,19 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from time import monotonic
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
+from ledger.adapters.kafka.group import KafkaGroup
 from ledger.config import Settings
 from streams.doctor.finding import Finding, Level, counted, fine, judged
 from streams.topics import topics_of
 
 REQUEST_S = 5.0
-COORDINATOR_S = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +30,9 @@ class TopicFacts:
 class KafkaLook:
     """A connection to Kafka that only looks."""
 
-    def __init__(self, admin: Any, settings: Settings) -> None:
+    def __init__(self, admin: Any, bootstrap: str, settings: Settings) -> None:
         self._admin = admin
+        self._bootstrap = bootstrap
         self._settings = settings
 
     @classmethod
@@ -47,7 +46,7 @@ class KafkaLook:
         )
         try:
             await admin.start()
-            yield cls(admin, settings)
+            yield cls(admin, bootstrap, settings)
         finally:
             await admin.close()
 
@@ -59,26 +58,10 @@ class KafkaLook:
         found = await self._admin.describe_topics()
         return {each["topic"]: _facts(each["partitions"]) for each in found if not each["error_code"]}
 
-    async def committed(self) -> dict[int, int]:
+    async def committed(self) -> Mapping[int, int]:
         """What the posting workers' group has committed, by partition."""
-        offsets = await self._offsets_of_group()
-        topic = self._settings.payments_topic
-        return {
-            place.partition: position.offset
-            for place, position in offsets.items()
-            if place.topic == topic and position.offset >= 0
-        }
-
-    async def _offsets_of_group(self) -> Any:
-        """Ask until there is an answer: a broker's first group has no coordinator for a second or two."""
-        deadline = monotonic() + COORDINATOR_S
-        while True:
-            try:
-                return await self._admin.list_consumer_group_offsets(self._settings.posting_group)
-            except KafkaError as error:
-                if not error.retriable or monotonic() > deadline:
-                    raise
-            await asyncio.sleep(0.2)
+        group = KafkaGroup(self._admin, self._bootstrap, self._settings.posting_group)
+        return await group.committed(self._settings.payments_topic)
 
 
 def _facts(partitions: Sequence[Mapping[str, Any]]) -> TopicFacts:

@@ -1,18 +1,20 @@
 """Three positions of each partition, compared: the books', the consumer group's, and the log's own."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ledger.application.gaps import Gap, Remedy, Stand, gaps_of
 from streams.doctor.finding import Finding, Level, fine, judged
 
 BOOKS_BEHIND = (
-    "Start no workers: they would go on at the group's position and skip what lies between. "
-    "The books are older than the group's position (a restored backup, or a fail-over that lost commits): "
-    "replay the gap first."
+    "Workers refuse to go on at the group's position: they would skip what lies between. The books are older "
+    "than it (a restored backup, or a fail-over that lost commits), and the log still holds the records: stop "
+    "the workers, and `ledger gap rewind` moves the group back to them."
 )
 EXPIRED = (
-    "Records expired before they were posted. Restore them to the topic from elsewhere, or accept the loss; "
-    "keep them for longer with LEDGER_PAYMENTS_RETENTION_DAYS."
+    "Records expired before they were posted, and workers refuse to go on without them. `ledger gap accept` writes "
+    "the loss down and lets them; whoever has the events can send them again. Keep records for longer with "
+    "LEDGER_PAYMENTS_RETENTION_DAYS."
 )
 LOG_SHORT = (
     "Kafka lost records, or the topic was made anew, or this is another Kafka: "
@@ -30,35 +32,31 @@ class Log:
 
 def position_findings(log: Log, books: Mapping[int, int]) -> Iterator[Finding]:
     """Compare; `books` has the next offset by partition. Read it after `log.committed` and before `log.bounds`."""
-    yield _against_group(log, books)
-    yield _against_log(log, books)
+    gaps = list(gaps_of(Stand("", books, log.bounds, log.committed)))
+    yield _against_group(log, [gap for gap in gaps if gap.remedy is Remedy.REWIND])
+    yield _against_log(log, books, [gap for gap in gaps if gap.remedy is Remedy.ACCEPT])
     yield _lag(log)
 
 
-def _against_group(log: Log, books: Mapping[int, int]) -> Finding:
+def _against_group(log: Log, held: Sequence[Gap]) -> Finding:
     behind = [
-        f"partition {partition}: the books stand at {stand}, the group at {committed}"
-        for partition, committed in sorted(log.committed.items())
-        if (stand := _stand(log, books, partition)) < committed
+        f"partition {gap.partition}: the books stand at {gap.first}, the group at {log.committed[gap.partition]}"
+        for gap in held
     ]
     detail = "; ".join(behind) or "the books are not behind the consumer group"
     return judged("positions", detail, wrong=BOOKS_BEHIND if behind else "")
 
 
-def _stand(log: Log, books: Mapping[int, int], partition: int) -> int:
-    """Books that have seen nothing of a partition stand where its log begins."""
-    first, _ = log.bounds.get(partition, (0, 0))
-    return books.get(partition, first)
-
-
-def _against_log(log: Log, books: Mapping[int, int]) -> Finding:
-    beyond, expired = [], []
-    for partition, stand in sorted(books.items()):
-        first, end = log.bounds.get(partition, (0, 0))
-        if stand > end:
-            beyond.append(f"partition {partition}: the books stand at {stand}, the log ends at {end}")
-        elif stand < first:
-            expired.append(f"partition {partition}: the books stand at {stand}, the log begins at {first}")
+def _against_log(log: Log, books: Mapping[int, int], gone: Sequence[Gap]) -> Finding:
+    beyond = [
+        f"partition {partition}: the books stand at {stand}, the log ends at {end}"
+        for partition, stand in sorted(books.items())
+        if stand > (end := log.bounds.get(partition, (0, 0))[1])
+    ]
+    expired = [
+        f"partition {gap.partition}: the books stand at {gap.first}, the log begins at {gap.next}"
+        for gap in gone
+    ]
     detail = "; ".join(beyond + expired) or "the log holds everything that is not posted yet"
     return judged("log", detail, wrong=LOG_SHORT if beyond else EXPIRED if expired else "")
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.adapters.system import SystemClock, new_event_id
-from ledger.domain.ids import derived_id, first_id_at, milliseconds, time_ms_of
+from ledger.domain.ids import derived_id, milliseconds, time_ms_of
 from ledger.domain.money import AMOUNT_MAX, asset_fault, format_amount, in_range
 
 TIMES = st.integers(0, 2**48 - 1)
@@ -38,12 +38,6 @@ def test_variant_is_that_of_rfc_9562() -> None:
 def test_fresh_id_has_the_time() -> None:
     now = milliseconds(SystemClock().now())
     assert 0 <= time_ms_of(new_event_id()) - now < 60_000
-
-
-def test_first_id_sorts_before_those_of_its_time() -> None:
-    moment = datetime(2026, 11, 1, tzinfo=UTC)
-    before = derived_id(milliseconds(moment) - 1, "x")
-    assert before < first_id_at(moment) < derived_id(milliseconds(moment), "x")
 
 
 def test_milliseconds_round_down() -> None:

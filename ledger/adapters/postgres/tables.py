@@ -132,6 +132,7 @@ processed_events = sa.Table(
     sa.Column("reason", sa.Text),
     sa.Column("detail", sa.Text),
     sa.Column("posted_at", _moment, nullable=False),
+    sa.Column("topic", sa.Text),
     sa.Column("partition", sa.Integer),
     sa.Column("offset", _big, comment="where in its partition of the topic the id was first seen"),
     postgresql_partition_by="RANGE (event_id)",
@@ -191,4 +192,16 @@ stream_offsets = sa.Table(
     sa.Column("partition", sa.Integer, primary_key=True),
     sa.Column("next_offset", _big, nullable=False),
     sa.Column("moved_at", _moment, nullable=False, server_default=sa.func.now()),
+)
+
+accepted_gaps = sa.Table(
+    "accepted_gaps",
+    METADATA,
+    sa.Column("topic", sa.Text, primary_key=True),
+    sa.Column("partition", sa.Integer, primary_key=True),
+    sa.Column("first_offset", _big, primary_key=True),
+    sa.Column("next_offset", _big, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("done_by", sa.Text, nullable=False),
+    sa.Column("at", _moment, nullable=False),
 )

@@ -1,0 +1,104 @@
+"""The command line: listed without the libraries of its commands, and faults told for what they are."""
+
+import gzip
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from streams.cli import app
+from streams.cli.commands import HELP, LoadedCommands
+from streams.cli.running import SERVICE_AWAY, USED_WRONGLY, told_faults
+
+HEAVY = ("faust", "sqlalchemy", "alembic", "aiokafka", "asyncpg")
+LOOK = "import sys; import streams.cli, streams.cli.status; print(*(name for name in {!r} if name in sys.modules))"
+
+
+@pytest.mark.parametrize("name", HELP)
+def test_sentence_in_the_list_is_the_commands_own(name: str) -> None:
+    shown = " ".join((LoadedCommands()[name].help or "").split())
+    assert shown.startswith(HELP[name])
+
+
+def test_every_command_is_listed() -> None:
+    listed = CliRunner().invoke(app, ["--help"]).stdout
+    assert all(f" {name} " in listed for name in HELP)
+
+
+def test_list_and_status_need_no_heavy_library() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK.format(HEAVY)], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == []
+
+
+def test_unknown_command_is_told_with_a_near_one() -> None:
+    done = CliRunner().invoke(app, ["statsu"])
+    assert (done.exit_code, "status" in done.stderr) == (2, True)
+
+
+def file_away(path: Path) -> None:
+    path.joinpath("absent").read_bytes()
+
+
+def folder_read(path: Path) -> None:
+    path.read_bytes()
+
+
+def broken_gzip(path: Path) -> None:
+    path.joinpath("x.gz").write_bytes(b"no gzip")
+    with gzip.open(path / "x.gz") as file:
+        file.read()
+
+
+def connection_refused(path: Path) -> None:
+    raise ConnectionRefusedError(111, "refused")
+
+
+def socket_away(path: Path) -> None:
+    raise FileNotFoundError(2, "No such file or directory")
+
+
+def several_addresses(path: Path) -> None:
+    raise OSError("Multiple exceptions: refused, refused")
+
+
+@pytest.mark.parametrize(
+    ("work", "code", "said"),
+    [
+        (file_away, USED_WRONGLY, "absent: No such file"),
+        (folder_read, USED_WRONGLY, "Is a directory"),
+        (broken_gzip, USED_WRONGLY, "cut off or damaged"),
+        (connection_refused, SERVICE_AWAY, "PostgreSQL is away"),
+        (socket_away, SERVICE_AWAY, "PostgreSQL is away"),
+        (several_addresses, SERVICE_AWAY, "PostgreSQL is away"),
+    ],
+)
+def test_files_are_told_from_connections(
+    work: Callable[[Path], None], code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as ended, told_faults():
+        work(tmp_path)
+    assert (ended.value.exit_code, said in capsys.readouterr().err) == (code, True)
+
+
+def test_full_disk_is_not_a_service_that_is_away() -> None:
+    with pytest.raises(OSError, match="No space"), told_faults():
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("value", ["x:y", "x:0", "x:-1"])
+def test_crash_point_without_a_count_is_told_by_any_command(value: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "streams.cli", "status"],
+        env={"PATH": "", "LEDGER_CRASH": value},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr.startswith(f"LEDGER_CRASH is '{value}'")) == (2, True)
