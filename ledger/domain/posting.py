@@ -64,7 +64,7 @@ def _open_account(event: Event, command: OpenAccount, books: Books, now: datetim
     account = books.account(event.tenant, command.account)
     if not account.stands:
         opened = opened_account(event.tenant, command)
-        _adopt(books, account, opened)
+        _adopt(account, opened)
         books.open(account)
         return Outcome(event, "posted", now)
     if not account.stands_as(command):
@@ -73,7 +73,7 @@ def _open_account(event: Event, command: OpenAccount, books: Books, now: datetim
     return _closed(account) or Outcome(event, "duplicate", now, detail="the account stands so already")
 
 
-def _adopt(books: Books, draft: Account, opened: Account) -> None:
+def _adopt(draft: Account, opened: Account) -> None:
     # Drafted balances point at the draft, so it takes the settings on rather than being replaced.
     draft.normal_side, draft.overdraft, draft.metadata = opened.normal_side, opened.overdraft, opened.metadata
 
