@@ -9,7 +9,7 @@ import msgspec
 
 from ledger.application.ports import Clock
 from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, NotAnEventError
-from ledger.contract.decode import RECORD_BYTES_MAX, decode_event
+from ledger.contract.decode import RECORD_BYTES_MAX, check_address, decode_event, decode_record
 from ledger.contract.keys import KeyChooser
 from ledger.contract.outgoing import CONTENT_TYPE, Message
 from ledger.domain.commands import Event
@@ -218,13 +218,14 @@ class RequeueLetters:
         """Send `value` in place of the letter's bytes; raises NotAnEventError if it is no event either."""
         event = decode_event(value, bytes_max=self._bytes_max)
         [stored] = await read_letters(self._letters, [place], again=again)
+        check_address(stored.letter.record.key, stored.letter.record.headers)
         await self._payments.send([_edited(stored.letter, event, value)])
         await self._letters.record([place], Action(Deed.REQUEUED, by, self._clock.now(), why, value))
         return Done([place])
 
     def _is_event(self, letter: DeadLetter) -> bool:
         try:
-            decode_event(letter.record.value, bytes_max=self._bytes_max)
+            decode_record(letter.record, bytes_max=self._bytes_max)
         except NotAnEventError:
             return False
         return True

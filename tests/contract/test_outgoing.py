@@ -3,9 +3,19 @@
 import json
 from typing import Any
 
-from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, Record
+import pytest
+
+from ledger.contract.dead_letter import (
+    KEPT_BYTES_MAX_LEAST,
+    DeadLetter,
+    DeadLetterReason,
+    Record,
+    cut_letter,
+    is_kept,
+)
 from ledger.contract.outgoing import (
     CONTENT_TYPE,
+    LETTER_BYTES_MAX,
     Message,
     dead_letter_message,
     entry_messages,
@@ -140,6 +150,45 @@ def test_dead_letter_says_where_and_why() -> None:
         "ledger-detail": "žluť".encode(),
         "ledger-time": b"2026-11-21T10:00:00Z",
     }
+
+
+def large_letter(value: int, key: int = 1) -> DeadLetter:
+    record = Record("payments", 2, 41, bytes(key), bytes(value), (("a", b"x"),))
+    return DeadLetter(record, DeadLetterReason.TOO_LARGE, "large", NOW)
+
+
+@pytest.mark.parametrize(
+    ("value", "key", "kept_value", "kept_key", "headers"),
+    [
+        (LETTER_BYTES_MAX - 3, 1, LETTER_BYTES_MAX - 3, 1, 1),
+        (LETTER_BYTES_MAX, 1, None, 1, 1),
+        (10, LETTER_BYTES_MAX, None, None, 0),
+    ],
+    ids=["whole", "without its value", "without its key"],
+)
+def test_a_dead_letter_is_handed_on_as_far_as_it_fits(
+    value: int, key: int, kept_value: int | None, kept_key: int | None, headers: int
+) -> None:
+    message = dead_letter_message(large_letter(value, key))
+    sizes = [None if each is None else len(each) for each in (message.value, message.key)]
+    assert sizes == [kept_value, kept_key]
+    assert [name for name, _ in message.headers].count("a") == headers
+    assert dict(message.headers).get("ledger-truncated") == (None if kept_value else b"true")
+
+
+def test_of_a_letter_that_is_too_large_to_keep_the_beginning_is_kept() -> None:
+    letter = cut_letter(large_letter(100, 200), 50)
+    assert (letter.record.value, letter.record.key) == (bytes(50), bytes(50))
+    assert letter.detail == "large; the first 50 of 100 bytes are kept, of the key 50 of 200"
+    assert cut_letter(large_letter(50), 50) == large_letter(50)
+
+
+def test_the_beginning_of_a_value_is_no_other_value() -> None:
+    value = bytes(KEPT_BYTES_MAX_LEAST) + b"rest"
+    assert is_kept(value, value[:KEPT_BYTES_MAX_LEAST])
+    assert not is_kept(value, value[: KEPT_BYTES_MAX_LEAST - 1])
+    assert not is_kept(value, b"\x01" + value[1:])
+    assert not is_kept(b"", None)
 
 
 def test_tombstone_stays_a_tombstone() -> None:

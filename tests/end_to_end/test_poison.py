@@ -1,4 +1,4 @@
-"""Records that no stream may stop at: names of any bytes, huge keys, the largest letters, little that unpacks to much."""
+"""Records that no stream may stop at: names of any bytes, huge keys, the largest letters, what unpacks to much."""
 
 import gzip
 import os

@@ -36,7 +36,7 @@ def letters_of(topic: str) -> list[DeadLetter]:
         for reason, minute, *rest in (
             (MALFORMED, 0, 0, 5, b"k", b"\xff\x00", (("h", b"\xff"), ("h", None)), 17),
             (MALFORMED, 1, 0, 6, None, None, (), None),
-            (TOO_LARGE, 1, 1, 2, b"", b"", (("é", b""),), 0),
+            (TOO_LARGE, 1, 1, 2, b"", b"", (("é", b""), ("\udcff\x00", b""), ("\x00", b"")), 0),
             (TOO_LARGE, 2, 1, 3, None, b"x", (), 1),
         )
     ]

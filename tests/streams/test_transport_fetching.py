@@ -13,6 +13,7 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from ledger.config import Settings
 from ledger.observability.signals import Facts, Signals
+from streams.transport import fetching
 from streams.transport.chunk import Chunk
 from streams.transport.fetching import ChunkedConsumerThread
 from streams.transport.flow import Flow
@@ -98,6 +99,15 @@ async def test_a_chunk_takes_no_more_than_its_maximum_and_the_next_goes_on_there
     assert scene.took(2) == (0, [0, 1], 2)
     assert scene.took(2) == (2, [2, 3], 4)
     assert scene.took(2) == (4, [4], 5)
+
+
+async def test_a_chunk_ends_where_its_bytes_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "CHUNK_BYTES_MAX", 15)  # a record has 8 bytes
+    scene = Scene()
+    scene.fetcher.fetched(batch(0, 0, 1, 2))
+
+    assert scene.took() == (0, [0, 1], 2)
+    assert scene.took() == (2, [2], 3)
 
 
 async def test_chunks_touch_across_holes_before_between_and_inside_batches() -> None:

@@ -12,6 +12,7 @@ import pytest
 from aiokafka.consumer import fetcher, subscription_state
 from aiokafka.errors import CommitFailedError
 from aiokafka.producer import message_accumulator
+from aiokafka.record import default_records
 from faust.app.base import App
 from faust.streams import Stream, _current_event
 from faust.transport import consumer
@@ -49,12 +50,13 @@ SIGNATURES: list[tuple[Callable[..., Any], str]] = [
     (Stream.events, "self"),
     (fetcher.Fetcher._create_fetch_waiter, "self"),
     (fetcher.Fetcher._notify, "self, future"),
-    (fetcher.FetchResult.getall, "self, max_records"),
+    (fetcher.FetchResult._update_position, "self"),
     (fetcher.FetchResult.has_more, "self"),
     (fetcher.FetchResult.check_assignment, "self, tp"),
     (fetcher.FetchError.check_raise, "self"),
     (subscription_state.SubscriptionState.fetch_context, "self"),
     (subscription_state.Assignment.state_value, "self, tp"),
+    (default_records._DefaultRecordBatchPy._maybe_uncompress, "self"),
     (message_accumulator.BatchBuilder.append, "self, timestamp, key, value, headers"),
 ]
 
@@ -158,3 +160,12 @@ def test_table_writes_find_the_event_in_a_context_variable() -> None:
 def test_mode_runs_the_consumer_in_a_thread_with_a_loop_of_its_own() -> None:
     assert "thread_loop" in source(ServiceThread.__init__)
     assert issubclass(driver.AIOKafkaConsumerThread, mode.threads.QueueServiceThread)
+
+
+def test_aiokafka_looks_up_its_reader_of_records_where_ours_stands() -> None:
+    assert "= MemoryRecords(" in inspect.getsource(fetcher.Fetcher)
+
+
+def test_the_slow_reader_and_the_slow_builder_decode_and_encode_names_themselves() -> None:
+    assert '.decode("utf-8")' in inspect.getsource(default_records._DefaultRecordBatchPy._read_msg)
+    assert '.encode("utf-8")' in inspect.getsource(default_records._DefaultRecordBatchBuilderPy)
