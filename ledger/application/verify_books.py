@@ -1,33 +1,58 @@
 """Verify the books: checks in SQL over one snapshot, and the stream read again record by record."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any, Literal, Protocol
 
 import msgspec
 
-from ledger.contract.dead_letter import NotAnEventError, Record
-from ledger.contract.decode import RECORD_BYTES_MAX, decode_event
+from ledger.contract.dead_letter import (
+    DeadLetterReason,
+    Header,
+    NotAnEventError,
+    Record,
+    are_kept,
+    is_kept,
+)
+from ledger.contract.decode import RECORD_BYTES_MAX, decode_record
 from ledger.domain.audit import VIOLATIONS_SHOWN_MAX, Check, Verdict
+from ledger.domain.books import EventKey
 from ledger.domain.commands import Event
+from ledger.domain.comparing import StoredEvent, differences, is_first
 
 BOOK_CHECKS = ("zero_sum", "one_outcome", "balances", "versions", "holds")
 
+OFFSET_MAX = 2**63 - 1
+
 RecordKind = Literal["first", "duplicate", "reused", "dead"]
+
+Violations = Iterator[dict[str, Any]]
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a check, and how many of how many things it has looked at."""
 
 
+class StoredLetter(msgspec.Struct, frozen=True, gc=False):
+    """A dead letter as it is stored."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...] | None
+    """None: what is stored can be no headers."""
+    timestamp_ms: int | None
+    reason: str
+
+
 class Handled(msgspec.Struct, frozen=True):
     """How the books handled the records of a run of a partition."""
 
-    fingerprints: dict[tuple[str, str], bytes]
-    """By (tenant, event id)."""
-    first_seen: dict[int, tuple[str, str]]
-    """(tenant, event id) by the offset at which the books say that they first saw it."""
-    dead: dict[int, bytes | None]
-    """Value of the dead letter by offset."""
+    stored: dict[int, StoredEvent]
+    """What they hold of the id of an event, by the offset of the event."""
+    first_seen: Sequence[tuple[int, EventKey]]
+    """The offsets at which they say that they first saw an event, in order."""
+    dead: dict[int, StoredLetter]
+    """Dead letters by offset."""
 
 
 class Auditor(Protocol):
@@ -41,10 +66,17 @@ class Auditor(Protocol):
         """Give, by partition, the offset before which the books say that all is handled."""
         ...
 
+    async def strays(self, topic: str, partitions: Collection[int]) -> list[dict[str, Any]]:
+        """Find what the books place nowhere, or in partitions of `topic` that are none of these."""
+        ...
+
     async def handled(
         self, topic: str, partition: int, offsets: tuple[int, int], events: Sequence[Event]
     ) -> Handled:
-        """Look up `events`, and whatever the books place at offsets from the first to before the second."""
+        """Look up `events`, and what the books place at offsets from the first to the second.
+
+        The runs of a partition are asked for in order. Of what is too much for any run of records, part will do.
+        """
         ...
 
 
@@ -94,15 +126,18 @@ class VerifyBooks:
         """Read the topic up to where the books stand: every record is an outcome or a dead letter, and no more."""
         bounds = await stream.bounds()
         positions = await self._auditor.positions(stream.topic)
-        total = sum(max(0, positions.get(at, 0) - first) for at, (first, _) in bounds.items())
+        ends = {at: min(end, positions.get(at, first)) for at, (first, end) in bounds.items()}
+        total = sum(max(0, ends[at] - first) for at, (first, _) in bounds.items())
         checked, violations = 0, _ahead(bounds, positions)
-        for partition, (first, end) in sorted(bounds.items()):
+        violations += await self._auditor.strays(stream.topic, list(bounds))
+        for partition, (first, _) in sorted(bounds.items()):
             at = first
-            async for records in stream.read(partition, first, min(end, positions.get(partition, first))):
-                after = records[-1].offset + 1
-                violations += await self._compare(stream.topic, partition, (at, after), records)
-                checked, at = checked + len(records), after
+            async for records in stream.read(partition, first, ends[partition]):
+                run = (at, records[-1].offset)
+                _add(violations, await self._compare(stream.topic, partition, run, records))
+                checked, at = checked + len(records), run[1] + 1
                 self._progress("no_loss", checked, total)
+            _add(violations, await self._compare(stream.topic, partition, (at, OFFSET_MAX), ()))
         return Check("no_loss", checked, violations[:VIOLATIONS_SHOWN_MAX])
 
     async def _compare(
@@ -110,20 +145,21 @@ class VerifyBooks:
     ) -> list[dict[str, Any]]:
         events, dead = _sort(records, self._bytes_max)
         handled = await self._auditor.handled(topic, partition, offsets, list(events.values()))
-        self.tally.update(_kind_of(event, offset, handled) for offset, event in events.items())
+        self.tally.update(_kind_of(event, handled.stored.get(offset)) for offset, event in events.items())
         self.tally["dead"] += len(dead)
-        found = list(_lost_events(events, handled)) + list(_lost_letters(dead, handled))
-        found += [
-            {"verdict": "more", "offset": offset, "tenant": key[0], "event": key[1]}
-            for offset, key in handled.first_seen.items()
-            if offset not in events or events[offset].identity != key
-        ]
-        found += [
-            {"verdict": "more", "offset": offset, "dead_letter": True}
-            for offset in handled.dead
-            if offset not in dead
-        ]
-        return [{"topic": topic, "partition": partition, **violation} for violation in found]
+        found = chain(
+            _wrong_events(events, handled),
+            _wrong_letters(dead, handled),
+            _invented_events(events, handled),
+            _invented_letters(dead, handled),
+        )
+        shown = islice(found, VIOLATIONS_SHOWN_MAX)
+        return [{"topic": topic, "partition": partition, **violation} for violation in shown]
+
+
+def _add(violations: list[dict[str, Any]], found: list[dict[str, Any]]) -> None:
+    """Add what was found, as long as it can be shown."""
+    violations += found[: max(0, VIOLATIONS_SHOWN_MAX - len(violations))]
 
 
 def _ahead(bounds: dict[int, tuple[int, int]], positions: dict[int, int]) -> list[dict[str, Any]]:
@@ -135,34 +171,64 @@ def _ahead(bounds: dict[int, tuple[int, int]], positions: dict[int, int]) -> lis
     ]
 
 
-def _sort(records: Sequence[Record], bytes_max: int) -> tuple[dict[int, Event], dict[int, Record]]:
+def _sort(
+    records: Sequence[Record], bytes_max: int
+) -> tuple[dict[int, Event], dict[int, tuple[Record, DeadLetterReason]]]:
     events: dict[int, Event] = {}
-    dead: dict[int, Record] = {}
+    dead: dict[int, tuple[Record, DeadLetterReason]] = {}
     for record in records:
         try:
-            events[record.offset] = decode_event(
-                record.value, partition=record.partition, offset=record.offset, bytes_max=bytes_max
-            )
-        except NotAnEventError:
-            dead[record.offset] = record
+            events[record.offset] = decode_record(record, bytes_max=bytes_max)
+        except NotAnEventError as fault:
+            dead[record.offset] = (record, fault.reason)
     return events, dead
 
 
-def _kind_of(event: Event, offset: int, handled: Handled) -> RecordKind:
-    if handled.first_seen.get(offset) == event.identity:
+def _kind_of(event: Event, stored: StoredEvent | None) -> RecordKind:
+    if stored is not None and is_first(event, stored):
         return "first"
-    return "duplicate" if handled.fingerprints.get(event.identity) == event.fingerprint else "reused"
+    return "duplicate" if stored is not None and stored.fingerprint == event.fingerprint else "reused"
 
 
-def _lost_events(events: dict[int, Event], handled: Handled) -> Any:
+def _wrong_events(events: dict[int, Event], handled: Handled) -> Violations:
     for offset, event in events.items():
-        if event.identity not in handled.fingerprints:
-            yield {"verdict": "less", "offset": offset, "tenant": event.tenant, "event": event.id}
+        facts = {"offset": offset, "tenant": event.tenant, "event": event.id}
+        stored = handled.stored.get(offset)
+        if stored is None:
+            yield {"verdict": "less", **facts}
+        elif is_first(event, stored) and (changed := list(differences(event, stored))):
+            yield {"verdict": "changed", **facts, "what": ", ".join(changed)}
 
 
-def _lost_letters(dead: dict[int, Record], handled: Handled) -> Any:
-    for offset, record in dead.items():
-        if offset not in handled.dead:
+def _wrong_letters(dead: dict[int, tuple[Record, DeadLetterReason]], handled: Handled) -> Violations:
+    for offset, (record, reason) in dead.items():
+        stored = handled.dead.get(offset)
+        if stored is None:
             yield {"verdict": "less", "offset": offset, "dead_letter": True}
-        elif handled.dead[offset] != record.value:
-            yield {"verdict": "changed", "offset": offset, "dead_letter": True}
+        elif changed := list(_letter_differences(record, reason, stored)):
+            yield {"verdict": "changed", "offset": offset, "dead_letter": True, "what": ", ".join(changed)}
+
+
+def _letter_differences(record: Record, reason: DeadLetterReason, stored: StoredLetter) -> Iterator[str]:
+    if not is_kept(record.value, stored.value):
+        yield "value"
+    if not is_kept(record.key, stored.key):
+        yield "key"
+    if stored.headers is None or not are_kept(record.headers, stored.headers):
+        yield "headers"
+    if record.timestamp_ms != stored.timestamp_ms:
+        yield "timestamp"
+    if reason != stored.reason:
+        yield "reason"
+
+
+def _invented_events(events: dict[int, Event], handled: Handled) -> Violations:
+    for offset, key in handled.first_seen:
+        if offset not in events or events[offset].identity != key:
+            yield {"verdict": "more", "offset": offset, "tenant": key[0], "event": key[1]}
+
+
+def _invented_letters(dead: dict[int, tuple[Record, DeadLetterReason]], handled: Handled) -> Violations:
+    for offset in handled.dead:
+        if offset not in dead:
+            yield {"verdict": "more", "offset": offset, "dead_letter": True}

@@ -117,7 +117,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """A payment event as the books see it: one id, one tenant, one command, one outcome for ever.
 
     `fingerprint` is 16 bytes of its content (type and data) whatever the order of its members;
-    `partition` and `offset` say where it was read, and are None for what did not come from the topic.
+    `topic`, `partition` and `offset` say where it was read, and are None for what did not come from the topic.
     """
 
     id: str
@@ -125,6 +125,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     type: str
     command: Command
     fingerprint: bytes
+    topic: str | None = None
     partition: int | None = None
     offset: int | None = None
     correlation_id: str | None = None

@@ -43,6 +43,7 @@ class Earlier(msgspec.Struct, frozen=True):
     fingerprint: bytes
     kind: OutcomeKind
     posted_at: datetime
+    topic: str | None = None
     partition: int | None = None
     offset: int | None = None
     transaction: str | None = None
@@ -74,5 +75,6 @@ def is_redelivery(event: Event, earlier: Earlier) -> bool:
 
     Its content is compared too: in a topic that was made anew, another record may stand at the same offset.
     """
-    here, there = (event.partition, event.offset), (earlier.partition, earlier.offset)
+    here = (event.topic, event.partition, event.offset)
+    there = (earlier.topic, earlier.partition, earlier.offset)
     return event.offset is not None and here == there and event.fingerprint == earlier.fingerprint

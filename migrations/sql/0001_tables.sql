@@ -120,6 +120,7 @@ create table processed_events (
     reason text,
     detail text,
     posted_at timestamptz not null,
+    topic text,
     "partition" int,
     "offset" bigint,
     primary key (event_id, tenant_id)

@@ -1,30 +1,37 @@
 """A topic read without a group: for audits, which must not move anybody's position."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 
+from ledger.adapters.kafka.records import read_any_header_names
 from ledger.contract.dead_letter import Record
 
 FETCH_MS = 500
 RUN_RECORDS_MAX = 5000
+STALLED_S = 30.0
 
 
 class KafkaStream:
     """A Stream over one topic; transactions that were aborted are not in it."""
 
-    def __init__(self, consumer: Any, topic: str) -> None:
+    def __init__(self, consumer: Any, topic: str, *, stalled_s: float = STALLED_S) -> None:
         self._consumer = consumer
+        self._stalled_s = stalled_s
         self.topic = topic
 
     @classmethod
     @asynccontextmanager
     async def open(cls, bootstrap: str, topic: str) -> AsyncIterator["KafkaStream"]:
+        read_any_header_names()
         consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
             enable_auto_commit=False,
+            auto_offset_reset="earliest",  # what was deleted while it is read must not hide what comes after
             isolation_level="read_committed",
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )
@@ -45,15 +52,37 @@ class KafkaStream:
         return [TopicPartition(self.topic, number) for number in sorted(numbers)]
 
     async def read(self, partition: int, first: int, end: int) -> AsyncIterator[Sequence[Record]]:
-        """Read up to `end`; a topic may end in markers, so the position counts, not the last record."""
+        """Read up to `end`; raises KafkaError where nothing has come for a while.
+
+        A topic may end in markers, so the position counts, not the last record.
+        """
         place = TopicPartition(self.topic, partition)
         self._consumer.assign([place])
         self._consumer.seek(place, first)
-        while await self._consumer.position(place) < end:
-            got = await self._consumer.getmany(place, timeout_ms=FETCH_MS, max_records=RUN_RECORDS_MAX)
-            records = [_record(each) for each in got.get(place, ()) if each.offset < end]
+        reached = first
+        while reached < end:
+            got, reached = await self._next(place, reached)
+            records = [record_of(each) for each in got if each.offset < end]
             if records:
                 yield records
+
+    async def _next(
+        self, place: TopicPartition, before: int
+    ) -> tuple[Sequence[ConsumerRecord[Any, Any]], int]:
+        """Wait until the position moves on from `before`; gives what came, and the position."""
+        try:
+            async with asyncio.timeout(self._stalled_s):
+                while True:
+                    got = await self._consumer.getmany(
+                        place, timeout_ms=FETCH_MS, max_records=RUN_RECORDS_MAX
+                    )
+                    position = await self._consumer.position(place)
+                    if position > before:
+                        return got.get(place, ()), position
+        except TimeoutError:
+            raise KafkaError(
+                f"{place.topic}/{place.partition} gave nothing after offset {before} for {self._stalled_s:g} s"
+            ) from None
 
 
 async def _partitions_for(consumer: Any, topic: str) -> set[int]:
@@ -66,7 +95,8 @@ async def _partitions_for(consumer: Any, topic: str) -> set[int]:
     return found or set()
 
 
-def _record(record: ConsumerRecord[Any, Any]) -> Record:
+def record_of(record: ConsumerRecord[Any, Any]) -> Record:
+    """Keep what the ledger keeps of a record."""
     return Record(
         record.topic,
         record.partition,

@@ -164,6 +164,7 @@ def _remembered(outcome: Outcome) -> Earlier:
         outcome.event.fingerprint,
         outcome.kind,
         outcome.posted_at,
+        outcome.event.topic,
         outcome.event.partition,
         outcome.event.offset,
         outcome.transaction,

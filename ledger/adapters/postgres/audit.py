@@ -1,15 +1,29 @@
 """The books, audited in SQL over one snapshot."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from ledger.adapters.postgres.connection import transient_faults
+from ledger.adapters.postgres.dead_letters import headers_of
+from ledger.adapters.postgres.directory import json_text
 from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.types import Connection, Pool
-from ledger.application.verify_books import Handled
-from ledger.domain.audit import Check
+from ledger.adapters.postgres.writing import headers_json
+from ledger.application.verify_books import OFFSET_MAX, Handled, StoredLetter
+from ledger.contract.dead_letter import Header
+from ledger.domain.audit import VIOLATIONS_SHOWN_MAX, Check
 from ledger.domain.commands import Event
+from ledger.domain.comparing import StoredEvent, StoredHold, StoredTransaction, metadata_of
+
+ROWS_MAX = 20_000
+"""More than a run of records can account for: what is left out of so many was invented, as others among them."""
+
+_LIMITS = """
+    set local statement_timeout = 0;
+    set local idle_in_transaction_session_timeout = 0;
+    set local work_mem = '64MB'
+"""
 
 
 class PostgresAuditor:
@@ -18,6 +32,7 @@ class PostgresAuditor:
     def __init__(self, connection: Connection, tenants: dict[int, str]) -> None:
         self._connection = connection
         self._tenants = tenants
+        self._tenant_ids = {code: tenant_id for tenant_id, code in tenants.items()}
         self._seen: dict[int, _FirstSeen] = {}
 
     @classmethod
@@ -28,7 +43,7 @@ class PostgresAuditor:
                 pool.acquire() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
-                await connection.execute("set local statement_timeout = 0; set local work_mem = '64MB'")
+                await connection.execute(_LIMITS)
                 rows = await connection.fetch("select tenant_id, code from tenants")
                 yield cls(connection, {row["tenant_id"]: row["code"] for row in rows})
 
@@ -45,25 +60,101 @@ class PostgresAuditor:
         rows = await self._connection.fetch(sql("audit_positions"), topic)
         return {row["partition"]: row["next_offset"] for row in rows}
 
-    async def _first_seen(self, partition: int, first: int, end: int) -> list[Any]:
+    async def strays(self, topic: str, partitions: Collection[int]) -> list[dict[str, Any]]:
+        rows = await self._connection.fetch(sql("audit_strays"), topic, list(partitions), timeout=None)
+        return [{"verdict": "more", **self._stray(row)} for row in rows]
+
+    def _stray(self, row: Any) -> dict[str, Any]:
+        return {name: value for name, value in self._violation(row).items() if value is not None}
+
+    async def _first_seen(self, topic: str, partition: int, offsets: tuple[int, int]) -> list[Any]:
         """Go on in the one pass over a partition, whose runs are asked for in order: no index serves this."""
+        first, last = offsets
         if partition not in self._seen:
-            cursor = await self._connection.cursor(sql("audit_first_seen"), partition, first, timeout=None)
-            self._seen[partition] = _FirstSeen(cursor)
-        return await self._seen[partition].before(end)
+            cursor = await self._connection.cursor(
+                sql("audit_first_seen"), topic, partition, first, timeout=None
+            )
+            self._seen = {partition: _FirstSeen(cursor)}  # no partition is come back to
+        return await self._seen[partition].up_to(last)
 
     async def handled(
         self, topic: str, partition: int, offsets: tuple[int, int], events: Sequence[Event]
     ) -> Handled:
-        ids = [event.id for event in events]
-        known = await self._connection.fetch(sql("audit_handled"), ids, [event.tenant for event in events])
-        seen = await self._first_seen(partition, *offsets)
-        dead = await self._connection.fetch(sql("audit_dead_letters"), topic, partition, *offsets)
-        return Handled(
-            {(row["tenant"], row["event_id"]): row["fingerprint"] for row in known},
-            {row["offset"]: (row["tenant"], row["event_id"]) for row in seen if row["offset"] >= offsets[0]},
-            {row["offset"]: row["value"] for row in dead},
+        seen = await self._first_seen(topic, partition, offsets)
+        limit = VIOLATIONS_SHOWN_MAX if offsets[1] == OFFSET_MAX else ROWS_MAX  # they may be large
+        dead = await self._connection.fetch(
+            sql("audit_dead_letters"), topic, partition, *offsets, limit, timeout=None
         )
+        return Handled(
+            await self._stored(events),
+            [(row["offset"], (self._tenants.get(row["tenant_id"], ""), row["event_id"])) for row in seen],
+            {row["offset"]: _letter(row) for row in dead},
+        )
+
+    async def _stored(self, events: Sequence[Event]) -> dict[int, StoredEvent]:
+        if not events:
+            return {}
+        rows = await self._connection.fetch(
+            sql("audit_handled"),
+            [event.id for event in events],
+            [self._tenant_ids.get(event.tenant) for event in events],
+            [json_text(metadata_of(event.command)) for event in events],
+            timeout=None,
+        )
+        offsets = [event.offset or 0 for event in events]
+        return {offsets[row["ordinal"] - 1]: _event(row) for row in rows}
+
+
+def _event(row: Any) -> StoredEvent:
+    return StoredEvent(
+        row["topic"],
+        row["partition"],
+        row["offset"],
+        row["fingerprint"],
+        row["type"],
+        row["kind"],
+        None if row["transaction_type"] is None else _transaction(row),
+        None if row["debit"] is None else _hold(row),
+    )
+
+
+def _transaction(row: Any) -> StoredTransaction:
+    return StoredTransaction(
+        row["transaction_type"],
+        row["posted_at"],
+        row["effective_at"],
+        row["reference"],
+        row["metadata_stands"],
+        row["reverses"],
+        row["captures"],
+        list(zip(row["accounts"] or (), row["assets"] or (), row["amounts"] or (), strict=True)),
+    )
+
+
+def _hold(row: Any) -> StoredHold:
+    return StoredHold(
+        row["debit"],
+        row["credit"],
+        row["asset"],
+        row["amount"],
+        row["expires_at"],
+        row["hold_reference"],
+    )
+
+
+def _letter(row: Any) -> StoredLetter:
+    return StoredLetter(
+        row["key"], row["value"], _headers(row["headers"]), row["timestamp_ms"], row["reason"]
+    )
+
+
+def _headers(text: str) -> tuple[Header, ...] | None:
+    """Read headers that were written by the ledger; gives None for anything else."""
+    try:
+        headers = headers_of(text)
+        return headers if headers_json(headers) == text else None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 class _FirstSeen:
@@ -73,13 +164,13 @@ class _FirstSeen:
         self._cursor = cursor
         self._waiting: list[Any] = []
 
-    async def before(self, end: int) -> list[Any]:
-        """Take what comes before offset `end`."""
-        while not self._waiting or self._waiting[-1]["offset"] < end:
+    async def up_to(self, last: int) -> list[Any]:
+        """Take what comes up to the offset `last`, and no more than could come of any run of records."""
+        while (not self._waiting or self._waiting[-1]["offset"] <= last) and len(self._waiting) < ROWS_MAX:
             more = await self._cursor.fetch(5000)
             if not more:
                 break
             self._waiting += more
-        taken = [row for row in self._waiting if row["offset"] < end]
+        taken = [row for row in self._waiting if row["offset"] <= last]
         self._waiting = self._waiting[len(taken) :]
         return taken

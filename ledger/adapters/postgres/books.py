@@ -106,6 +106,7 @@ class PostgresUnitOfWork:
             [self._tenants[event.tenant].id for event in events],
             [event.fingerprint for event in events],
             [event.type for event in events],
+            [event.topic for event in events],
             [event.partition for event in events],
             [event.offset for event in events],
         ]

@@ -26,6 +26,7 @@ async def find_processed(
             row["fingerprint"],
             row["kind"],
             row["posted_at"],
+            row["topic"],
             row["partition"],
             row["offset"],
             row["event_id"] if row["has_transaction"] else None,

@@ -1,1 +1,3 @@
-select "offset", value from dead_letters where topic = $1 and "partition" = $2 and "offset" >= $3 and "offset" < $4
+select "offset", key, value, headers, timestamp_ms, reason
+from dead_letters where topic = $1 and "partition" = $2 and "offset" between $3 and $4
+order by "offset" limit $5

@@ -1,4 +1,4 @@
-select p."offset", t.code as tenant, p.event_id::text as event_id
-from processed_events p join tenants t using (tenant_id)
-where p."partition" = $1 and p."offset" >= $2
-order by p."offset"
+select "offset", tenant_id, event_id::text as event_id
+from processed_events
+where topic = $1 and "partition" = $2 and "offset" >= $3
+order by "offset"

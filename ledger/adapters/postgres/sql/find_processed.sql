@@ -1,6 +1,6 @@
 -- `offset 0`: looked up key by key, whatever the planner knows of tables that grow by thousands of rows a second.
 select p.tenant_id, p.event_id::text as event_id, p.fingerprint, p.kind, p.reason, p.detail,
-       coalesce(t.posted_at, p.posted_at) as posted_at, p."partition", p."offset",
+       coalesce(t.posted_at, p.posted_at) as posted_at, p.topic, p."partition", p."offset",
        t.event_id is not null as has_transaction
 from unnest($1::uuid[], $2::int[]) as k (event_id, tenant_id)
 cross join lateral (

@@ -1,0 +1,59 @@
+"""A topic read for an audit: on from where it is, and not for ever."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from ledger.adapters.kafka.stream import KafkaStream
+
+PLACE = TopicPartition("payments", 0)
+
+
+def record(offset: int) -> ConsumerRecord[Any, Any]:
+    return ConsumerRecord("payments", 0, offset, 0, 0, None, b"x", None, 0, 1, ())
+
+
+class Script:
+    """A consumer that hands over what it was given, fetch by fetch: records, and the position after them."""
+
+    def __init__(self, *fetches: tuple[Sequence[int], int]) -> None:
+        self._fetches = list(fetches)
+        self._position = 0
+
+    def assign(self, places: Sequence[TopicPartition]) -> None:
+        pass
+
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        self._position = offset
+
+    async def position(self, place: TopicPartition) -> int:
+        return self._position
+
+    async def getmany(self, *places: TopicPartition, **limits: int) -> Mapping[TopicPartition, Sequence[Any]]:
+        if not self._fetches:
+            await asyncio.sleep(0.01)
+            return {}
+        offsets, self._position = self._fetches.pop(0)
+        return {PLACE: [record(offset) for offset in offsets]} if offsets else {}
+
+
+async def offsets(consumer: Script, end: int) -> list[int]:
+    stream = KafkaStream(consumer, "payments", stalled_s=0.05)
+    return [record.offset async for run in stream.read(0, 0, end) for record in run]
+
+
+async def test_topic_is_read_up_to_its_end_and_no_further() -> None:
+    assert await offsets(Script(([0, 1], 2), ([2, 3], 4)), 3) == [0, 1, 2]
+
+
+async def test_markers_at_the_end_are_passed() -> None:
+    assert await offsets(Script(([0], 1), ([], 1), ([], 3)), 3) == [0]
+
+
+async def test_kafka_that_went_away_is_given_up() -> None:
+    with pytest.raises(KafkaError, match="payments/0 gave nothing after offset 1"):
+        await offsets(Script(([0], 1)), 3)
