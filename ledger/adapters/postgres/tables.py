@@ -133,7 +133,6 @@ processed_events = sa.Table(
     sa.Column("detail", sa.Text),
     sa.Column("posted_at", _moment, nullable=False),
     sa.Column("topic", sa.Text),
-    sa.Column("topic", sa.Text),
     sa.Column("partition", sa.Integer),
     sa.Column("offset", _big, comment="where in its partition of the topic the id was first seen"),
     postgresql_partition_by="RANGE (event_id)",
