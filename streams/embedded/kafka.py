@@ -16,7 +16,7 @@ from streams.embedded.processes import run_tool
 from streams.embedded.state import StateDirectory
 
 HEAP_MIB = 384
-RECORD_BYTES_MAX = 4 * 1024**2
+RECORD_BYTES_MAX = 2 * 1024**2
 
 LOGGING = """\
 status = error

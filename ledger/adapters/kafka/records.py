@@ -44,7 +44,7 @@ class AnyRecords:
 
 
 class _AnyBatch:
-    """A batch that is read as a whole: fast, or anew where that stops at a name."""
+    """A batch that is read fast, or anew where that stops at a name."""
 
     def __init__(self, batch: Any, raw: memoryview) -> None:
         self._batch = batch
@@ -58,9 +58,10 @@ class _AnyBatch:
 
     def __iter__(self) -> Iterator[Any]:
         try:
-            return iter(list(self._batch))
+            yield from self._batch
         except UnicodeDecodeError:
-            return iter(_read_slowly(self._raw))
+            # From the first one again: aiokafka skips what it has handed out already.
+            yield from _read_slowly(self._raw)
 
 
 def _read_slowly(raw: memoryview) -> list[Any]:
