@@ -196,7 +196,7 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
     ),
     "an entry's asset": (
         "update entries set asset = 'EUR/2' where version = 1",
-        {"zero_sum", "no_loss", "versions"},
+        {"zero_sum", "no_loss", "versions", "holds"},
     ),
     "both assets of a transaction": (
         f"update entries set asset = 'EUR/2' where event_id = {ONE}",
@@ -244,8 +244,13 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
         "from holds",
         {"one_outcome"},
     ),
-    "whom a hold is for": ("update holds set credit = 'ann'", {"no_loss"}),
+    "whom a hold is for": ("update holds set credit = 'ann'", {"no_loss", "holds"}),
     "what was captured": ("update holds set captured = captured - 1, released = released + 1", {"holds"}),
+    "the accounts of a reversal, changed over": (
+        "update entries set line = 1 - line "
+        "where event_id in (select event_id from transactions where reverses is not null)",
+        {"holds"},
+    ),
     "what was reversed": ("update reversals set reversed = reversed - 1", {"holds"}),
 }
 TABLES = (

@@ -32,4 +32,19 @@ from reversals r full join turned u on u.tenant_id = r.tenant_id and u.reverses 
 where r.reversed is null or u.reversed is null
    or r.reversed <> case when u.entries = 2 * u.reversals then u.reversed else u.reversals end
    or r.reversed > r.size
+union all
+select 'capture is not between the accounts of its hold', e.tenant_id, e.event_id::text, e.asset, a.code,
+       case when e.amount < 0 then h.debit else h.credit end
+from transactions t join holds h on h.tenant_id = t.tenant_id and h.event_id = t.captures
+join entries e on e.event_id = t.event_id and e.tenant_id = t.tenant_id
+left join balances b on b.tenant_id = e.tenant_id and b.balance_id = e.balance_id
+left join accounts a on a.tenant_id = e.tenant_id and a.account_id = b.account_id
+where (a.code, e.asset) is distinct from (case when e.amount < 0 then h.debit else h.credit end, h.asset)
+union all
+select 'reversal is not the opposite of its transaction', e.tenant_id, e.event_id::text, e.asset, e.amount::text,
+       o.amount::text
+from transactions t join entries e using (event_id, tenant_id)
+left join entries o on o.event_id = t.reverses and o.tenant_id = t.tenant_id and o.line = e.line
+where t.reverses is not null
+  and (e.balance_id, e.asset, sign(e.amount)) is distinct from (o.balance_id, o.asset, -sign(o.amount))
 limit 100
