@@ -39,8 +39,7 @@ T = TypeVar("T")
 
 def decide(event: Event, books: Books, now: datetime, rules: Rules) -> Outcome:
     """Decide `event` against `books`, which then hold what it did; a refusal changes nothing."""
-    rejection = _check_time(event.id, books.oldest_id, now, rules)
-    if rejection is not None:
+    if (rejection := _check_time(event.id, books.oldest_id, now, rules)) is not None:
         return rejected(event, rejection, now)
     result = _DECIDERS[type(event.command)](event, event.command, books, now)
     return rejected(event, result, now) if isinstance(result, Rejection) else result
@@ -63,8 +62,7 @@ def _check_time(event_id: str, oldest_id: str, now: datetime, rules: Rules) -> R
 def _open_account(event: Event, command: OpenAccount, books: Books, now: datetime) -> Outcome | Rejection:
     account = books.account(event.tenant, command.account)
     if not account.stands:
-        opened = opened_account(event.tenant, command)
-        _adopt(account, opened)
+        _adopt(account, opened_account(event.tenant, command))
         books.open(account)
         return Outcome(event, "posted", now)
     if not account.stands_as(command):
