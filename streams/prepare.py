@@ -4,12 +4,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
+from aiokafka.errors import KafkaError
+from sqlalchemy.exc import DBAPIError
 
 from ledger.bootstrap import PARTITIONS_AHEAD_MONTHS
 from ledger.config import Settings
 from migrations.run import migrate
 from streams.embedded.addresses import find_addresses
+from streams.embedded.errors import EmbeddedError
 from streams.topics import make_topics
+
+HINT = "`ledger doctor` says what is wrong with the set-up."
+
+
+class PreparationError(EmbeddedError):
+    """The topics or the books cannot be brought to what this version needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +35,17 @@ class Prepared:
 async def prepare(settings: Settings) -> Prepared:
     """Bring topics and books to what this version needs; does nothing the second time."""
     addresses = find_addresses(settings)
-    topics = await make_topics(settings, addresses.kafka)
-    before, version = await migrate(addresses.postgres_dsn, settings.postgres_schema)
-    made, dropped = await _maintain_partitions(settings, addresses.postgres_dsn)
+    try:
+        topics = await make_topics(settings, addresses.kafka)
+    except KafkaError as error:
+        raise PreparationError(
+            f"The topics could not be made in Kafka at {addresses.kafka}: {error}", HINT
+        ) from error
+    try:
+        before, version = await migrate(addresses.postgres_dsn, settings.postgres_schema)
+        made, dropped = await _maintain_partitions(settings, addresses.postgres_dsn)
+    except (OSError, DBAPIError, asyncpg.PostgresError) as error:
+        raise PreparationError(f"The books could not be made in PostgreSQL: {error}", HINT) from error
     return Prepared(topics, before, version, made, dropped)
 
 

@@ -27,7 +27,10 @@ def up(
     detach: bool = typer.Option(False, "--detach", help="Keep it running in the background."),
     json_output: bool = typer.Option(False, "--json", help="Print the addresses as JSON."),
     workers: int | None = typer.Option(
-        None, min=0, max=64, help="Posting workers; LEDGER_WORKERS if not given."
+        None,
+        min=0,
+        max=64,
+        help="Posting workers, LEDGER_WORKERS if not given; 0: only the servers, as they are.",
     ),
 ) -> None:
     """Start Kafka, PostgreSQL and the workers on this machine; a running stack is left as it is."""
@@ -52,12 +55,13 @@ def _detached(state: StateDirectory, settings: Settings, workers: int | None) ->
 
 
 def _foreground(state: StateDirectory, settings: Settings, workers: int | None, json_output: bool) -> None:
+    count = settings.workers if workers is None else workers
     progress = Progress(Console(stderr=True))
     stack = EmbeddedStack(
         state.path,
         settings=settings,
-        workers=settings.workers if workers is None else workers,
-        preparations=PREPARATIONS,
+        workers=count,
+        preparations=PREPARATIONS if count else (),
         makers=MAKERS,
         signals=Signals(progress),
     )

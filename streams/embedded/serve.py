@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import IO
 
+import psutil
+
 from streams.embedded.errors import EmbeddedError, PartFailedError
 from streams.embedded.processes import rotated, sweep
 from streams.embedded.stack import EmbeddedStack
@@ -121,17 +123,19 @@ def _stop_supervisor(state: StateDirectory) -> bool:
     pid = state.supervisor()
     if pid is None:
         return False
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
-        if _gone(pid, state):
-            break
+    with suppress(psutil.NoSuchProcess):
+        # The lock is let go of before the process has ended, and who waits for `down` waits for both.
+        process = psutil.Process(pid)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            process.send_signal(number)
+            if _ended(process):
+                break
     return True
 
 
-def _gone(pid: int, state: StateDirectory) -> bool:
+def _ended(process: psutil.Process) -> bool:
     deadline = time.monotonic() + STOP_TIMEOUT_S
-    while state.supervisor() == pid:
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
         if time.monotonic() > deadline:
             return False
         time.sleep(POLL_S)

@@ -156,6 +156,13 @@ def test_a_state_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert "cannot be used" in done.stderr
 
 
+def test_a_server_that_is_set_and_away_is_told_in_a_sentence(tmp_path: Path) -> None:
+    done = only_postgres(tmp_path / "state").run("up", "--workers", "1")
+    assert (done.returncode, "The topics could not be made in Kafka" in done.stderr) == (3, True)
+    assert "Traceback" not in done.stderr
+    assert mentioning(tmp_path / "state") == []
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_another_user_than_root_can_run_it(tmp_path: Path) -> None:
     state_dir = tmp_path / "state"
