@@ -7,7 +7,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.ext.asyncio import create_async_engine
+
+from ledger.adapters.postgres.engine import open_engine
 
 _LOCK = 7_261_994_310  # an arbitrary number that only migrations of this ledger take
 
@@ -36,7 +37,7 @@ def known_revisions() -> set[str]:
 
 async def migrate(dsn: str, schema: str) -> tuple[str | None, str]:
     """Upgrade the books in `schema` of `dsn`; returns the versions before and after."""
-    engine = create_async_engine(sqlalchemy_url(dsn), poolclass=sa.NullPool)
+    engine = open_engine(dsn, name="ledger-migrate")
     try:
         async with engine.begin() as connection:
             before = await connection.run_sync(_upgrade, schema)
@@ -47,17 +48,12 @@ async def migrate(dsn: str, schema: str) -> tuple[str | None, str]:
 
 async def current_revision(dsn: str, schema: str) -> str | None:
     """Read which version the books in `schema` have; None where there are none."""
-    engine = create_async_engine(sqlalchemy_url(dsn), poolclass=sa.NullPool)
+    engine = open_engine(dsn, name="ledger-migrate")
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(_revision, schema)
     finally:
         await engine.dispose()
-
-
-def sqlalchemy_url(dsn: str) -> str:
-    """Name the driver in a plain PostgreSQL address."""
-    return "postgresql+asyncpg://" + dsn.partition("://")[2]
 
 
 def _revision(connection: sa.Connection, schema: str) -> str | None:

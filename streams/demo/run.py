@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.adapters.kafka.stream import KafkaStream
 from ledger.adapters.postgres import reads
+from ledger.adapters.postgres.engine import open_engine
 from ledger.config import Settings
 from ledger.contract.outgoing import CONTENT_TYPE
 from ledger.domain.audit import Verdict
@@ -145,7 +146,7 @@ class Demo:
     @asynccontextmanager
     async def _connected(self, stack: EmbeddedStack) -> AsyncIterator[tuple[BatchPublisher, AsyncEngine]]:
         publisher = BatchPublisher(stack.kafka)
-        engine = reads.open_engine(stack.postgres_dsn, self._settings.postgres_schema)
+        engine = open_engine(stack.postgres_dsn, self._settings.postgres_schema)
         await publisher.start()
         try:
             yield publisher, engine

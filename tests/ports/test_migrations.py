@@ -10,10 +10,10 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy.ext.asyncio import create_async_engine
 
+from ledger.adapters.postgres.engine import open_engine
 from ledger.adapters.postgres.tables import METADATA
-from migrations.run import current_revision, head_revision, migrate, sqlalchemy_url
+from migrations.run import current_revision, head_revision, migrate
 from tests.builders import event_id
 
 MONTHS = "months"
@@ -69,11 +69,7 @@ TICK = timedelta(milliseconds=1)
 
 
 async def test_tables_are_those_of_the_code(months_dsn: str) -> None:
-    engine = create_async_engine(
-        sqlalchemy_url(months_dsn),
-        poolclass=sa.NullPool,
-        connect_args={"server_settings": {"search_path": MONTHS}},
-    )
+    engine = open_engine(months_dsn, MONTHS)
     async with engine.connect() as connection:
         differences = await connection.run_sync(_differences)
     await engine.dispose()
@@ -97,6 +93,10 @@ async def test_migrating_again_changes_nothing(months_dsn: str) -> None:
 async def test_two_may_migrate_at_once(postgres_dsn: str) -> None:
     results = await asyncio.gather(*[migrate(postgres_dsn, "raced") for _ in range(3)])
     assert sorted(before or "" for before, _ in results) == ["", head_revision(), head_revision()]
+
+
+async def test_address_may_hold_options(postgres_dsn: str) -> None:
+    assert await current_revision(f"{postgres_dsn}?sslmode=prefer", "nowhere") is None
 
 
 async def test_schema_without_books_has_no_version(postgres_dsn: str) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.adapters.postgres.tables import (
     accounts,
@@ -15,15 +15,6 @@ from ledger.adapters.postgres.tables import (
     tenants,
     transactions,
 )
-
-
-def open_engine(dsn: str, schema: str) -> AsyncEngine:
-    """Make an engine for reads in `schema`."""
-    return create_async_engine(
-        "postgresql+asyncpg://" + dsn.partition("://")[2],
-        pool_size=2,
-        connect_args={"server_settings": {"search_path": schema, "application_name": "ledger-reads"}},
-    )
 
 
 async def _rows(connection: AsyncConnection, query: sa.Select[Any]) -> list[dict[str, Any]]:
