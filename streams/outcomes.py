@@ -6,8 +6,9 @@ from time import monotonic
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
+from ledger.adapters.kafka.stream import places_of
 from ledger.config import Settings
 
 
@@ -46,8 +47,7 @@ class Outcomes:
 
 
 async def _assign_end(consumer: Any, topic: str) -> None:
-    await consumer._client.add_topic(topic)
-    places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+    places = await places_of(consumer, topic)
     consumer.assign(places)
     for place, end in (await consumer.end_offsets(places)).items():
         consumer.seek(place, end)

@@ -42,14 +42,10 @@ class KafkaStream:
             await consumer.stop()
 
     async def bounds(self) -> dict[int, tuple[int, int]]:
-        places = await self._places()
+        places = await places_of(self._consumer, self.topic)
         first = await self._consumer.beginning_offsets(places)
         end = await self._consumer.end_offsets(places)
         return {place.partition: (first[place], end[place]) for place in places}
-
-    async def _places(self) -> list[TopicPartition]:
-        numbers = await _partitions_for(self._consumer, self.topic)
-        return [TopicPartition(self.topic, number) for number in sorted(numbers)]
 
     async def read(self, partition: int, first: int, end: int) -> AsyncIterator[Sequence[Record]]:
         """Read up to `end`; raises KafkaError where nothing has come for a while.
@@ -85,14 +81,15 @@ class KafkaStream:
             ) from None
 
 
-async def _partitions_for(consumer: Any, topic: str) -> set[int]:
+async def places_of(consumer: Any, topic: str) -> list[TopicPartition]:
+    """Find the partitions of a topic; none where there is no such topic."""
     # A topic that was not asked for yet is looked up first.
     await consumer._client.force_metadata_update()
     found = consumer.partitions_for_topic(topic)
     if found is None:
         await consumer._client.add_topic(topic)
         found = consumer.partitions_for_topic(topic)
-    return found or set()
+    return [TopicPartition(topic, number) for number in sorted(found or ())]
 
 
 def record_of(record: ConsumerRecord[Any, Any]) -> Record:

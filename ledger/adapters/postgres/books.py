@@ -66,8 +66,7 @@ class PostgresUnitOfWork:
         self._transaction = transaction
         self._directory = directory
         self._tenants: dict[str, Tenant] = {}
-        self._books: Books | None = None
-        self._locked = Books()
+        self._books = Books()
         self._locking: Locking | None = None
         self.ended = False
 
@@ -75,8 +74,8 @@ class PostgresUnitOfWork:
         with transient_faults():
             self._tenants = await self._directory.tenants(self._connection, needs.tenants)
             self._locking = Locking(self._connection, self._directory, self._tenants, needs)
-            self._locked = await self._locking.run()
-            return self._locked
+            self._books = await self._locking.run()
+            return self._books
 
     async def claim(self, events: Sequence[Event], at: datetime) -> Mapping[EventKey, Earlier]:
         if not events:
@@ -84,7 +83,7 @@ class PostgresUnitOfWork:
         with transient_faults():
             ordered = sorted(events, key=lambda event: (event.id, event.tenant))
             repeats = await self._connection.fetch(sql("claim_events"), *self._claims(ordered), at)
-            self._locked.oldest_id = await self._connection.fetchval(sql("find_horizon")) or ""
+            self._books.oldest_id = await self._connection.fetchval(sql("find_horizon")) or ""
             crash_point("claimed")
             if not repeats:
                 return {}
@@ -116,7 +115,6 @@ class PostgresUnitOfWork:
             return await reading.recall(self._connection, self._tenants, events, earlier)
 
     async def write(self, books: Books, decided: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
-        self._books = books
         with transient_faults():
             await writing.write(self._connection, self._tenants, books, decided, letters)
 
@@ -133,6 +131,5 @@ class PostgresUnitOfWork:
         with transient_faults():
             self.ended = True
             await self._transaction.commit()
-        if self._books is not None:
-            self._directory.learn_from(self._books)
+        self._directory.learn_from(self._books)
         crash_point("committed")
