@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     outcomes_topic: str = Field("ledger.outcomes", description="one outcome for each event handled")
     entries_topic: str = Field("ledger.entries", description="one event for each posted entry")
     dead_letters_topic: str = Field("ledger.dead-letters", description="records that cannot be events")
+    windows_group: str = Field("ledger-windows", description="consumer group of the windows workers")
+    windows_topic: str = Field("ledger.windows", description="changelog of the windows, compacted")
 
     payments_retention_days: int = Field(30, ge=0, description="how long Kafka keeps payments; 0: for ever")
     derived_retention_days: int = Field(
@@ -70,6 +72,11 @@ class Settings(BaseSettings):
     worker_port: int = Field(
         0, ge=0, le=65535, description="live, ready and metrics of a worker; 0: any free port"
     )
+    worker_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/]+$",
+        description="how the API and other workers reach this one; none: its host and port",
+    )
     batch_records_max: int = Field(2000, ge=1, le=100_000, description="records posted in one transaction")
     lane_chunks_max: int = Field(2, ge=1, description="chunks waiting for a partition's lane")
     account_cache_entries: int = Field(200_000, ge=0, description="balance rows whose ids a worker remembers")
@@ -82,6 +89,82 @@ class Settings(BaseSettings):
         120.0, gt=0, description="a worker with lag and a frontier that stands still exits"
     )
     hold_sweep_s: float = Field(2.0, gt=0, description="how often expired holds are looked for")
+
+    windows_workers: int = Field(1, ge=0, le=64, description="windows workers that `ledger up` starts")
+    windows_urls: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s,/]+(, ?https?://[^\s,/]+)*$",
+        description="http://host:port[,…] of windows workers, one is enough; none: those of `ledger up`",
+    )
+    windows_store: str = Field(
+        "memory", pattern="^(memory|rocksdict)$", description="where a windows worker keeps its table"
+    )
+    windows_chunk_records_max: int = Field(
+        10_000, ge=1, le=100_000, description="entries that a windows worker takes at once"
+    )
+    windows_checkpoint_ms: int = Field(
+        500, ge=1, le=10_000, description="windows are written to their changelog at least this often"
+    )
+    windows_checkpoint_records: int = Field(
+        20_000, ge=1, description="entries after which they are written sooner"
+    )
+    windows_minutes_kept_h: int = Field(1, ge=1, description="hours of minutes that the stream keeps")
+    windows_hours_kept_d: int = Field(3, ge=1, description="days of hours that the stream keeps")
+    windows_days_kept_d: int = Field(90, ge=1, description="days of days that the stream keeps")
+    windows_gap_s: float = Field(5.0, gt=0, description="a version missing for longer is told")
+    window_read_timeout_s: float = Field(
+        0.5, gt=0, description="the API asks a windows worker no longer than this, then the database"
+    )
+    internal_token: str | None = Field(
+        None,
+        min_length=16,
+        description="what workers ask of those who read their windows; none: the stack's own",
+    )
+
+    api_host: str = Field("127.0.0.1", description="where the API listens")
+    api_port: int = Field(8080, ge=0, le=65535, description="port of the API; 0: any free port")
+    operations_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="another port for the API's health and metrics; none: the API's own",
+    )
+    key_secret: str | None = Field(
+        None, min_length=16, description="under which keys of the API are stored; none: the stack's own"
+    )
+    postgres_replica_dsn: str | None = Field(
+        None,
+        pattern=r"^postgres(ql)?://",
+        description="a standby for reads that may be stale; none: the primary",
+    )
+    api_strong_connections: int = Field(6, ge=1, le=200, description="connections for balances and accounts")
+    api_heavy_connections: int = Field(
+        3, ge=1, le=200, description="connections for statements, windows, lists and totals"
+    )
+    api_queue_max: int = Field(
+        200, ge=1, description="requests waiting for a connection; more are turned away"
+    )
+    api_strong_timeout_s: float = Field(2.0, gt=0, description="a read of a balance, with its waiting")
+    api_heavy_timeout_s: float = Field(10.0, gt=0, description="a heavy read, with its waiting")
+    api_body_bytes_max: int = Field(4 * 1024**2, ge=1024, description="a larger request body is refused")
+    api_events_max: int = Field(1000, ge=1, le=10_000, description="events in one request")
+    api_shutdown_s: float = Field(10.0, gt=0, description="running requests may finish for this long")
+    live_streams_max: int = Field(500, ge=0, description="open streams of balance changes, for all tenants")
+    live_streams_tenant_max: int = Field(100, ge=0, description="open streams of balance changes of a tenant")
+    quota_requests_s: float = Field(
+        5000.0, ge=0, description="requests a second of a tenant at one API process; 0: any"
+    )
+    quota_events_s: float = Field(
+        20_000.0, ge=0, description="events a second of a tenant at one API process; 0: any"
+    )
+    redis_url: str | None = Field(
+        None,
+        pattern=r"^(rediss?|unix)://",
+        description="shared cache of balances; none: each process its own",
+    )
+    redis_timeout_s: float = Field(0.1, gt=0, description="Redis may take this long, then the books are read")
+    cache_ttl_s: float = Field(5.0, gt=0, description="a cached balance may be this old")
+    cache_entries_max: int = Field(100_000, ge=1, description="balances cached in a process")
 
     postgres_connect_timeout_s: float = Field(5.0, gt=0, description="connecting to PostgreSQL")
     postgres_statement_timeout_s: float = Field(15.0, gt=0, description="one statement")

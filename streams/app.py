@@ -11,7 +11,7 @@ from faust.types import StreamT
 
 from ledger.adapters.kafka.stream import KafkaStream
 from ledger.application.ports import BookStore
-from ledger.bootstrap import posting
+from ledger.bootstrap.posting import posting
 from ledger.config import Settings
 from ledger.observability.signals import Signals
 from streams.agents.expire_holds import HoldSweep

@@ -7,7 +7,7 @@ import asyncpg
 from aiokafka.errors import KafkaError
 from sqlalchemy.exc import DBAPIError
 
-from ledger.bootstrap import PARTITIONS_AHEAD_MONTHS
+from ledger.bootstrap.posting import PARTITIONS_AHEAD_MONTHS
 from ledger.config import Settings
 from migrations.run import migrate
 from streams.embedded.addresses import find_addresses

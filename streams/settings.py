@@ -10,8 +10,11 @@ from typing import Any
 from ledger.config import PREFIX, Settings, environment_name
 from streams.embedded.processes import MARK
 
-ADDRESSES = frozenset({"kafka_bootstrap", "postgres_dsn"})
-"""Settings that a running stack can stand in for, and that may hold passwords."""
+ADDRESSES = frozenset({"kafka_bootstrap", "postgres_dsn", "postgres_replica_dsn", "redis_url"})
+"""Settings that may hold passwords, of which only the passwords are hidden."""
+
+SECRETS = frozenset({"internal_token", "key_secret"})
+"""Settings of which nothing is shown."""
 
 CRASH_VARIABLE = "LEDGER_CRASH"
 """Not a setting: it makes a worker die at a named point, for tests."""
@@ -51,7 +54,8 @@ def shown_settings(
             source = Source.ENVIRONMENT
         elif value is None and stack.get(setting):
             value, source = stack[setting], Source.STACK
-        yield SettingShown(name, _plain(value), _plain(field.default), source, field.description or "")
+        shown = "***" if value and setting in SECRETS else _plain(value)
+        yield SettingShown(name, shown, _plain(field.default), source, field.description or "")
 
 
 def _plain(value: Any) -> Any:

@@ -38,12 +38,20 @@ def topics_of(settings: Settings) -> Sequence[Topic]:
         "max.message.bytes": str(max(2 * size, DERIVED_BYTES_MAX_LEAST)),
         "retention.ms": _days(settings.derived_retention_days),
     }
+    # The newest value of each window is kept for ever, until a tombstone ends it; small segments let it be compacted.
+    changelog = {
+        "cleanup.policy": "compact",
+        "segment.ms": str(60 * 60 * 1000),
+        "min.cleanable.dirty.ratio": "0.3",
+        "delete.retention.ms": str(DAY_MS),
+    }
     return [
         Topic(settings.payments_topic, settings.partitions, settings.replication_factor, payments),
         *(
             Topic(name, settings.partitions, settings.replication_factor, derived)
             for name in (settings.outcomes_topic, settings.entries_topic, settings.dead_letters_topic)
         ),
+        Topic(settings.windows_topic, settings.partitions, settings.replication_factor, changelog),
     ]
 
 

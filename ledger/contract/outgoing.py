@@ -55,6 +55,7 @@ def entry_messages(outcome: Outcome) -> Iterator[Message]:
         body["data"] = {
             "transaction": outcome.transaction,
             **_entry_data(entry),
+            "normal_side": entry.normal_side,
             "posted_at": outcome.posted_at,
             "effective_at": outcome.effective_at,
         }

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from ledger.contract.dead_letter import DeadLetterReason
 from ledger.contract.decode import Envelope
 from ledger.contract.event_types import COMMANDS
+from ledger.domain.account import NormalSide
 from ledger.domain.commands import AccountCode, AssetCode, EventId
 from ledger.domain.rejection import Reason
 
@@ -42,6 +43,7 @@ class PostedEntryData(EntryData, kw_only=True):
     """An entry with its transaction and times."""
 
     transaction: EventId
+    normal_side: Annotated[NormalSide, Meta(description="which way the account's balance counts")]
     posted_at: _Moment
     effective_at: _Moment
 

@@ -29,7 +29,7 @@ from ledger.domain.ids import milliseconds, time_ms_of
 from ledger.domain.money import AMOUNT_MAX, in_range
 from ledger.domain.outcome import HoldView, Outcome, rejected
 from ledger.domain.rejection import Reason, Rejection
-from ledger.domain.transaction import Entry, Line, Original, Transaction, is_unbalanced
+from ledger.domain.transaction import Entry, Original, Transaction, is_unbalanced, original_of
 
 Movement = tuple[Balance, int]
 """A balance and the signed amount that moves it: + credits, − debits."""
@@ -308,12 +308,8 @@ def _move(books: Books, balance: Balance, amount: int, posted_at: datetime) -> E
         balance.balance,
         balance.posted_debits,
         balance.posted_credits,
+        balance.account.normal_side,
     )
-
-
-def original_of(transaction: Transaction) -> Original:
-    """Make of a posted transaction what its reversal needs."""
-    return Original([Line(entry.account, entry.asset, entry.amount) for entry in transaction.entries])
 
 
 # Holds

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ledger.domain.account import Balance
+from ledger.domain.account import Balance, NormalSide
 
 
 class UnbalancedError(ValueError):
@@ -23,6 +23,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     balance: int
     posted_debits: int
     posted_credits: int
+    normal_side: NormalSide = "credit"
 
 
 class Transaction(msgspec.Struct, frozen=True):
@@ -80,6 +81,11 @@ class Original(msgspec.Struct):
         if not self.divisible:
             return [Line(line.account, line.asset, -line.amount) for line in self.lines]
         return [Line(line.account, line.asset, -amount if line.amount > 0 else amount) for line in self.lines]
+
+
+def original_of(transaction: Transaction) -> Original:
+    """Make of a posted transaction what its reversal needs."""
+    return Original([Line(entry.account, entry.asset, entry.amount) for entry in transaction.entries])
 
 
 def is_unbalanced(lines: Iterable[tuple[str, int]]) -> bool:

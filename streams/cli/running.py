@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ledger.config import Settings, environment_name
 from ledger.observability.crash import CrashSettingError, check_crash_setting
-from streams.settings import ADDRESSES
+from streams.settings import ADDRESSES, SECRETS
 
 DONE = 0
 FOUND_WRONG = 1
@@ -56,7 +56,7 @@ def told_settings() -> Iterator[None]:
 
 def _settings_fault(setting: str, value: object, fault: str) -> str:
     variable, meaning = environment_name(setting), Settings.model_fields[setting].description
-    if setting in ADDRESSES:
+    if setting in ADDRESSES | SECRETS:
         # What is wrong may hold a password where nobody would mask it.
         return f"{variable} is not valid. It takes {meaning}."
     return f"{variable} is {value!r}: {fault[:1].lower()}{fault[1:]}. It means: {meaning}."

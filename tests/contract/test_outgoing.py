@@ -115,6 +115,7 @@ def test_entry_carries_version_and_totals() -> None:
         "balance": INT64_MAX,
         "posted_debits": 0,
         "posted_credits": INT64_MAX,
+        "normal_side": "credit",
         "posted_at": "2026-11-21T10:00:00Z",
         "effective_at": "2026-11-21T10:00:00Z",
     }

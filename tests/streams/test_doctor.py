@@ -20,6 +20,7 @@ NAMES = (
     SETTINGS.outcomes_topic,
     SETTINGS.entries_topic,
     SETTINGS.dead_letters_topic,
+    SETTINGS.windows_topic,
 )
 NOON = datetime(2026, 12, 21, 12, tzinfo=UTC)
 

@@ -16,8 +16,8 @@ from ledger.domain.books import Books, Changes, EventKey, Needs
 from ledger.domain.commands import Event, hold_of
 from ledger.domain.holds import Hold
 from ledger.domain.outcome import Earlier, HoldView, Outcome
-from ledger.domain.posting import original_of, view_of
-from ledger.domain.transaction import Original, Transaction
+from ledger.domain.posting import view_of
+from ledger.domain.transaction import Original, Transaction, original_of
 
 
 class Contents(msgspec.Struct):

@@ -74,6 +74,7 @@ def _entry(row: Any) -> Entry:
         net if row["normal_side"] == "credit" else -net,
         row["posted_debits"],
         row["posted_credits"],
+        row["normal_side"],
     )
 
 

@@ -205,3 +205,19 @@ accepted_gaps = sa.Table(
     sa.Column("done_by", sa.Text, nullable=False),
     sa.Column("at", _moment, nullable=False),
 )
+
+api_keys = sa.Table(
+    "api_keys",
+    METADATA,
+    sa.Column("key_id", sa.Text, primary_key=True),
+    sa.Column("tenant_id", sa.Integer, sa.ForeignKey("tenants.tenant_id"), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("secret_hmac", sa.LargeBinary, nullable=False),
+    sa.Column("scopes", pg.ARRAY(sa.Text), nullable=False),
+    sa.Column("created_at", _moment, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("expires_at", _moment),
+    sa.Column("revoked_at", _moment),
+    sa.Column("last_used_at", _moment),
+    sa.Index("api_keys_by_tenant", "tenant_id", "created_at"),
+)

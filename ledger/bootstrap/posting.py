@@ -1,4 +1,4 @@
-"""The composition root: the one place that picks adapters."""
+"""Compose the posting worker's use cases."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
