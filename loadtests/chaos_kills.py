@@ -25,6 +25,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from ledger.adapters.system import new_event_id
 from ledger.config import Settings
 from ledger.contract.outgoing import CONTENT_TYPE, record_key
+from streams.embedded.programs import posting_workers
 from streams.embedded.stack import EmbeddedStack
 from streams.prepare import prepare
 from streams.transport.publisher import BatchPublisher, Outgoing
@@ -228,7 +229,10 @@ async def main(arguments: argparse.Namespace) -> Findings:
     settings = Settings().model_copy(update={"kafka_bootstrap": None, "postgres_dsn": None})
     try:
         async with EmbeddedStack(
-            directory, settings=settings, workers=arguments.workers, preparations=(prepare,)
+            directory,
+            settings=settings,
+            preparations=(prepare,),
+            programs=posting_workers(arguments.workers),
         ) as stack:
             return await Chaos(stack, arguments.seed, arguments.kills, arguments.rate).run()
     finally:

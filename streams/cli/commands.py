@@ -9,7 +9,7 @@ from typer.core import TyperCommand, TyperGroup
 
 # In the order of `ledger --help`. A test compares the sentences with the commands' own.
 HELP = {
-    "up": "Start Kafka, PostgreSQL and the workers on this machine; a running stack is left as it is.",
+    "up": "Start Kafka, PostgreSQL, the workers and the API on this machine; a running stack is left as it is.",
     "down": "Stop the stack that `ledger up` started, whatever state it is in; its data stays.",
     "status": "Show each process of the stack: whether it is ready, and how often it was started again.",
     "demo": "Start a stack of its own, send payments, kill a worker on the way, and check the books. "

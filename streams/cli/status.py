@@ -41,14 +41,16 @@ def as_seen(record: ProcessRecord) -> dict[str, Any]:
         "pid": record.pid if alive else None,
         "ready": record.ready and alive,
         "restarts": record.restarts,
+        "url": record.url,
     }
 
 
 def _print_table(processes: list[dict[str, Any]]) -> None:
     if not processes:
         return
-    table = Table("name", "pid", "ready", "restarts")
+    table = Table("name", "pid", "ready", "restarts", "url")
     for process in processes:
         pid = "–" if process["pid"] is None else str(process["pid"])
-        table.add_row(process["name"], pid, "yes" if process["ready"] else "no", str(process["restarts"]))
+        ready = "yes" if process["ready"] else "no"
+        table.add_row(process["name"], pid, ready, str(process["restarts"]), process["url"] or "")
     Console().print(table)

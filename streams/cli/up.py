@@ -1,4 +1,4 @@
-"""`ledger up`: Kafka, PostgreSQL and the workers on this machine."""
+"""`ledger up`: Kafka, PostgreSQL, the workers and the API on this machine."""
 
 import asyncio
 import json
@@ -10,17 +10,18 @@ from rich.console import Console
 from ledger.config import Settings
 from ledger.observability.signals import Signals
 from streams.cli.running import SERVICE_AWAY, complain
+from streams.development_keys import development_keys, make_development_keys
 from streams.embedded.errors import EmbeddedError
+from streams.embedded.programs import Program, api, posting_workers, windows_workers
 from streams.embedded.progress import Progress
 from streams.embedded.serve import detach as start_daemon
 from streams.embedded.serve import running, serve
-from streams.embedded.stack import EmbeddedStack, PartMaker, Preparation
+from streams.embedded.stack import EmbeddedStack, Preparation
 from streams.embedded.state import StackRecord, StateDirectory
 from streams.prepare import prepare
 
-# What is done between the servers' start and the workers', and what starts after the workers.
-PREPARATIONS: Sequence[Preparation] = (prepare,)
-MAKERS: Sequence[PartMaker] = ()
+# What is done between the start of the servers and that of our programs.
+PREPARATIONS: Sequence[Preparation] = (prepare, make_development_keys)
 
 
 def up(
@@ -30,10 +31,10 @@ def up(
         None,
         min=0,
         max=64,
-        help="Posting workers, LEDGER_WORKERS if not given; 0: only the servers, as they are.",
+        help="Posting workers, LEDGER_WORKERS if not given; 0: only the servers, as they are, and no API.",
     ),
 ) -> None:
-    """Start Kafka, PostgreSQL and the workers on this machine; a running stack is left as it is."""
+    """Start Kafka, PostgreSQL, the workers and the API on this machine; a running stack is left as it is."""
     settings = Settings()
     state = StateDirectory(settings.state_dir)
     try:
@@ -60,15 +61,21 @@ def _foreground(state: StateDirectory, settings: Settings, workers: int | None, 
     stack = EmbeddedStack(
         state.path,
         settings=settings,
-        workers=count,
         preparations=PREPARATIONS if count else (),
-        makers=MAKERS,
+        programs=programs_of(settings, count),
         signals=Signals(progress),
     )
     try:
         asyncio.run(serve(stack, lambda record: announce(state, record, json_output)))
     finally:
         progress.finish()
+
+
+def programs_of(settings: Settings, workers: int) -> Sequence[Program]:
+    """Give what stands on the servers: nothing without posting workers."""
+    if not workers:
+        return ()
+    return [*posting_workers(workers), *windows_workers(settings.windows_workers), api]
 
 
 def announce(state: StateDirectory, record: StackRecord, json_output: bool) -> None:
@@ -83,13 +90,16 @@ def announce(state: StateDirectory, record: StackRecord, json_output: bool) -> N
 
 
 def addresses(state: StateDirectory, record: StackRecord) -> dict[str, str | None]:
-    """The addresses and keys of the running stack; null where there is none."""
+    """The addresses of the running stack, and the development keys with their tenant; null where there is none."""
+    url = record.url("api")
+    keys = development_keys(state) if url else None
     return {
         "kafka": record.kafka,
         "postgres": record.postgres,
-        "api": None,
-        "api_key": None,
-        "admin_key": None,
+        "api": url,
+        "api_key": keys.api_key if keys else None,
+        "admin_key": keys.admin_key if keys else None,
+        "tenant": keys.tenant if keys else None,
         "provider": None,
         "state_dir": str(state),
     }

@@ -23,6 +23,7 @@ from ledger.contract.outgoing import CONTENT_TYPE
 from ledger.domain.audit import Verdict
 from ledger.observability.signals import Signals
 from streams.demo.mix import Sent
+from streams.embedded.programs import api, posting_workers, windows_workers
 from streams.embedded.stack import EmbeddedStack
 from streams.prepare import prepare
 from streams.transport.publisher import BatchPublisher, Outgoing
@@ -132,8 +133,8 @@ class Demo:
         stack = EmbeddedStack(
             self._state_dir,
             settings=self._settings,
-            workers=self._workers,
             preparations=(prepare,),
+            programs=[*posting_workers(self._workers), *windows_workers(1), api],
             signals=signals,
         )
         async with stack:
@@ -210,7 +211,7 @@ class Demo:
         return [
             process.pid
             for process in stack.processes()
-            if process.name.startswith("worker") and process.pid is not None
+            if process.name.startswith("worker-") and process.pid is not None
         ]
 
     def _kill(self, stack: EmbeddedStack, handled: int) -> bool:
@@ -229,7 +230,7 @@ class Demo:
             await asyncio.sleep(LOOK_S)
 
     def _restarts(self, stack: EmbeddedStack) -> int:
-        return sum(each.restarts for each in stack.processes() if each.name.startswith("worker"))
+        return sum(each.restarts for each in stack.processes() if each.name.startswith("worker-"))
 
     def _watch_memory(self, stack: EmbeddedStack) -> None:
         for pid in self._worker_pids(stack):

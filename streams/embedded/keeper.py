@@ -63,6 +63,7 @@ class Keeper:
             ready=self._ready.is_set(),
             restarts=self._restarts,
             created=created(pid) if pid else None,
+            url=self.part.url,
         )
 
     async def start(self) -> None:

@@ -29,6 +29,7 @@ class Part:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = 20.0
     start_timeout_s: float = 60.0
+    url: str | None = None
 
 
 def inherited(**changes: str) -> dict[str, str]:

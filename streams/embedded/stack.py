@@ -15,20 +15,19 @@ from streams.embedded.keeper import Patience
 from streams.embedded.part import Part
 from streams.embedded.postgres import PostgresServer
 from streams.embedded.processes import sweep
+from streams.embedded.programs import Program
 from streams.embedded.state import ProcessRecord, StackRecord, StateDirectory, unusable
 from streams.embedded.supervisor import Supervisor
-from streams.embedded.workers import worker_part
 
 Preparation = Callable[[Settings], Awaitable[object]]
-PartMaker = Callable[[StateDirectory, Settings], Part]
 
 
 class EmbeddedStack:
     """Kafka and PostgreSQL, then preparations, then whatever stands on them; stopped in reverse.
 
     An address in `settings` stands for a server that runs already: the stack then has no part for it.
-    `kafka=False` or `postgres=False` leaves one out altogether. `makers` gives the parts that start after
-    the workers; they and the preparations get settings with both addresses filled in.
+    `kafka=False` or `postgres=False` leaves one out altogether. The preparations and then the programs get
+    settings with both addresses filled in.
     """
 
     def __init__(
@@ -38,9 +37,8 @@ class EmbeddedStack:
         settings: Settings | None = None,
         kafka: bool = True,
         postgres: bool = True,
-        workers: int = 0,
         preparations: Sequence[Preparation] = (),
-        makers: Sequence[PartMaker] = (),
+        programs: Sequence[Program] = (),
         signals: Signals | None = None,
         patience: Patience | None = None,
     ) -> None:
@@ -50,9 +48,8 @@ class EmbeddedStack:
             kafka and not self.settings.kafka_bootstrap,
             postgres and not self.settings.postgres_dsn,
         )
-        self._workers = workers
         self._preparations = preparations
-        self._makers = makers
+        self._programs = programs
         self._signals = signals or Signals()
         self._supervisor = Supervisor(self.state, self._signals, self._save, patience)
         self._phase = "stopped"
@@ -104,7 +101,7 @@ class EmbeddedStack:
             await self._supervisor.start(*self._servers())
             for prepare in self._preparations:
                 await prepare(self.settings)
-            await self._supervisor.start(*self._followers())
+            await self._supervisor.start(*(make(self.state, self.settings) for make in self._programs))
         except OSError as error:
             raise unusable(self.state.path, error) from error
 
@@ -121,10 +118,6 @@ class EmbeddedStack:
             self._learn(postgres_dsn=postgres.dsn)
             parts.append(postgres.part())
         return parts
-
-    def _followers(self) -> list[Part]:
-        workers = (worker_part(self.state, self.settings, number + 1) for number in range(self._workers))
-        return [*workers, *(make(self.state, self.settings) for make in self._makers)]
 
     def _learn(self, **addresses: str) -> None:
         self.settings = self.settings.model_copy(update=addresses)

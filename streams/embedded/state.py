@@ -8,8 +8,9 @@ import shutil
 import socket
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,17 @@ FREE_BYTES_MIN = 1024**3
 
 
 class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One supervised process as `ledger status` reports it; `pid` is none while it is down."""
+    """One supervised process as `ledger status` reports it; `pid` is none while it is down.
+
+    `url` is where it speaks HTTP, if it does.
+    """
 
     name: str
     pid: int | None
     ready: bool
     restarts: int
     created: float | None = None
+    url: str | None = None
 
 
 class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +48,10 @@ class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     hint: str | None = None
     processes: tuple[ProcessRecord, ...] = ()
+
+    def url(self, name: str) -> str | None:
+        """Where a process speaks HTTP; none if there is no such process, or it does not."""
+        return next((process.url for process in self.processes if process.name == name), None)
 
 
 class StateDirectory:
@@ -76,11 +85,11 @@ class StateDirectory:
             write_private(self.path / "ports.json", json.dumps(ports))
         return int(ports[name])
 
-    def secret(self, name: str) -> str:
-        """A random secret kept under `name`, readable by its owner only."""
+    def secret(self, name: str, make: Callable[[], str] = partial(secrets.token_urlsafe, 24)) -> str:
+        """A random secret kept under `name`, readable by its owner only; made once."""
         known = read_json(self.path / "secrets.json")
         if name not in known:
-            known[name] = secrets.token_urlsafe(24)
+            known[name] = make()
             write_private(self.path / "secrets.json", json.dumps(known))
         return str(known[name])
 

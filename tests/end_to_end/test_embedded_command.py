@@ -35,7 +35,7 @@ def test_up_twice_is_one_stack(ledger: Ledger) -> None:
 
 
 def test_up_tells_every_address(ledger: Ledger) -> None:
-    names = {"kafka", "postgres", "api", "api_key", "admin_key", "provider", "state_dir"}
+    names = {"kafka", "postgres", "api", "api_key", "admin_key", "tenant", "provider", "state_dir"}
     assert ledger.up().keys() == names
 
 

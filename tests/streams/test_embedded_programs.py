@@ -1,4 +1,4 @@
-"""Workers as parts: what they are told, and when they count as ready."""
+"""Our programs as parts: what they are told, and when they count as ready."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,8 +8,8 @@ import pytest
 
 from ledger.config import Settings
 from streams.embedded.part import is_ready
+from streams.embedded.programs import api, posting_workers, windows_workers
 from streams.embedded.state import StateDirectory
-from streams.embedded.workers import worker_part
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def settings() -> Settings:
 async def test_a_worker_is_told_the_addresses_and_a_port_that_stays(
     state: StateDirectory, settings: Settings
 ) -> None:
-    first, again = (worker_part(state, settings, 2) for _ in range(2))
+    first, again = (posting_workers(2)[1](state, settings) for _ in range(2))
     told = first.environment
     assert (told["LEDGER_KAFKA_BOOTSTRAP"], told["LEDGER_POSTGRES_DSN"]) == (
         "127.0.0.1:1",
@@ -39,17 +39,41 @@ async def test_a_worker_is_told_the_addresses_and_a_port_that_stays(
     assert list(await first.command())[1:] == ["-m", "streams.cli", "worker", "post-events"]
 
 
+async def test_the_api_is_told_where_the_windows_are(state: StateDirectory, settings: Settings) -> None:
+    two = settings.model_copy(update={"windows_workers": 2})
+    workers = [make(state, two) for make in windows_workers(2)]
+    told = api(state, two).environment
+    assert told["LEDGER_WINDOWS_URLS"] == ",".join(str(worker.url) for worker in workers)
+    assert {told["LEDGER_INTERNAL_TOKEN"]} == {each.environment["LEDGER_INTERNAL_TOKEN"] for each in workers}
+    assert list(await workers[1].command())[1:] == ["-m", "streams.cli", "worker", "roll-windows"]
+
+
+def test_the_api_takes_the_port_that_was_chosen_for_it(state: StateDirectory, settings: Settings) -> None:
+    assert api(state, settings).url == f"http://127.0.0.1:{state.port('api')}"
+    chosen = Settings(kafka_bootstrap="127.0.0.1:1", postgres_dsn="postgresql://books", api_port=8123)
+    assert api(state, chosen).url == "http://127.0.0.1:8123"
+
+
+def test_secrets_are_made_once_and_those_that_are_set_are_kept(state: StateDirectory) -> None:
+    first, again = (posting_workers(1)[0](state, Settings()).environment for _ in range(2))
+    assert first["LEDGER_KEY_SECRET"] == again["LEDGER_KEY_SECRET"]
+    given = api(state, Settings(key_secret="k" * 16, internal_token="t" * 16)).environment
+    assert (given["LEDGER_KEY_SECRET"], given["LEDGER_INTERNAL_TOKEN"]) == ("k" * 16, "t" * 16)
+
+
 @pytest.mark.parametrize(("answer", "ready"), [("200 OK", True), ("503 Service Unavailable", False)])
 async def test_a_worker_is_ready_when_its_health_says_so(
     state: StateDirectory, settings: Settings, answer: str, ready: bool
 ) -> None:
-    part = worker_part(state, settings, 1)
+    (worker,) = posting_workers(1)
+    part = worker(state, settings)
     async for _ in served(state.port("worker-1"), answer):
         assert await is_ready(part.ready) is ready
 
 
 async def test_a_worker_that_does_not_listen_is_not_ready(state: StateDirectory, settings: Settings) -> None:
-    assert not await is_ready(worker_part(state, settings, 1).ready)
+    (worker,) = posting_workers(1)
+    assert not await is_ready(worker(state, settings).ready)
 
 
 async def served(port: int, answer: str) -> AsyncIterator[None]:
