@@ -10,7 +10,6 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +84,7 @@ class StateDirectory:
             write_private(self.path / "ports.json", json.dumps(ports))
         return int(ports[name])
 
-    def secret(self, name: str, make: Callable[[], str] = partial(secrets.token_urlsafe, 24)) -> str:
+    def secret(self, name: str, make: Callable[[], str] = secrets.token_urlsafe) -> str:
         """A random secret kept under `name`, readable by its owner only; made once."""
         known = read_json(self.path / "secrets.json")
         if name not in known:
