@@ -54,13 +54,13 @@ def id_of(value: bytes) -> str:
 
 
 class Worker:
-    """A posting worker in a process of its own."""
+    """A program of the ledger in a process of its own: a posting worker, unless `arguments` say otherwise."""
 
-    def __init__(self, books: "Books", **environment: str) -> None:
+    def __init__(self, books: "Books", *, arguments: Sequence[str] = ("worker",), **environment: str) -> None:
         self._log = books.directory / f"worker-{len(list(books.directory.glob('worker-*')))}.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "streams.cli", "worker"],
+                [sys.executable, "-m", "streams.cli", *arguments],
                 env={**os.environ, **books.environment, **environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -79,7 +79,9 @@ class Worker:
     @property
     def port(self) -> int:
         """Where it says how it is; zero until it listens."""
-        started = [line for line in self.log.splitlines() if '"worker.started"' in line]
+        started = [
+            line for line in self.log.splitlines() if '"worker.started"' in line or '"api.started"' in line
+        ]
         return int(orjson.loads(started[0])["port"]) if started else 0
 
     @property
@@ -101,6 +103,10 @@ class Books:
             "LEDGER_ENTRIES_TOPIC": f"{name}.entries",
             "LEDGER_DEAD_LETTERS_TOPIC": f"{name}.dead-letters",
             "LEDGER_POSTING_GROUP": name,
+            "LEDGER_WINDOWS_GROUP": f"{name}.windows",
+            "LEDGER_WINDOWS_TOPIC": f"{name}.windows-changelog",
+            "LEDGER_INTERNAL_TOKEN": "a token of the tests",
+            "LEDGER_KEY_SECRET": "a secret of the tests",
             "LEDGER_STATE_DIR": str(directory),
             "LEDGER_SESSION_TIMEOUT_S": SESSION_S,
             "LEDGER_HOLD_SWEEP_S": "0.3",
@@ -121,9 +127,11 @@ class Books:
             await books.publisher.stop()
 
     @asynccontextmanager
-    async def worker(self, **environment: str) -> AsyncIterator[Worker]:
-        """A worker that is stopped at the end."""
-        worker = Worker(self, **environment)
+    async def worker(
+        self, *, arguments: Sequence[str] = ("worker",), **environment: str
+    ) -> AsyncIterator[Worker]:
+        """A worker, or another program, that is stopped at the end."""
+        worker = Worker(self, arguments=arguments, **environment)
         try:
             yield worker
         finally:
