@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import msgspec
 import orjson
 
 from ledger.adapters.system import new_event_id
@@ -39,7 +38,7 @@ def read_lines(lines: Iterable[bytes], *, fill: bool, bytes_max: int = RECORD_BY
 def _line(number: int, value: bytes, chooser: KeyChooser, bytes_max: int) -> Line:
     try:
         event = decode_event(value, bytes_max=bytes_max)
-        key = _given_key(value) or chooser.key_of(event)
+        key = chooser.key_for(event, value)
         check_address(key, (CONTENT_TYPE,))
     except NotAnEventError as fault:
         return Line(number, None, None, value, f"{fault.reason}: {fault.detail}")
@@ -62,13 +61,3 @@ def _filled(text: bytes) -> bytes:
     missing = {name: value for name, value in defaults.items() if name not in event}
     # Spliced in as text: what was given stays byte for byte, whatever numbers it holds.
     return b"{" + orjson.dumps(missing)[1:-1] + b"," + text.lstrip()[1:] if missing else text
-
-
-class _Partitioned(msgspec.Struct):
-    partitionkey: str | None = None
-
-
-def _given_key(value: bytes) -> bytes | None:
-    """Read CloudEvents' `partitionkey`, where the producer chose a key of its own."""
-    key = msgspec.json.decode(value, type=_Partitioned).partitionkey if b'"partitionkey"' in value else None
-    return key.encode() if key else None

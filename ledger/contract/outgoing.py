@@ -14,6 +14,8 @@ from ledger.domain.transaction import Entry
 
 CONTENT_TYPE = ("content-type", b"application/cloudevents+json")
 SOURCE = "ledger"
+FINGERPRINT = "ledger-fingerprint"
+"""Header of an outcome: the 16 bytes of its event's fingerprint, to tell events of one id and other content apart."""
 
 LETTER_BYTES_MAX = 1024**2
 """A dead letter of more bytes is handed on without them: they are in the table."""
@@ -44,7 +46,8 @@ def outcome_message(outcome: Outcome) -> Message:
     event = outcome.event
     body = _envelope(outcome, event.id, _OUTCOME_TYPES[outcome.kind], outcome.posted_at)
     body["data"] = _outcome_data(outcome)
-    return Message(event.key, orjson.dumps(body, option=_OPTIONS))
+    headers = (CONTENT_TYPE, (FINGERPRINT, event.fingerprint))
+    return Message(event.key, orjson.dumps(body, option=_OPTIONS), headers)
 
 
 def entry_messages(outcome: Outcome) -> Iterator[Message]:

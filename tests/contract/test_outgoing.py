@@ -15,6 +15,7 @@ from ledger.contract.dead_letter import (
 )
 from ledger.contract.outgoing import (
     CONTENT_TYPE,
+    FINGERPRINT,
     LETTER_BYTES_MAX,
     Message,
     dead_letter_message,
@@ -48,8 +49,8 @@ def test_outcome_keeps_the_key_of_its_event() -> None:
     assert outcome_message(Outcome(TRACED, "posted", NOW)).key == TRACED.key
 
 
-def test_outcome_says_that_it_is_a_cloud_event() -> None:
-    assert outcome_message(POSTED).headers == (CONTENT_TYPE,)
+def test_outcome_says_that_it_is_a_cloud_event_and_of_which_content() -> None:
+    assert outcome_message(POSTED).headers == (CONTENT_TYPE, (FINGERPRINT, POSTED.event.fingerprint))
 
 
 def test_outcome_carries_tracing_attributes() -> None:
