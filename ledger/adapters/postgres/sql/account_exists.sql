@@ -1,0 +1,1 @@
+select exists (select from accounts where tenant_id = $1 and code = $2)
