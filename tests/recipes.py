@@ -1,0 +1,115 @@
+"""Recipes: pages of docs/recipes whose commands are run, and whose output is kept.
+
+`python -m tests.recipes` (or `make recipes`) runs them on a stack of its own and writes the output anew.
+A block of `console` holds commands after `$ `, each followed by what it printed.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.architecture.tree import ROOT
+from tests.end_to_end.command import Ledger
+
+PAGES = sorted((ROOT / "docs" / "recipes").glob("*.md"))
+TIMEOUT_S = 120
+
+_BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_VOLATILE = (
+    (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "ID"),
+    (re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z?"), "TIME"),
+    (re.compile(r"127\.0\.0\.1:\d+"), "HOST"),
+    (re.compile(r'("age_ms": ?)\d+'), r"\1N"),
+    (re.compile(r'("(?:next_)?cursor": ?)"[^"]*"'), r"\1CURSOR"),
+    (re.compile(r"\blk_\w{16}_[\w-]+"), "KEY"),
+)
+
+
+class Step(NamedTuple):
+    """One command, and what it printed."""
+
+    command: str
+    output: str
+
+
+def steps_of(page: str) -> list[Step]:
+    """Read the commands of a page; a line that ends with a backslash goes on."""
+    return [step for block in _BLOCK.findall(page) for step in _steps_of_block(block)]
+
+
+def _steps_of_block(block: str) -> Iterator[Step]:
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        lines = part.splitlines()
+        end = next(index for index, line in enumerate(lines) if not line.endswith("\\")) + 1
+        yield Step("\n".join(lines[:end]), "\n".join(lines[end:]))
+
+
+def run(steps: list[Step], environment: Mapping[str, str]) -> list[Step]:
+    """Run the commands of a page in one shell, and give what each printed."""
+    with tempfile.TemporaryDirectory() as directory:
+        lines = [f"{{ {step.command}\n}} > {directory}/{number} 2>&1" for number, step in enumerate(steps)]
+        subprocess.run(
+            ["bash", "-c", "\n".join(lines)],
+            env={**environment},
+            cwd=directory,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+        return [
+            Step(step.command, Path(directory, str(number)).read_text().rstrip("\n"))
+            for number, step in enumerate(steps)
+        ]
+
+
+def masked(output: str) -> str:
+    """The output without what differs from run to run."""
+    for pattern, name in _VOLATILE:
+        output = pattern.sub(name, output)
+    return output.strip()
+
+
+def with_output(page: str, steps: list[Step]) -> str:
+    """The page with other output under its commands; where nothing but the volatile differs, it stays."""
+    fresh = iter(steps)
+
+    def block(found: re.Match[str]) -> str:
+        kept = list(_steps_of_block(found.group(1)))
+        return f"```console\n{''.join(_written(old, next(fresh)) for old in kept)}```"
+
+    return _BLOCK.sub(block, page)
+
+
+def _written(old: Step, new: Step) -> str:
+    output = old.output if masked(old.output) == masked(new.output) else new.output
+    return f"$ {old.command}\n{output}\n" if output else f"$ {old.command}\n"
+
+
+def environment_of(ledger: Ledger) -> dict[str, str]:
+    """What the shell of a recipe knows: `ledger` on its path, the API's address and a key."""
+    found = ledger.report("up", "--detach")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**ledger.environment(), "PATH": path, "API": found["api"], "KEY": found["api_key"]}
+
+
+def main() -> None:
+    """Write the output of every page anew."""
+    with tempfile.TemporaryDirectory() as directory:
+        ledger = Ledger(Path(directory) / "state")
+        try:
+            environment = environment_of(ledger)
+            for page in PAGES:
+                text = page.read_text(encoding="utf-8")
+                page.write_text(with_output(text, run(steps_of(text), environment)), encoding="utf-8")
+        finally:
+            ledger.run("down")
+    sys.stdout.write(json.dumps([page.name for page in PAGES]) + "\n")
+
+
+if __name__ == "__main__":
+    main()
