@@ -12,6 +12,10 @@ class TooSlowError(TransientFaultError):
     """The books did not answer in time: they are busy, or the batch is more than they can do in that time."""
 
 
+class OverloadedError(Exception):
+    """More is asked than can be answered now: it was turned away before anything was done; later it may be let in."""
+
+
 class PositionGapError(Exception):
     """The books have not seen the records before this batch: they are behind the stream's own position."""
 
@@ -22,3 +26,12 @@ class PositionGapError(Exception):
             "them: then `ledger gap rewind` goes back to them, else `ledger gap accept` goes on without them."
         )
         self.topic, self.partition, self.expected, self.first = topic, partition, expected, first
+
+
+class LogAwayError(Exception):
+    """The log of events did not take what was sent in time. Some of it may have been written: sending the same
+    events again is safe, because ids are claimed once."""
+
+
+class RecordRefusedError(Exception):
+    """The log takes no record as large as one of these; none that large was written."""

@@ -1,0 +1,166 @@
+"""The log of events in Kafka: written by every in-sync replica, or a fault, within a bounded time."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from time import monotonic
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.partitioner import murmur2
+
+from ledger.application.faults import LogAwayError, RecordRefusedError
+from ledger.application.submit_events import Submission
+from ledger.contract.decode import ADDRESS_BYTES_MAX, RECORD_BYTES_MAX
+from ledger.contract.outgoing import CONTENT_TYPE
+from ledger.observability.signals import Signals
+
+DELIVERY_S = 5.0
+CLOSING_S = 5.0
+PAUSE_S = 1.0
+"""After a fault nothing is tried for so long: callers are told at once, and nothing piles up."""
+FEW_RECORDS = 8
+"""Fewer share batches with other requests; more fill batches of their own, which is much cheaper."""
+BATCH_OVERHEAD = 4096
+KEYS_REMEMBERED_MAX = 100_000
+
+
+class KafkaEventLog:
+    """An EventLog."""
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: str,
+        signals: Signals,
+        *,
+        bytes_max: int = RECORD_BYTES_MAX,
+        delivery_s: float = DELIVERY_S,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._topic = topic
+        self._signals = signals
+        self._bytes_max = bytes_max
+        self._delivery_s = delivery_s
+        self._now = now
+        self._producer: Any | None = None
+        self._starting = asyncio.Lock()
+        self._paused_until = 0.0
+        self._closing: set[asyncio.Task[None]] = set()
+        self._hash = lru_cache(KEYS_REMEMBERED_MAX)(murmur2)
+
+    async def start(self) -> None:
+        """Connect, if Kafka is there; else the first who publishes tries again."""
+        try:
+            await self._started()
+        except KafkaError as error:
+            self._failed(error)
+
+    async def stop(self) -> None:
+        """Send what is on its way, and disconnect."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _close(producer)
+        await asyncio.gather(*self._closing)
+
+    async def publish(self, submissions: Sequence[Submission]) -> None:
+        if self._now() < self._paused_until:
+            raise LogAwayError("Kafka did not take events a moment ago")
+        try:
+            async with asyncio.timeout(self._delivery_s):
+                await self._publish(await self._started(), submissions)
+        except MessageSizeTooLargeError as error:
+            raise RecordRefusedError("an event is larger than the topic takes") from error
+        except (KafkaError, TimeoutError) as error:
+            self._failed(error)
+            raise LogAwayError(f"Kafka did not acknowledge in {self._delivery_s:g} s") from error
+
+    async def _publish(self, producer: Any, submissions: Sequence[Submission]) -> None:
+        if len(submissions) < FEW_RECORDS:
+            sending = [
+                await producer.send(
+                    self._topic,
+                    each.value,
+                    key=each.key,
+                    partition=await self._place(producer, each.key),
+                    headers=[CONTENT_TYPE],
+                )
+                for each in submissions
+            ]
+        else:
+            groups: dict[int, list[Submission]] = defaultdict(list)
+            for each in submissions:
+                groups[await self._place(producer, each.key)].append(each)
+            batches = (
+                (number, batch) for number, group in groups.items() for batch in _batches(producer, group)
+            )
+            sending = [
+                await producer.send_batch(batch, self._topic, partition=number) for number, batch in batches
+            ]
+        await asyncio.gather(*sending)
+
+    async def _place(self, producer: Any, key: bytes) -> int:
+        """Choose as Java's client does: partitions in order, murmur2 of the key without its sign."""
+        numbers = sorted(await producer.partitions_for(self._topic))
+        chosen: int = numbers[(self._hash(key) & 0x7FFFFFFF) % len(numbers)]
+        return chosen
+
+    async def _started(self) -> Any:
+        async with self._starting:
+            if self._producer is None:
+                self._producer = await self._connected()
+            return self._producer
+
+    async def _connected(self) -> Any:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            acks="all",
+            enable_idempotence=True,
+            compression_type="lz4",
+            max_batch_size=self._bytes_max + ADDRESS_BYTES_MAX + BATCH_OVERHEAD,
+            max_request_size=2 * (self._bytes_max + ADDRESS_BYTES_MAX + BATCH_OVERHEAD),
+            request_timeout_ms=int(self._delivery_s * 1000),
+        )
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        return producer
+
+    def _failed(self, error: Exception) -> None:
+        self._paused_until = self._now() + PAUSE_S
+        self._signals.emit("log.away", topic=self._topic, fault=repr(error))
+        # One that was only cut off goes on by itself, and still sends what it holds; any other is at its end.
+        if isinstance(error, KafkaError) and not error.retriable and self._producer is not None:
+            self._closing.add(task := asyncio.create_task(_close(self._producer)))
+            task.add_done_callback(self._closing.discard)
+            self._producer = None
+
+
+async def _close(producer: Any) -> None:
+    """Let a producer send what it holds, for a bounded time."""
+    try:
+        await asyncio.wait_for(producer.stop(), CLOSING_S)
+    except TimeoutError:
+        await producer.client.close()
+
+
+def _batches(producer: Any, group: Sequence[Submission]) -> list[Any]:
+    """Fill batches with a partition's events, in order."""
+    batches = [producer.create_batch()]
+    for each in group:
+        if _append(batches[-1], each) is None:
+            batches.append(producer.create_batch())
+            if _append(batches[-1], each) is None:
+                raise MessageSizeTooLargeError(f"{len(each.value)} bytes do not fit into a batch")
+    for batch in batches:
+        batch.close()
+    return batches
+
+
+def _append(batch: Any, each: Submission) -> Any:
+    return batch.append(key=each.key, value=each.value, timestamp=None, headers=[CONTENT_TYPE])
