@@ -31,3 +31,62 @@ class ProblemError(Exception):
             "code": self.code,
             **self.members,
         }
+
+
+class UnauthenticatedError(ProblemError):
+    status, code, title = 401, "unauthenticated", "No key, or not one that is accepted"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="ledger"'})
+
+
+class InsufficientScopeError(ProblemError):
+    status, code, title = 403, "insufficient_scope", "The key may not do this"
+
+
+class NotFoundError(ProblemError):
+    status, code, title = 404, "not_found", "There is nothing at this path"
+
+
+class AccountNotFoundError(ProblemError):
+    status, code, title = 404, "account_not_found", "There is no such account"
+
+
+class TransactionNotFoundError(ProblemError):
+    status, code, title = 404, "transaction_not_found", "There is no such transaction"
+
+
+class HoldNotFoundError(ProblemError):
+    status, code, title = 404, "hold_not_found", "There is no such hold"
+
+
+class EventNotFoundError(ProblemError):
+    status, code, title = 404, "event_not_found", "No event of this id has been handled"
+
+
+class MethodNotAllowedError(ProblemError):
+    status, code, title = 405, "method_not_allowed", "This path does not take this method"
+
+
+class InvalidRequestError(ProblemError):
+    status, code, title = 422, "invalid_request", "The request is not what it should be"
+
+
+class InvalidCursorError(ProblemError):
+    status, code, title = 422, "invalid_cursor", "The cursor is none of this query"
+
+
+class NotAvailableError(ProblemError):
+    status, code, title = 503, "not_available", "This is not served here"
+
+
+class BooksAwayError(ProblemError):
+    status, code, title = 503, "books_away", "The books cannot be read now"
+
+
+class BooksSlowError(ProblemError):
+    status, code, title = 503, "books_slow", "The books did not answer in time"
+
+
+class OverloadedProblemError(ProblemError):
+    status, code, title = 503, "overloaded", "More is asked than can be answered now"

@@ -1,19 +1,26 @@
 """What the API stands on: use cases and readers, made by the composition root."""
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
+from ledger.api.draining import Draining
+from ledger.application.key_chain import KeyChain
 from ledger.application.ports import Clock
 from ledger.application.reading import BalanceReader, HistoryReader
 from ledger.config import Settings
 from ledger.observability.signals import Signals
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Everything that routes may use."""
+    """Everything that routes may use. What is None is not there: its routes answer `not_available`."""
 
     settings: Settings
     signals: Signals
     clock: Clock
+    keys: KeyChain
     balances: BalanceReader
     history: HistoryReader
+    is_ready: Callable[[], Awaitable[bool]]
+    """Tells, cheaply, whether the books can be read."""
+    draining: Draining = field(default_factory=Draining)

@@ -98,7 +98,7 @@ class HoldFacts(msgspec.Struct, frozen=True):
 
 
 class EventFacts(msgspec.Struct, frozen=True):
-    """What became of an event."""
+    """What became of an event, with the entries it posted; a hold that it placed or captured, as it stands now."""
 
     id: str
     type: str
@@ -107,6 +107,8 @@ class EventFacts(msgspec.Struct, frozen=True):
     transaction: str | None
     reason: Reason | None
     detail: str | None
+    entries: Sequence[EntryView] = ()
+    hold: HoldFacts | None = None
 
 
 class AssetTotal(msgspec.Struct, frozen=True):

@@ -24,9 +24,11 @@ _LEVELS = {
     "log.went_back": "error",
     "partitions.not_made": "warning",
     "position.gap": "error",
+    "read.turned_away": "warning",
     "publishing.delayed": "warning",
     "record.not_published": "error",
     "records.expired": "error",
+    "request.failed": "error",
     "task.failed": "error",
     "worker.stalled": "critical",
 }

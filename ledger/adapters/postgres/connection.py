@@ -10,6 +10,7 @@ from ledger.application.faults import TooSlowError, TransientFaultError
 from ledger.config import Settings
 
 WORKER_ROLE = "ledger_worker"
+API_ROLE = "ledger_api"
 
 TRANSIENT: tuple[type[BaseException], ...] = (
     OSError,  # refused, reset, unreachable, and TimeoutError
@@ -48,7 +49,13 @@ def transient_faults() -> Iterator[None]:
 
 
 async def open_pool(
-    dsn: str, settings: Settings, *, size: int, role: str | None = WORKER_ROLE, name: str = "ledger-worker"
+    dsn: str,
+    settings: Settings,
+    *,
+    size: int,
+    role: str | None = WORKER_ROLE,
+    name: str = "ledger-worker",
+    kind: type[asyncpg.Connection] = asyncpg.Connection,
 ) -> Pool:
     """Open a pool of at most `size` connections, with a time limit on everything."""
     server_settings = {
@@ -71,6 +78,7 @@ async def open_pool(
         server_settings=server_settings,
         reset=_keep,
         max_inactive_connection_lifetime=300,
+        connection_class=kind,
     )
 
 

@@ -22,7 +22,7 @@ accounts = sa.Table(
     METADATA,
     sa.Column("tenant_id", sa.Integer, primary_key=True),
     sa.Column("account_id", _big, sa.Identity(always=True), primary_key=True),
-    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("code", sa.Text(collation="C"), nullable=False),
     sa.Column("normal_side", sa.Text, nullable=False),
     sa.Column("overdraft", _big, comment="minor units of any asset; null: no limit"),
     sa.Column("metadata", pg.JSONB),
@@ -64,6 +64,18 @@ transactions = sa.Table(
         "captures",
         sa.Uuid,
         comment="the hold that it captures; reverses: the transaction that it takes back",
+    ),
+    sa.Index(
+        "transactions_by_reversed",
+        "reverses",
+        "tenant_id",
+        postgresql_where=sa.text("reverses is not null"),
+    ),
+    sa.Index(
+        "transactions_by_captured",
+        "captures",
+        "tenant_id",
+        postgresql_where=sa.text("captures is not null"),
     ),
 )
 

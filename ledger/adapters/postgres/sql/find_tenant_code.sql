@@ -1,0 +1,1 @@
+select code from tenants where tenant_id = $1

@@ -1,0 +1,1 @@
+select set_config('ledger.key_id', $1, true)

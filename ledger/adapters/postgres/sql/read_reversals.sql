@@ -1,0 +1,3 @@
+select t.event_id::text as id from transactions t
+where t.tenant_id = $1 and t.reverses = $2 and t.reverses is not null
+order by t.posted_at, t.event_id limit $3

@@ -1,0 +1,153 @@
+"""Connections that show the rows of one tenant: bounded pools in the API's role, behind row-level security."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import asyncpg
+
+from ledger.adapters.postgres.connection import API_ROLE, open_pool, transient_faults
+from ledger.adapters.postgres.types import Connection, Pool
+from ledger.application.faults import OverloadedError, TransientFaultError
+from ledger.config import Settings
+from ledger.observability.signals import Signals
+
+RELEASE_S = 1.0
+"""A connection whose statement was given up has this long to become free; then it is closed."""
+
+CLOSE_S = 2.0
+
+Answer = TypeVar("Answer")
+Work = Callable[[Connection], Awaitable[Answer]]
+
+if TYPE_CHECKING:
+    _Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    _Connection = asyncpg.Connection
+
+
+class TenantConnection(_Connection):
+    """A connection that knows whose rows it shows, and says so to the server only when that changes."""
+
+    shown_tenant_id: int | None = None
+
+    async def show(self, tenant_id: int) -> None:
+        """Show the rows of one tenant, and of no other, from now on."""
+        if self.shown_tenant_id == tenant_id:
+            return
+        if self.is_in_transaction():
+            raise RuntimeError("a transaction that is rolled back would take the tenant back as well")
+        # Until the server has answered, nobody knows whose rows it shows.
+        self.shown_tenant_id = None
+        await self.fetchval("select set_config('ledger.tenant_id', $1, false)", str(tenant_id))
+        self.shown_tenant_id = tenant_id
+
+
+class Reads(Protocol):
+    """Something that reads the rows of one tenant."""
+
+    async def read(self, tenant_id: int, work: Work[Answer]) -> Answer:
+        """Do some reading in one snapshot. Raises TransientFaultError, OverloadedError."""
+        ...
+
+
+class TenantPool:
+    """A bulkhead: so many connections, so many that wait for one, and so long for waiting and reading together."""
+
+    def __init__(
+        self, pool: Pool, *, name: str, connections: int, queue_max: int, timeout_s: float, signals: Signals
+    ) -> None:
+        self._pool = pool
+        self.name = name
+        self._connections = connections
+        self._queue_max = queue_max
+        self._timeout_s = timeout_s
+        self._signals = signals
+        self._inside = 0
+
+    @property
+    def waiting(self) -> int:
+        """Count those who wait for a connection."""
+        return max(0, self._inside - self._connections)
+
+    @asynccontextmanager
+    async def for_tenant(self, tenant_id: int) -> AsyncIterator[Connection]:
+        """Give a connection that shows one tenant's rows. Raises TransientFaultError, OverloadedError."""
+        async with self.connection() as connection:
+            await connection.show(tenant_id)
+            yield connection
+
+    async def read(self, tenant_id: int, work: Work[Answer]) -> Answer:
+        """Do some reading in one snapshot. Raises TransientFaultError, OverloadedError."""
+        async with (
+            self.for_tenant(tenant_id) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            return await work(connection)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        """Give a connection that shows whatever it last did: not for the rows of tenants."""
+        if self.waiting >= self._queue_max:
+            self._turn_away("queue")
+        self._inside += 1
+        try:
+            with transient_faults():
+                async with asyncio.timeout(self._timeout_s) as deadline:
+                    connection = await self._acquire(deadline)
+                    try:
+                        yield connection
+                    finally:
+                        await self._pool.release(connection, timeout=RELEASE_S)
+        finally:
+            self._inside -= 1
+
+    async def _acquire(self, deadline: asyncio.Timeout) -> Connection:
+        is_busy = self._inside > self._connections
+        try:
+            return await self._pool.acquire()
+        except asyncio.CancelledError:
+            if is_busy and deadline.expired():
+                self._turn_away("deadline")
+            raise
+
+    def _turn_away(self, why: str) -> None:
+        self._signals.emit("read.turned_away", pool=self.name, why=why)
+        raise OverloadedError(f"too many {self.name} reads wait for the books")
+
+    async def is_reachable(self) -> bool:
+        """Tell whether the books answer; a full queue says that they are there."""
+        try:
+            async with self.connection() as connection:
+                await connection.fetchval("select 1")
+        except TransientFaultError:
+            return False
+        except OverloadedError:
+            return True
+        return True
+
+    async def close(self) -> None:
+        """Close the connections, by force if they are still in use."""
+        try:
+            await asyncio.wait_for(self._pool.close(), CLOSE_S)
+        except TimeoutError:
+            self._pool.terminate()
+
+
+async def open_tenant_pool(
+    dsn: str, settings: Settings, signals: Signals, *, name: str, connections: int, timeout_s: float
+) -> TenantPool:
+    """Open a pool in the API's role, whose statements may take `timeout_s` at most."""
+    bounded = settings.model_copy(update={"postgres_statement_timeout_s": timeout_s})
+    pool = await open_pool(
+        dsn, bounded, size=connections, role=API_ROLE, name=f"ledger-api-{name}", kind=TenantConnection
+    )
+    return TenantPool(
+        pool,
+        name=name,
+        connections=connections,
+        queue_max=settings.api_queue_max,
+        timeout_s=timeout_s,
+        signals=signals,
+    )

@@ -1,0 +1,159 @@
+"""Who a presented key stands for: remembered for seconds, so that a revocation is felt soon and the books rest."""
+
+import asyncio
+import hmac
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from ledger.application.access import Caller
+from ledger.application.api_keys import ApiKey, KeyText, hmac_of, parse_key
+from ledger.application.faults import OverloadedError, TransientFaultError
+from ledger.application.ports import Clock
+from ledger.observability.signals import Signals
+
+REMEMBERED_S = 3.0
+"""A key is looked up again after this long: so late is a revocation felt at most."""
+
+UNKNOWN_S = 1.0
+"""An id that nobody has is not looked up again for this long."""
+
+AWAY_S = 300.0
+"""A key is taken on trust for this long while the books are away: what needs no books goes on."""
+
+USE_RECORDED_S = 60.0
+"""How often a key's last use is written down."""
+
+REMEMBERED_MAX = 10_000
+STRANGERS_AT_ONCE = 2
+STRANGERS_WAITING_MAX = 100
+
+
+class KeyReader(Protocol):
+    """Keys as the API may see them: one that was presented, by its id. May raise TransientFaultError."""
+
+    async def presented(self, key_id: str) -> ApiKey | None: ...
+
+    async def used(self, key_id: str) -> None:
+        """Write down that the key was used now."""
+        ...
+
+
+class _Remembered(msgspec.Struct):
+    key: ApiKey | None
+    caller: Caller | None
+    looked_up_at: float
+    written_down_at: float = -USE_RECORDED_S
+
+
+class KeyChain:
+    """Accepts keys. `monotonic` counts seconds, from whenever."""
+
+    def __init__(
+        self,
+        reader: KeyReader,
+        clock: Clock,
+        signals: Signals,
+        key_secret: str,
+        *,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._reader = reader
+        self._clock = clock
+        self._signals = signals
+        self._key_secret = key_secret
+        self._monotonic = monotonic
+        self._known: dict[str, _Remembered] = {}
+        self._looking: dict[str, asyncio.Task[_Remembered]] = {}
+        self._strangers = asyncio.Semaphore(STRANGERS_AT_ONCE)
+        self._strangers_waiting = 0
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def caller_of(self, text: str) -> Caller | None:
+        """Say whom a key stands for; None: it is none, or no longer. TransientFaultError, OverloadedError."""
+        presented = parse_key(text)
+        if presented is None:
+            return None
+        known = self._known.get(presented.key_id)
+        if known is None or self._is_old(known):
+            known = await self._look_up(presented.key_id, known)
+        return self._accept(presented, known)
+
+    async def close(self) -> None:
+        """Wait for what is being written down."""
+        await asyncio.gather(*self._writing, *self._looking.values(), return_exceptions=True)
+
+    def _is_old(self, known: _Remembered) -> bool:
+        kept_s = UNKNOWN_S if known.key is None else REMEMBERED_S
+        return self._monotonic() - known.looked_up_at >= kept_s
+
+    def _accept(self, presented: KeyText, known: _Remembered) -> Caller | None:
+        key = known.key
+        if key is None or not key.is_good_at(self._clock.now()):
+            return None
+        if not hmac.compare_digest(hmac_of(presented.secret, self._key_secret), key.secret_hmac):
+            return None
+        self._write_down(known)
+        return known.caller
+
+    async def _look_up(self, key_id: str, known: _Remembered | None) -> _Remembered:
+        """Look a key up, once for all who ask at the same time."""
+        task = self._looking.get(key_id)
+        if task is None:
+            task = self._looking[key_id] = asyncio.ensure_future(self._find(key_id, known))
+            task.add_done_callback(lambda _: self._looking.pop(key_id, None))
+        return await asyncio.shield(task)
+
+    async def _find(self, key_id: str, known: _Remembered | None) -> _Remembered:
+        if known is None or known.key is None:
+            key = await self._find_stranger(key_id)
+        else:
+            try:
+                key = await self._reader.presented(key_id)
+            except (TransientFaultError, OverloadedError) as error:
+                return self._trust(known, error)
+        caller = None if key is None else Caller(key.tenant_id, key.tenant, key.key_id, key.scopes)
+        found = _Remembered(key, caller, self._monotonic())
+        if known is not None:
+            found.written_down_at = known.written_down_at
+        self._remember(key_id, found)
+        return found
+
+    async def _find_stranger(self, key_id: str) -> ApiKey | None:
+        """Look up an id that may be anybody's guess: few at a time, so that guessing takes nothing from callers."""
+        if self._strangers_waiting >= STRANGERS_WAITING_MAX:
+            raise OverloadedError("too many unknown keys are being looked up")
+        self._strangers_waiting += 1
+        try:
+            async with self._strangers:
+                return await self._reader.presented(key_id)
+        finally:
+            self._strangers_waiting -= 1
+
+    def _trust(self, known: _Remembered, error: Exception) -> _Remembered:
+        if self._monotonic() - known.looked_up_at > AWAY_S:
+            raise error
+        return known
+
+    def _remember(self, key_id: str, found: _Remembered) -> None:
+        self._known.pop(key_id, None)
+        while len(self._known) >= REMEMBERED_MAX:
+            del self._known[next(iter(self._known))]
+        self._known[key_id] = found
+
+    def _write_down(self, known: _Remembered) -> None:
+        """Write down that a key is used, beside the request."""
+        now = self._monotonic()
+        if known.key is None or now - known.written_down_at < USE_RECORDED_S:
+            return
+        known.written_down_at = now
+        task = asyncio.ensure_future(self._write(known.key.key_id))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def _write(self, key_id: str) -> None:
+        try:
+            await self._reader.used(key_id)
+        except (TransientFaultError, OverloadedError) as error:
+            self._signals.emit("key.use_not_recorded", key_id=key_id, error=str(error))

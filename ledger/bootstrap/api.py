@@ -1,0 +1,50 @@
+"""Compose the API."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from ledger.adapters.postgres.api_keys import PostgresKeyReader
+from ledger.adapters.postgres.reader import PostgresBalances, PostgresHistory
+from ledger.adapters.postgres.tenancy import open_tenant_pool
+from ledger.adapters.system import SystemClock
+from ledger.api.services import Services
+from ledger.application.key_chain import KeyChain
+from ledger.config import Settings
+from ledger.observability.signals import Signals
+
+
+@asynccontextmanager
+async def api(settings: Settings, dsn: str, signals: Signals, *, key_secret: str) -> AsyncIterator[Services]:
+    """Compose what the API stands on: the books at `dsn`, keys that are kept under `key_secret`."""
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        strong = await open_tenant_pool(
+            dsn,
+            settings,
+            signals,
+            name="strong",
+            connections=settings.api_strong_connections,
+            timeout_s=settings.api_strong_timeout_s,
+        )
+        stack.push_async_callback(strong.close)
+        heavy = await open_tenant_pool(
+            dsn,
+            settings,
+            signals,
+            name="heavy",
+            connections=settings.api_heavy_connections,
+            timeout_s=settings.api_heavy_timeout_s,
+        )
+        stack.push_async_callback(heavy.close)
+        keys = KeyChain(PostgresKeyReader(strong), clock, signals, key_secret, monotonic=time.monotonic)
+        stack.push_async_callback(keys.close)
+        yield Services(
+            settings=settings,
+            signals=signals,
+            clock=clock,
+            keys=keys,
+            balances=PostgresBalances(strong, clock),
+            history=PostgresHistory(heavy, clock),
+            is_ready=strong.is_reachable,
+        )
