@@ -95,7 +95,14 @@ def window_of_entry(
 
 
 def merge(one: Window, other: Window) -> Window:
-    """Put two windows of the same account and asset together."""
+    """Put two windows of the same account and asset together; gives `one` itself where the other adds nothing."""
+    if (
+        one.first_version <= other.first_version
+        and other.last_version <= one.last_version
+        and one.low <= other.low
+        and other.high <= one.high
+    ):
+        return one
     first = one if one.first_version <= other.first_version else other
     last = one if one.last_version >= other.last_version else other
     return Window(

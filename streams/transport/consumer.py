@@ -96,6 +96,10 @@ class ChunkedConsumer(Consumer):
         """Where the readable part of the log ends, as the last fetch told; none if it has not told yet."""
         return self._thread.readable_end(place)
 
+    def told(self, place: TopicPartition) -> tuple[int, float] | None:
+        """The same, with the time of that fetch, in seconds since 1970."""
+        return self._thread.told(place)
+
     def wake(self) -> None:
         """A lane has room again."""
         self._thread.wake()

@@ -151,6 +151,11 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
             return None
         return state.highwater if state.lso is None else state.lso  # type: ignore[no-any-return]
 
+    def told(self, place: TopicPartition) -> tuple[int, float] | None:
+        """Where the readable part ends, as the last fetch told, and when that was, in seconds since 1970."""
+        state, end = self._state(place), self.readable_end(place)
+        return None if end is None or state.timestamp is None else (end, state.timestamp / 1000)
+
     def positions(self) -> dict[TopicPartition, int]:
         """Where fetching stands in the partitions that have a run."""
         states = {place: self._state(place) for place in tuple(self._runs)}

@@ -1,0 +1,96 @@
+"""Entries as the stream brings them: decoded fast, each as the window that it is alone."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+from aiokafka import ConsumerRecord
+
+from ledger.domain.account import NormalSide
+from ledger.domain.window import Window, microseconds, window_of_entry
+from streams.windows.keys import life_key
+
+TIMES_REMEMBERED_MAX = 4096
+
+
+class Seen(NamedTuple):
+    """An entry: the key of its account's life, and the window of it alone."""
+
+    name: bytes
+    window: Window
+
+
+class Unreadable(NamedTuple):
+    """A record that is no entry, and why."""
+
+    offset: int
+    fault: str
+
+
+class _Data(msgspec.Struct, gc=False):
+    account: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")]
+    asset: Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9]{0,16}/[0-9]{1,2}$")]
+    amount: int
+    version: int
+    balance: int
+    posted_debits: int
+    posted_credits: int
+    normal_side: NormalSide
+    posted_at: str
+
+
+class _Event(msgspec.Struct, gc=False):
+    type: Literal["entry.posted.v1"]
+    tenant: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    data: _Data
+
+
+class EntryDecoder:
+    """Decodes records of `ledger.entries`. A batch posts all its entries at one time, so times are remembered."""
+
+    def __init__(self) -> None:
+        self._decode = msgspec.json.Decoder(_Event).decode
+        self._times: dict[str, int] = {}
+
+    def decode(self, records: Iterable[ConsumerRecord[Any, Any]]) -> Iterator[Seen | Unreadable]:
+        """Decode each record; what is no entry comes out as Unreadable, and nothing is raised."""
+        for record in records:
+            try:
+                yield self._seen(record)
+            except (msgspec.MsgspecError, ValueError, TypeError) as fault:
+                yield Unreadable(record.offset, f"{type(fault).__name__}: {fault}")
+
+    def _seen(self, record: ConsumerRecord[Any, Any]) -> Seen:
+        event = self._decode(record.value)
+        data = event.data
+        name = life_key(event.tenant, data.account, data.asset)
+        # Under another key it is in a partition where nobody would look for it.
+        if record.key is None or not name.startswith(record.key + b" "):
+            raise ValueError("its key is not tenant/account")
+        _check(data)
+        posted_at_us = self._times.get(data.posted_at) or self._read_time(data.posted_at)
+        return Seen(
+            name,
+            window_of_entry(
+                normal_side=data.normal_side,
+                version=data.version,
+                amount=data.amount,
+                posted_debits=data.posted_debits,
+                posted_credits=data.posted_credits,
+                balance=data.balance,
+                posted_at_us=posted_at_us,
+            ),
+        )
+
+    def _read_time(self, text: str) -> int:
+        if len(self._times) >= TIMES_REMEMBERED_MAX:
+            self._times.clear()
+        moment = self._times[text] = microseconds(datetime.fromisoformat(text))
+        return moment
+
+
+def _check(data: _Data) -> None:
+    net = data.posted_credits - data.posted_debits
+    if data.version < 1 or data.balance != (net if data.normal_side == "credit" else -net):
+        raise ValueError("its version, totals and balance do not belong together")
