@@ -1,11 +1,19 @@
 """Keys of the API that a stack on this machine makes for its own user; never in a deployment."""
 
+import secrets
 from dataclasses import dataclass
 
+from ledger.adapters.postgres.api_keys import PostgresKeyStore
+from ledger.adapters.postgres.connection import open_pool
+from ledger.adapters.system import SystemClock
+from ledger.application.access import Scope
+from ledger.application.api_keys import ApiKeys, KeyWish, new_key, parse_key, scopes_of
 from ledger.config import Settings
+from streams.embedded.addresses import find_postgres
 from streams.embedded.state import StateDirectory
 
 TENANT = "acme"
+MADE_BY = "ledger up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +27,31 @@ class DevelopmentKeys:
 
 def development_keys(state: StateDirectory) -> DevelopmentKeys:
     """The keys of this state directory, the same ones each time."""
-    return DevelopmentKeys(TENANT, state.secret("development-key"), state.secret("development-admin-key"))
+    return DevelopmentKeys(TENANT, _kept(state, "development-key"), _kept(state, "development-admin-key"))
+
+
+def _kept(state: StateDirectory, name: str) -> str:
+    return state.secret(name, lambda: str(new_key(secrets.token_bytes)))
+
+
+def key_secret_of(settings: Settings) -> str:
+    """The secret under which keys are stored: the one that is set, or that of the state directory."""
+    return settings.key_secret or StateDirectory(settings.state_dir).secret("api-keys")
 
 
 async def make_development_keys(settings: Settings) -> None:
     """Put the keys into the books, unless they are there."""
+    keys = development_keys(StateDirectory(settings.state_dir))
+    pool = await open_pool(find_postgres(settings), settings, size=1, name="ledger-keys")
+    try:
+        store = PostgresKeyStore(pool, auto_open=settings.auto_open_accounts)
+        all_keys = ApiKeys(store, SystemClock(), secrets.token_bytes, key_secret_of(settings))
+        await _ensure(all_keys, keys.api_key, "write", "development")
+        await _ensure(all_keys, keys.admin_key, "admin", "development, admin")
+    finally:
+        await pool.close()
+
+
+async def _ensure(all_keys: ApiKeys, text: str, scope: Scope, name: str) -> None:
+    if (parsed := parse_key(text)) is not None:
+        await all_keys.ensure(parsed, KeyWish(TENANT, name, scopes_of([scope])), MADE_BY)
