@@ -7,13 +7,15 @@ from ledger.adapters.postgres.api_keys import PostgresKeyStore
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.system import SystemClock
 from ledger.application.access import Scope
-from ledger.application.api_keys import ApiKeys, KeyWish, new_key, parse_key, scopes_of
+from ledger.application.api_keys import ApiKeys, KeyTakenError, KeyWish, new_key, parse_key, scopes_of
 from ledger.config import Settings
 from streams.embedded.addresses import find_postgres
 from streams.embedded.state import StateDirectory
+from streams.prepare import PreparationError
 
 TENANT = "acme"
 MADE_BY = "ledger up"
+HINT = "Set that secret again, or remove the development keys from secrets.json in the state directory."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ def key_secret_of(settings: Settings) -> str:
 
 
 async def make_development_keys(settings: Settings) -> None:
-    """Put the keys into the books, unless they are there."""
+    """Put the keys into the books, unless they are there; raises PreparationError."""
     keys = development_keys(StateDirectory(settings.state_dir))
     pool = await open_pool(find_postgres(settings), settings, size=1, name="ledger-keys")
     try:
@@ -53,5 +55,12 @@ async def make_development_keys(settings: Settings) -> None:
 
 
 async def _ensure(all_keys: ApiKeys, text: str, scope: Scope, name: str) -> None:
-    if (parsed := parse_key(text)) is not None:
+    parsed = parse_key(text)
+    if parsed is None:
+        raise PreparationError("secrets.json of the state directory holds what is no key.", HINT)
+    try:
         await all_keys.ensure(parsed, KeyWish(TENANT, name, scopes_of([scope])), MADE_BY)
+    except KeyTakenError as error:
+        raise PreparationError(
+            "The development keys were stored under another LEDGER_KEY_SECRET.", HINT
+        ) from error
