@@ -1,0 +1,142 @@
+"""Windows of a balance: from the stream what it provably has whole, from the database what it has not."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ledger.application.ports import Clock
+from ledger.application.reading import WindowOf, WindowReader
+from ledger.application.stream_reading import (
+    CLOSED_AFTER_US,
+    BalanceOf,
+    Cause,
+    Source,
+    StreamAwayError,
+    StreamReader,
+    StreamWindows,
+)
+from ledger.domain.life import Life, is_complete
+from ledger.domain.window import Window, WindowSize, microseconds
+from ledger.observability.signals import Signals
+
+
+class WindowRange(msgspec.Struct, frozen=True):
+    """Which windows are asked for: those that begin in [first, before), in seconds since 1970, oldest first."""
+
+    size: WindowSize
+    first: int
+    before: int
+    limit: int
+
+
+class SourcedWindow(msgspec.Struct, frozen=True):
+    """A window, and where it was read. `closed`: no more entries are expected in it."""
+
+    start: int
+    window: Window
+    closed: bool
+    source: Source
+    age_ms: int
+
+
+class WholeWindows(msgspec.Struct, frozen=True):
+    """What a stream's answer proves: it has all entries of every window that begins at `since` or later."""
+
+    since: int
+    windows: Sequence[WindowOf]
+
+
+def whole_windows(answer: StreamWindows, life: Life) -> WholeWindows:
+    """Find what is whole of an answer.
+
+    What the stream has begins with the first version that it saw: others of that window may have come before it.
+    Versions that it did not see since then are the holes of the balance's life.
+    """
+    if answer.windows and answer.windows[0].window.first_version == 1:
+        since = 0
+    else:
+        since = -(-answer.kept_from // answer.size.seconds) * answer.size.seconds
+    for each in answer.windows:
+        if not is_complete(each.window, life):
+            since = max(since, each.start + answer.size.seconds)
+    return WholeWindows(since, [each for each in answer.windows if each.start >= since])
+
+
+class ReadWindows:
+    """Reads windows of one balance; whatever becomes of the stream, the answer is right."""
+
+    def __init__(self, stream: StreamReader, books: WindowReader, clock: Clock, signals: Signals) -> None:
+        self._stream = stream
+        self._books = books
+        self._clock = clock
+        self._signals = signals
+
+    async def __call__(
+        self, tenant_id: int, of: BalanceOf, asked: WindowRange
+    ) -> Sequence[SourcedWindow] | None:
+        """Read windows of the tenant's balance, no window twice; None: there is no such account.
+
+        Raises TransientFaultError if the database is asked and cannot answer.
+        """
+        try:
+            answer = await self._stream.windows(of, asked.size, asked.first, asked.before, asked.limit)
+        except StreamAwayError as away:
+            return await self._from_books(tenant_id, of, asked, away.cause)
+        if answer.life is None:
+            return await self._from_books(tenant_id, of, asked, Cause.UNKNOWN)
+        return await self._together(tenant_id, of, asked, answer, whole_windows(answer, answer.life))
+
+    async def _together(
+        self, tenant_id: int, of: BalanceOf, asked: WindowRange, answer: StreamWindows, whole: WholeWindows
+    ) -> Sequence[SourcedWindow] | None:
+        """Put before what the stream has whole what the database has of the time before that."""
+        older: Sequence[WindowOf] = ()
+        if asked.first < whole.since:
+            earlier = msgspec.structs.replace(asked, before=min(asked.before, whole.since))
+            found = await self._read_books(tenant_id, of, earlier)
+            if found is None or len(found) >= asked.limit or asked.before <= whole.since:
+                return self._sourced_from_books(asked.size, found)
+            if not _join(found, whole.windows):
+                return await self._from_books(tenant_id, of, asked, Cause.INCOMPLETE)
+            older = found
+        self._signals.emit("stream.answered", what="windows")
+        newer = [self._from_stream(each, answer) for each in whole.windows]
+        return [*(self._sourced_from_books(asked.size, older) or ()), *newer][: asked.limit]
+
+    async def _from_books(
+        self, tenant_id: int, of: BalanceOf, asked: WindowRange, cause: Cause
+    ) -> Sequence[SourcedWindow] | None:
+        self._signals.emit("stream.not_used", what="windows", cause=cause.value)
+        return self._sourced_from_books(asked.size, await self._read_books(tenant_id, of, asked))
+
+    async def _read_books(
+        self, tenant_id: int, of: BalanceOf, asked: WindowRange
+    ) -> Sequence[WindowOf] | None:
+        return await self._books.windows(
+            tenant_id, of.account, of.asset, asked.size, asked.first, asked.before, asked.limit
+        )
+
+    def _sourced_from_books(
+        self, size: WindowSize, found: Sequence[WindowOf] | None
+    ) -> Sequence[SourcedWindow] | None:
+        known_us = microseconds(self._clock.now())
+        if found is None:
+            return None
+        return [
+            SourcedWindow(each.start, each.window, _is_closed(each.start, size, known_us), "database", 0)
+            for each in found
+        ]
+
+    def _from_stream(self, each: WindowOf, answer: StreamWindows) -> SourcedWindow:
+        age_ms = max(0, (microseconds(self._clock.now()) - answer.fresh_at_us) // 1000)
+        closed = _is_closed(each.start, answer.size, answer.known_us)
+        return SourcedWindow(each.start, each.window, closed, "stream", age_ms)
+
+
+def _join(older: Sequence[WindowOf], newer: Sequence[WindowOf]) -> bool:
+    """Tell whether the newer begin with the version after the one that ends the older."""
+    return not older or not newer or older[-1].window.last_version + 1 == newer[0].window.first_version
+
+
+def _is_closed(start: int, size: WindowSize, known_us: int) -> bool:
+    return (start + size.seconds) * 1_000_000 + CLOSED_AFTER_US <= known_us
