@@ -46,16 +46,19 @@ class WholeWindows(msgspec.Struct, frozen=True):
     windows: Sequence[WindowOf]
 
 
-def whole_windows(answer: StreamWindows, life: Life) -> WholeWindows:
-    """Find what is whole of an answer.
+def whole_windows(answer: StreamWindows, life: Life) -> WholeWindows | None:
+    """Find what is whole of an answer; None if that cannot be told.
 
-    What the stream has begins with the first version that it saw: others of that window may have come before it.
-    Versions that it did not see since then are the holes of the balance's life.
+    What the stream has begins with the first version that it saw: others may have come before it, in that window or
+    in earlier ones. Versions that it did not see since then are the holes of the balance's life, and lie in or
+    between the windows of the entries around them. Where no window is shown, only a life without either proves
+    that there is none.
     """
+    if not answer.windows and (life.first_version != 1 or life.holes):
+        return None
+    since = -(-answer.kept_from // answer.size.seconds) * answer.size.seconds
     if answer.windows and answer.windows[0].window.first_version == 1:
         since = 0
-    else:
-        since = -(-answer.kept_from // answer.size.seconds) * answer.size.seconds
     for each in answer.windows:
         if not is_complete(each.window, life):
             since = max(since, each.start + answer.size.seconds)
@@ -84,7 +87,10 @@ class ReadWindows:
             return await self._from_books(tenant_id, of, asked, away.cause)
         if answer.life is None:
             return await self._from_books(tenant_id, of, asked, Cause.UNKNOWN)
-        return await self._together(tenant_id, of, asked, answer, whole_windows(answer, answer.life))
+        whole = whole_windows(answer, answer.life)
+        if whole is None:
+            return await self._from_books(tenant_id, of, asked, Cause.INCOMPLETE)
+        return await self._together(tenant_id, of, asked, answer, whole)
 
     async def _together(
         self, tenant_id: int, of: BalanceOf, asked: WindowRange, answer: StreamWindows, whole: WholeWindows

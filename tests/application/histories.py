@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
 
-from hypothesis import strategies as st
-
 from ledger.application.reading import BalanceView, WindowOf
 from ledger.application.stream_reading import (
     BalanceOf,
@@ -48,11 +46,6 @@ def history(steps: Iterable[tuple[int, int]]) -> list[Entry]:
         )
         made.append(Entry(at_us, window))
     return made
-
-
-histories = st.lists(
-    st.tuples(st.sampled_from([0, 1, 30, 59, 60, 61, 600]), st.integers(-9, 9).filter(bool)), max_size=25
-).map(history)
 
 
 def windows_of(entries: Iterable[Entry], size: WindowSize) -> list[WindowOf]:

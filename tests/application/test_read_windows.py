@@ -1,9 +1,9 @@
 """Windows from the stream and the database together: always those of one moment, whatever the stream has."""
 
 from collections.abc import Sequence
+from random import Random
 
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
 from ledger.application.read_windows import ReadWindows, SourcedWindow, WindowRange
 from ledger.application.reading import WindowOf
@@ -15,7 +15,6 @@ from tests.application.histories import (
     Entry,
     FakeBooks,
     FakeStream,
-    histories,
     history,
     moment,
     page,
@@ -134,32 +133,36 @@ async def test_what_comes_from_the_stream_says_its_age() -> None:
     assert {each.age_ms for each in await Scene(LIFE, stream).read()} == {3000}
 
 
-@given(
-    histories,
-    st.integers(0, 25),
-    st.integers(0, 25),
-    st.sets(st.integers(1, 25), max_size=3),
-    st.integers(-2, 40),
-    st.tuples(st.integers(-100, 2500), st.integers(0, 3000), st.integers(1, 6)),
-    st.sampled_from([WindowSize.MINUTE, WindowSize.HOUR]),
-)
-async def test_an_answer_is_the_state_at_one_moment(
-    entries: list[Entry],
-    began: int,
-    reached: int,
-    missed: set[int],
-    kept_minute: int,
-    asked: tuple[int, int, int],
-    size: WindowSize,
-) -> None:
-    seen = [each for each in entries[began:reached] if each.window.first_version not in missed]
-    scene = Scene(entries, FakeStream(seen, kept_from=BEGIN_S + 60 * kept_minute))
-    first, limit = BEGIN_S + asked[0], asked[2]
-    before = first + asked[1]
-    found = plain(await scene.read(first, before, limit, size))
-    states = [
-        page(windows_of(entries[:version], size), first, before, limit) for version in range(len(entries) + 1)
-    ]
-    assert found in states
-    # And no moment before the last that the stream has seen.
-    assert found in states[max((each.window.last_version for each in seen), default=0) :]
+@pytest.mark.parametrize("seed", range(8))
+async def test_an_answer_is_the_state_at_one_moment(seed: int) -> None:
+    chance = Random(seed)
+    for _ in range(150):
+        entries = random_history(chance)
+        size = chance.choice([MINUTE, WindowSize.HOUR])
+        scene = Scene(entries, FakeStream(*random_knowledge(chance, entries)))
+        first = BEGIN_S + chance.randint(-60, 400)
+        before, limit = first + chance.choice([60, 200, 600, 5000]), chance.randint(1, 6)
+        found = plain(await scene.read(first, before, limit, size))
+        states = [
+            page(windows_of(entries[:count], size), first, before, limit) for count in range(len(entries) + 1)
+        ]
+        # Nor is it a moment before the last that the stream has seen.
+        assert found in states[max((each.window.last_version for each in scene.stream.seen), default=0) :]
+
+
+def random_history(chance: Random) -> list[Entry]:
+    pauses_s = [0, 1, 20, 30, 59, 60, 61, chance.choice([1, 600, 3600])]
+    return history(
+        (chance.choice(pauses_s), chance.choice([-5, -1, 1, 2, 9])) for _ in range(chance.randint(1, 14))
+    )
+
+
+def random_knowledge(chance: Random, entries: Sequence[Entry]) -> tuple[list[Entry], int]:
+    """Choose what a stream has seen, which may begin late, lag and miss some; and from when on it keeps windows."""
+    count = len(entries)
+    began = chance.choice([0, 0, chance.randrange(count)])
+    reached = chance.choice([count, count, chance.randrange(count + 1)])
+    missed = chance.sample(range(count), chance.choice([0, 0, min(2, count)]))
+    seen = [each for index, each in enumerate(entries[began:reached], start=began) if index not in missed]
+    chance.shuffle(seen)
+    return seen, chance.choice([0, BEGIN_S + 60 * chance.randint(-1, 8)])
