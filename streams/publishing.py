@@ -1,14 +1,18 @@
 """Publishing that does not give up: while Kafka is away the stream waits, says so, and goes on by itself."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import ExitStack
+from typing import TypeVar
 
 import stamina
+from aiokafka import TopicPartition
 
 from ledger.observability.signals import Signals
 from streams.transport.errors import PublishError, RecordTooLargeError
 from streams.transport.flow import Flow
-from streams.transport.publisher import BatchPublisher, Outgoing
+from streams.transport.publisher import Appended, BatchPublisher, Outgoing
+
+Published = TypeVar("Published")
 
 
 class PatientPublisher:
@@ -31,7 +35,16 @@ class PatientPublisher:
                 self._signals.emit("record.not_published", fault=str(error), **_facts(too_large))
                 records = [each for each in records if each is not too_large]
 
+    async def publish_to(self, place: TopicPartition, records: list[Outgoing]) -> Appended:
+        """Publish to one partition, in order; gives where the records are."""
+        return await self._until_done(records, lambda: self._publisher.publish_to(place, records))
+
     async def _publish(self, records: Sequence[Outgoing]) -> None:
+        await self._until_done(records, lambda: self._publisher.publish(records))
+
+    async def _until_done(
+        self, records: Sequence[Outgoing], publish: Callable[[], Awaitable[Published]]
+    ) -> Published:
         attempts = stamina.retry_context(
             on=PublishError, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0
         )
@@ -42,7 +55,8 @@ class PatientPublisher:
                 if attempt.num > 1:
                     self._signals.emit("publishing.delayed", attempt=attempt.num, records=len(records))
                 with attempt:
-                    await self._publisher.publish(records)
+                    return await publish()
+        raise PublishError("no attempt was made")
 
 
 def _facts(record: Outgoing) -> dict[str, object]:

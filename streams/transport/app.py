@@ -46,18 +46,24 @@ class AsTheyAre(Schema[Any, Any]):
 
 
 def chunked_app(
-    name: str, settings: Settings, signals: Signals, topics: Iterable[str], **options: Any
+    name: str,
+    settings: Settings,
+    signals: Signals,
+    topics: Iterable[str],
+    *,
+    changelogs: Iterable[str] = (),
+    **options: Any,
 ) -> ChunkedApp:
     """An app of its own consumer group `name`; `options` are Faust's and go before what is set here."""
     app = ChunkedApp(name, **{**_options(name, settings), **options})
-    app.flow = Flow(settings, signals, topics)
+    app.flow = Flow(settings, signals, topics, changelogs)
     app.transport = ChunkedTransport(app.conf.broker_consumer, app, app.flow)
     return app
 
 
 def chunked_topic(app: ChunkedApp, name: str) -> faust.Topic:
     """The topic for an agent of this app; it must be among those the app takes in chunks."""
-    if name not in app.flow.topics:
+    if name not in app.flow.topics | app.flow.changelogs:
         raise ConfigurationError(f"{name} is not among the chunked topics of {app.conf.id}")
     return cast(faust.Topic, app.topic(name, schema=AsTheyAre()))
 

@@ -65,7 +65,7 @@ class ChunkedConsumer(Consumer):
         highwater = self.highwater(tp)
         if highwater is not None:
             self.app.monitor.track_tp_end_offset(tp, highwater)
-        if tp.topic not in self.flow.topics:
+        if tp.topic not in self.flow.topics | self.flow.changelogs:
             for record in chunk.records:
                 yield tp, self._to_message(tp, record)
         else:

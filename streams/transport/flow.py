@@ -32,10 +32,14 @@ class Lanes(Protocol):
 class Flow:
     """One app's chunked flow; made by `chunked_app`, found as `app.flow`."""
 
-    def __init__(self, settings: Settings, signals: Signals, topics: Iterable[str]) -> None:
+    def __init__(
+        self, settings: Settings, signals: Signals, topics: Iterable[str], changelogs: Iterable[str] = ()
+    ) -> None:
         self.settings = settings
         self.signals = signals
         self.topics = frozenset(topics)
+        self.changelogs = frozenset(changelogs)
+        """Topics that Faust recovers tables from; they come in chunks as well, and have no frontier."""
         self.frontiers = Frontiers()
         self.lanes: list[Lanes] = []
         self._waits: Counter[str] = Counter()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import count
 from random import Random
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
@@ -35,6 +35,13 @@ class Outgoing(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Sequence[Header] = ()
+
+
+class Appended(NamedTuple):
+    """Where records are in their partition: the offsets of the first and the last."""
+
+    first: int
+    last: int
 
 
 class BatchPublisher:
@@ -92,6 +99,12 @@ class BatchPublisher:
             if isinstance(outcome, BaseException):
                 raise outcome
 
+    async def publish_to(self, place: TopicPartition, records: list[Outgoing]) -> Appended:
+        """Write all records to one partition in their order, and say where they are; raises as `publish` does."""
+        written = await self._send_all(place, records, monotonic() + self._deadline_s)
+        first, last = written[0].acknowledged.offset, written[-1]
+        return Appended(first, last.acknowledged.offset + last.records - 1)
+
     async def _group(
         self, records: Sequence[Outgoing], deadline: float
     ) -> dict[TopicPartition, list[Outgoing]]:
@@ -117,21 +130,28 @@ class BatchPublisher:
                 await self._back_off(attempt, deadline, error)
         raise AssertionError("unreachable")
 
-    async def _send_all(self, place: TopicPartition, records: list[Outgoing], deadline: float) -> None:
+    async def _send_all(
+        self, place: TopicPartition, records: list[Outgoing], deadline: float
+    ) -> list["Written"]:
         """Send one partition's records; after a failure, again from the first batch that failed, for order."""
         batches = self._batches(records, len(records))
+        written: list[Written] = []
         for attempt in count():
             done, error = await self._send(place, batches)
+            written += done
             if error is None:
-                return
-            batches = batches[done:]
+                break
+            batches = batches[len(done) :]
             if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
                 batches = self._halve(place, batches, error)
             else:
                 await self._back_off(attempt, deadline, error)
+        return written
 
-    async def _send(self, place: TopicPartition, batches: list["Batch"]) -> tuple[int, KafkaError | None]:
-        """How many batches were acknowledged before the first that was not, and why that one was not."""
+    async def _send(
+        self, place: TopicPartition, batches: list["Batch"]
+    ) -> tuple[list["Written"], KafkaError | None]:
+        """What was acknowledged before the first batch that was not, and why that one was not."""
         sent = []
         try:
             for batch in batches:
@@ -141,13 +161,14 @@ class BatchPublisher:
             unsent: KafkaError | None = error
         else:
             unsent = None
-        outcomes = await asyncio.gather(*sent, return_exceptions=True)
-        for index, outcome in enumerate(outcomes):
+        done: list[Written] = []
+        for outcome, batch in zip(await asyncio.gather(*sent, return_exceptions=True), batches, strict=False):
             if isinstance(outcome, KafkaError):
-                return index, outcome
+                return done, outcome
             if isinstance(outcome, BaseException):
                 raise outcome
-        return len(outcomes), unsent
+            done.append(Written(outcome, len(batch.records)))
+        return done, unsent
 
     def _batches(self, records: list[Outgoing], records_max: int) -> list["Batch"]:
         batches: list[Batch] = []
@@ -183,6 +204,13 @@ class BatchPublisher:
 def _passes(error: KafkaError) -> bool:
     """aiokafka calls a batch that waited too long for its broker final; here the deadline decides."""
     return bool(error.retriable) or isinstance(error, KafkaTimeoutError | KafkaConnectionError)
+
+
+class Written(NamedTuple):
+    """What the broker acknowledged: where a batch begins, and how many records it has."""
+
+    acknowledged: Any
+    records: int
 
 
 class Batch(NamedTuple):
