@@ -3,8 +3,20 @@
 from fastapi import FastAPI
 
 from ledger.api.faults import ProblemsOnly, add_problems
-from ledger.api.routes import health
+from ledger.api.routes import (
+    accounts,
+    balances,
+    entries,
+    events,
+    health,
+    holds,
+    transactions,
+    trial_balance,
+    windows,
+)
 from ledger.api.services import Services
+
+ROUTES = (accounts, balances, entries, windows, events, transactions, holds, trial_balance, health)
 
 
 def create_app(services: Services) -> FastAPI:
@@ -18,7 +30,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     add_problems(app)
-    for routes in (health,):
+    for routes in ROUTES:
         app.include_router(routes.router)
     app.add_middleware(ProblemsOnly, signals=services.signals)
     return app

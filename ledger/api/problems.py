@@ -76,6 +76,10 @@ class InvalidCursorError(ProblemError):
     status, code, title = 422, "invalid_cursor", "The cursor is none of this query"
 
 
+class InvalidRangeError(ProblemError):
+    status, code, title = 422, "invalid_range", "These times do not go together"
+
+
 class NotAvailableError(ProblemError):
     status, code, title = 503, "not_available", "This is not served here"
 

@@ -4,8 +4,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from ledger.api.draining import Draining
+from ledger.application.cached_balances import CachedBalances
+from ledger.application.eventual_balance import ReadEventualBalance
 from ledger.application.key_chain import KeyChain
 from ledger.application.ports import Clock
+from ledger.application.read_windows import ReadWindows
 from ledger.application.reading import BalanceReader, HistoryReader
 from ledger.config import Settings
 from ledger.observability.signals import Signals
@@ -23,4 +26,7 @@ class Services:
     history: HistoryReader
     is_ready: Callable[[], Awaitable[bool]]
     """Tells, cheaply, whether the books can be read."""
+    cached: CachedBalances | None = None
+    eventual: ReadEventualBalance | None = None
+    windows: ReadWindows | None = None
     draining: Draining = field(default_factory=Draining)
