@@ -1,0 +1,154 @@
+"""Telemetry: each request has an id, is counted and timed; what fails is told with the id."""
+
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from time import perf_counter
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ledger.api.facts import NAME, RequestFacts
+from ledger.observability.signals import Facts, Signals
+
+HEADER = b"x-request-id"
+_VALID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+Reading = Callable[[], float]
+
+
+class ApiMetrics:
+    """Counts requests, and listens to signals."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requests = Counter(
+            "ledger_api_requests", "Requests answered", ["method", "route", "status"], registry=registry
+        )
+        self._seconds = Histogram(
+            "ledger_api_request_seconds",
+            "From the request to the end of its answer; of a live stream to its beginning",
+            ["method", "route"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._shed = Counter("ledger_api_shed", "Requests that found no place", registry=registry)
+        self._limited = Counter(
+            "ledger_api_rate_limited", "Requests over a tenant's quota", ["what"], registry=registry
+        )
+        self._turned_away = Counter(
+            "ledger_api_reads_turned_away",
+            "Reads that found no connection",
+            ["pool", "why"],
+            registry=registry,
+        )
+        self._log_away = Counter("ledger_api_log_away", "Faults of writing to Kafka", registry=registry)
+        self._listeners: dict[str, Callable[[Facts], None]] = {
+            "request.shed": lambda facts: self._shed.inc(),
+            "request.rate_limited": lambda facts: self._limited.labels(facts["what"]).inc(),
+            "read.turned_away": lambda facts: self._turned_away.labels(facts["pool"], facts["why"]).inc(),
+            "log.away": lambda facts: self._log_away.inc(),
+        }
+
+    def __call__(self, name: str, facts: Facts) -> None:
+        if listener := self._listeners.get(name):
+            listener(facts)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        self._requests.labels(method, route, status).inc()
+        self._seconds.labels(method, route).observe(seconds)
+
+
+class ApiGauges(Collector):
+    """What stands at the moment, read when it is asked for; `counts` only grow."""
+
+    def __init__(self, gauges: dict[str, Reading], counts: dict[str, Reading]) -> None:
+        self._gauges = gauges
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        for name, (says, gauge) in _GAUGES.items():
+            if gauge in self._gauges:
+                yield GaugeMetricFamily(name, says, self._gauges[gauge]())
+        cache = CounterMetricFamily("ledger_api_cache", "What the cache of balances did", labels=["what"])
+        for what, count in self._counts.items():
+            cache.add_metric([what], count())
+        yield cache
+
+
+_GAUGES = {
+    "ledger_api_in_flight": ("Requests being answered", "in_flight"),
+    "ledger_api_queued": ("Requests that wait for a place", "queued"),
+    "ledger_api_waiters": ("Events whose outcomes are waited for", "waiters"),
+    "ledger_api_live_streams": ("Open streams of balance changes", "live_streams"),
+    "ledger_api_feed_staleness_seconds": (
+        "Since the feed of outcomes was known to be fresh",
+        "feed_staleness_s",
+    ),
+    "ledger_api_feed_lag_records": ("Outcomes not yet read", "feed_lag_records"),
+    "ledger_api_cache_away": ("1 while the shared cache does not answer", "cache_away"),
+}
+GAUGE_NAMES = tuple(_GAUGES)
+
+
+class Telemetry:
+    """Middleware, the outermost: an id for each request, in and out; counts, times and failures."""
+
+    def __init__(self, app: ASGIApp, metrics: ApiMetrics | None, signals: Signals) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._signals = signals
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = perf_counter()
+        facts = scope[NAME] = RequestFacts(_correlation_id(scope))
+        status = 500
+        took: float | None = None
+
+        async def marked(message: Message) -> None:
+            nonlocal status, took
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                took = perf_counter() - begun if _is_stream(message) else None
+                message["headers"] = [*message.get("headers", ()), *_headers(facts)]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, marked)
+        finally:
+            self._answered(scope, facts, status, took or perf_counter() - begun)
+
+    def _answered(self, scope: Scope, facts: RequestFacts, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "none")
+        if self._metrics is not None:
+            self._metrics.answered(scope["method"], route, status, seconds)
+        if status >= 500 and not facts.is_told:
+            self._signals.emit(
+                "request.failed",
+                correlation_id=facts.correlation_id,
+                tenant=facts.tenant,
+                method=scope["method"],
+                path=route,
+                status=status,
+            )
+
+
+def _correlation_id(scope: Scope) -> str:
+    """Take the caller's id, if it is short and harmless, else make one."""
+    given: bytes = dict(scope["headers"]).get(HEADER, b"")
+    return given.decode() if _VALID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _headers(facts: RequestFacts) -> list[tuple[bytes, bytes]]:
+    told = {"X-Request-Id": facts.correlation_id, **facts.headers}
+    return [(name.lower().encode(), value.encode()) for name, value in told.items()]
+
+
+def _is_stream(message: Message) -> bool:
+    return (b"content-type", b"text/event-stream") in message.get("headers", ())
