@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ledger.api.facts import facts_of
 from ledger.api.problems import (
     CONTENT_TYPE,
     BooksAwayError,
@@ -57,7 +58,11 @@ def problem_of(error: Exception) -> ProblemError:
 
 def _invalid(error: RequestValidationError) -> ProblemError:
     faults = [
-        {"in": str(fault["loc"][0]), "name": ".".join(map(str, fault["loc"][1:])), "message": fault["msg"]}
+        {
+            "in": str(fault["loc"][0]),
+            "name": ".".join(map(str, fault["loc"][1:])),
+            "message": fault["msg"].removeprefix("Value error, "),
+        }
         for fault in error.errors()
     ]
     return InvalidRequestError("; ".join(_told(fault) for fault in faults), errors=faults)
@@ -110,7 +115,9 @@ class ProblemsOnly:
 
     async def _tell(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
         problem = problem_of(error)
-        correlation_id = problem.members.get("correlation_id")
+        facts = facts_of(scope)
+        facts.is_told = True
+        correlation_id = problem.members["correlation_id"] = facts.correlation_id
         self._signals.emit(
             "request.failed", correlation_id=correlation_id, path=scope["path"], error=repr(error)
         )

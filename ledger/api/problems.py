@@ -94,3 +94,35 @@ class BooksSlowError(ProblemError):
 
 class OverloadedProblemError(ProblemError):
     status, code, title = 503, "overloaded", "More is asked than can be answered now"
+
+
+class MalformedJsonError(ProblemError):
+    status, code, title = 400, "malformed_json", "The body is not JSON"
+
+
+class WrongTenantProblemError(ProblemError):
+    status, code, title = 403, "wrong_tenant", "An event names another tenant than the key's"
+
+
+class BodyTooLargeError(ProblemError):
+    status, code, title = 413, "body_too_large", "The body, or an event, is too large"
+
+
+class UnsupportedMediaTypeError(ProblemError):
+    status, code, title = 415, "unsupported_media_type", "The body is not of a type that is read here"
+
+
+class InvalidEventsProblemError(ProblemError):
+    status, code, title = 422, "invalid_events", "Some of what was sent are no events; nothing was accepted"
+
+
+class RateLimitedError(ProblemError):
+    status, code, title = 429, "rate_limited", "The tenant sends more than its quota"
+
+
+class TooManyStreamsOfTenantError(ProblemError):
+    status, code, title = 429, "too_many_streams", "The tenant has as many open streams as it may have"
+
+
+class KafkaAwayError(ProblemError):
+    status, code, title = 503, "kafka_away", "Kafka did not take the events in time"

@@ -8,8 +8,10 @@ from ledger.adapters.postgres.api_keys import PostgresKeyReader
 from ledger.adapters.postgres.reader import PostgresBalances, PostgresHistory
 from ledger.adapters.postgres.tenancy import open_tenant_pool
 from ledger.adapters.system import SystemClock
+from ledger.api.readiness import Readiness
 from ledger.api.services import Services
 from ledger.application.key_chain import KeyChain
+from ledger.bootstrap.stream_reads import stream_reads
 from ledger.config import Settings
 from ledger.observability.signals import Signals
 
@@ -46,5 +48,5 @@ async def api(settings: Settings, dsn: str, signals: Signals, *, key_secret: str
             keys=keys,
             balances=PostgresBalances(strong, clock),
             history=PostgresHistory(heavy, clock),
-            is_ready=strong.is_reachable,
+            is_ready=Readiness(strong.is_reachable, time.monotonic),
         )

@@ -25,11 +25,18 @@ _LEVELS = {
     "partitions.not_made": "warning",
     "position.gap": "error",
     "read.turned_away": "warning",
+    "provider.breaker_changed": "warning",
+    "provider.called": "debug",
+    "provider.refused_us": "error",
     "publishing.delayed": "warning",
     "record.not_published": "error",
     "records.expired": "error",
     "request.failed": "error",
+    "stream.answered": "debug",
+    "stream.not_used": "debug",
     "task.failed": "error",
+    "windows.breaker_changed": "warning",
+    "windows.routes_not_learned": "error",
     "worker.stalled": "critical",
 }
 _UNSAID = {"outcomes", "letters"}

@@ -16,6 +16,8 @@ HELP = {
     "Exit 1 if wrong.",
     "migrate": "Make missing topics, migrate the books, and make partitions of time ahead. Safe to run again.",
     "worker": "Run a worker until SIGTERM, which finishes the running batches and commits.",
+    "api": "Serve the HTTP API until SIGTERM, which lets running requests finish.",
+    "key": "Keys of the API: create, list or revoke them.",
     "send": "Send events to the topic of payments, under the keys that keep each account's order.",
     "verify": "Check the books in SQL and against the topic itself. May run beside live traffic. "
     "Exit 1 on a violation.",

@@ -175,7 +175,7 @@ def test_operations_name_every_crash_point() -> None:
 
 # What a worker says of itself; the stack's own signals go to the person who started it.
 WORKER_CODE = ("ledger", "streams/agents", "streams/transport")
-WORKER_FILES = ("streams/app.py", "streams/publishing.py", "streams/cli/worker.py")
+WORKER_FILES = ("streams/app.py", "streams/publishing.py", "streams/cli/worker.py", "streams/cli/api.py")
 
 
 def signal_names() -> set[str]:

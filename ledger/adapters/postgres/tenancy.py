@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import asyncpg
 
 from ledger.adapters.postgres.connection import API_ROLE, open_pool, transient_faults
+from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.types import Connection, Pool
 from ledger.application.faults import OverloadedError, TransientFaultError
 from ledger.config import Settings
@@ -117,11 +118,11 @@ class TenantPool:
         raise OverloadedError(f"too many {self.name} reads wait for the books")
 
     async def is_reachable(self) -> bool:
-        """Tell whether the books answer; a full queue says that they are there."""
+        """Tell whether there are books that this role may read; a full queue says that there are."""
         try:
             async with self.connection() as connection:
-                await connection.fetchval("select 1")
-        except TransientFaultError:
+                await connection.fetchval(sql("are_books_there"))
+        except (TransientFaultError, asyncpg.PostgresError):
             return False
         except OverloadedError:
             return True

@@ -1,0 +1,68 @@
+"""`ledger api`: the HTTP API in this process."""
+
+import asyncio
+import gc
+from contextlib import ExitStack
+
+import typer
+
+from ledger.api.app import create_app, create_operations_app
+from ledger.api.services import Services
+from ledger.bootstrap.api import api as composed
+from ledger.config import Settings
+from ledger.observability.logs import SignalLog, configure_logs
+from ledger.observability.signals import Signals
+from streams.cli.running import refuse, told_faults
+from streams.embedded.addresses import find_addresses
+from streams.key_secret import find_key_secret
+from streams.serving_http import ListenError, Server, listen, new_event_loop, serve_until_stopped
+
+OPERATIONS_SHUTDOWN_S = 1.0
+
+
+def api() -> None:
+    """Serve the HTTP API until SIGTERM, which lets running requests finish."""
+    settings = Settings()
+    configure_logs(settings.log_level)
+    gc.freeze()
+    try:
+        with told_faults(), asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_serve(settings))
+    except ListenError as error:
+        refuse(
+            f"{error} LEDGER_API_HOST, LEDGER_API_PORT and LEDGER_OPERATIONS_PORT say where the API listens."
+        )
+    raise typer.Exit(0)
+
+
+async def _serve(settings: Settings) -> None:
+    signals = Signals(SignalLog())
+    addresses = find_addresses(settings)
+    settings = settings.model_copy(
+        update={"kafka_bootstrap": addresses.kafka, "postgres_dsn": addresses.postgres_dsn}
+    )
+    key_secret = find_key_secret(settings)
+    with ExitStack() as sockets:
+        bound = sockets.enter_context(listen(settings.api_host, settings.api_port))
+        beside = None
+        if settings.operations_port is not None:
+            beside = sockets.enter_context(listen(settings.api_host, settings.operations_port))
+        async with composed(settings, addresses.postgres_dsn, signals, key_secret=key_secret) as services:
+            servers = [Server(create_app(services), bound, shutdown_s=settings.api_shutdown_s)]
+            if beside is not None:
+                operations = create_operations_app(services)
+                servers.append(Server(operations, beside, shutdown_s=OPERATIONS_SHUTDOWN_S))
+            await _run(servers, services, signals)
+    signals.emit("api.stopped")
+
+
+async def _run(servers: list[Server], services: Services, signals: Signals) -> None:
+    def on_started() -> None:
+        ports = {"port": servers[0].port, "operations_port": servers[-1].port}
+        signals.emit("api.started", host=services.settings.api_host, **ports)
+
+    def on_stop() -> None:
+        services.draining.begin()
+        signals.emit("api.draining")
+
+    await serve_until_stopped(servers, on_started, on_stop)

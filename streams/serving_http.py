@@ -1,0 +1,104 @@
+"""Serve ASGI applications by uvicorn, from a socket that was bound before, until a signal says to stop."""
+
+import asyncio
+import math
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+KEEP_ALIVE_S = 75
+"""Longer than the load balancers in front, usually 60: otherwise they send requests on connections that just ended."""
+
+
+class ListenError(Exception):
+    """The address cannot be listened on."""
+
+
+@contextmanager
+def listen(host: str, port: int) -> Iterator[socket.socket]:
+    """Bind a socket; raises ListenError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((host, port))
+            # Whoever else wants the port is told now, not when the server starts.
+            bound.listen()
+        except OSError as error:
+            raise ListenError(f"{host}:{port} cannot be listened on: {error.strerror or error}.") from error
+        bound.setblocking(False)
+        yield bound
+
+
+def port_of(bound: socket.socket) -> int:
+    port: int = bound.getsockname()[1]
+    return port
+
+
+class Server(uvicorn.Server):
+    """One application on one socket; signals are left to whoever runs it."""
+
+    def __init__(self, app: Any, bound: socket.socket, *, shutdown_s: float) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=math.ceil(shutdown_s),
+            )
+        )
+        self._bound = bound
+
+    @property
+    def port(self) -> int:
+        return port_of(self._bound)
+
+    async def run_on_socket(self) -> None:
+        """Serve until `should_exit` is set."""
+        await self.serve(sockets=[self._bound])
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none: uvicorn would end the process by the very signal that it had shut down for."""
+        yield
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Make the fastest loop that there is here."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+async def serve_until_stopped(
+    servers: Sequence[Server], on_started: Callable[[], None], on_stop: Callable[[], None]
+) -> None:
+    """Serve all until SIGTERM or SIGINT; then stop them one after the other, in order."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    running = [asyncio.ensure_future(server.run_on_socket()) for server in servers]
+    on_started()
+    waiting = asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait([waiting, *running], return_when=asyncio.FIRST_COMPLETED)
+        on_stop()
+        for server, task in zip(servers, running, strict=True):
+            server.should_exit = True
+            await task
+    finally:
+        waiting.cancel()
+        for task in running:
+            task.cancel()
