@@ -44,11 +44,26 @@ class ApiMetrics:
             ["pool", "why"],
             registry=registry,
         )
+        self._stream_reads = Counter(
+            "ledger_api_stream_reads",
+            "Reads that ask the stream first",
+            ["what", "not_used"],
+            registry=registry,
+        )
+        self._breakers = Counter(
+            "ledger_api_windows_breaker_changes",
+            "Changes of the breakers of windows workers",
+            ["to"],
+            registry=registry,
+        )
         self._log_away = Counter("ledger_api_log_away", "Faults of writing to Kafka", registry=registry)
         self._listeners: dict[str, Callable[[Facts], None]] = {
             "request.shed": lambda facts: self._shed.inc(),
             "request.rate_limited": lambda facts: self._limited.labels(facts["what"]).inc(),
             "read.turned_away": lambda facts: self._turned_away.labels(facts["pool"], facts["why"]).inc(),
+            "stream.answered": lambda facts: self._stream_reads.labels(facts["what"], "").inc(),
+            "stream.not_used": lambda facts: self._stream_reads.labels(facts["what"], facts["cause"]).inc(),
+            "windows.breaker_changed": lambda facts: self._breakers.labels(facts["after"]).inc(),
             "log.away": lambda facts: self._log_away.inc(),
         }
 

@@ -41,12 +41,16 @@ async def api(settings: Settings, dsn: str, signals: Signals, *, key_secret: str
         stack.push_async_callback(heavy.close)
         keys = KeyChain(PostgresKeyReader(strong), clock, signals, key_secret, monotonic=time.monotonic)
         stack.push_async_callback(keys.close)
+        balances = PostgresBalances(strong, clock)
+        stream = await stack.enter_async_context(stream_reads(settings, balances, heavy, clock, signals))
         yield Services(
             settings=settings,
             signals=signals,
             clock=clock,
             keys=keys,
-            balances=PostgresBalances(strong, clock),
+            balances=balances,
             history=PostgresHistory(heavy, clock),
+            eventual=stream.eventual,
+            windows=stream.windows,
             is_ready=Readiness(strong.is_reachable, time.monotonic),
         )

@@ -1,0 +1,1 @@
+"""The windows workers, asked over HTTP for what they hold."""
