@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 
 from streams.transport.app import ChunkedApp
 from streams.transport.health import partition_states
+from streams.windows.book import WindowBook
 
 
 class PartitionGauges(Collector):
@@ -30,6 +31,27 @@ class PartitionGauges(Collector):
             frontier.add_metric(place, state.frontier)
             committed.add_metric(place, -1 if state.committed is None else state.committed)
         waiting = GaugeMetricFamily("ledger_waiting", "What the worker waits for", labels=["for"])
-        for reason in ("postgres", "kafka"):
+        for reason in ("postgres", "kafka", "recovery"):
             waiting.add_metric([reason], float(reason in self._app.flow.waits()))
         yield from (lag, frontier, committed, waiting)
+
+
+class WindowGauges(Collector):
+    """How many windows a worker holds, by size, and how many accounts and assets they are of."""
+
+    def __init__(self, book: WindowBook, registry: CollectorRegistry) -> None:
+        self._book = book
+        registry.register(self)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        held = self._book.held()
+        windows = GaugeMetricFamily("ledger_windows_held", "Windows that the stream keeps", labels=["size"])
+        for size, count in held.windows.items():
+            windows.add_metric([size.value], count)
+        lives = GaugeMetricFamily("ledger_windows_accounts", "Accounts, by asset, that were ever seen")
+        lives.add_metric([], held.lives)
+        incomplete = GaugeMetricFamily(
+            "ledger_versions_missing", "Accounts, by asset, of which a version has not come yet"
+        )
+        incomplete.add_metric([], held.incomplete)
+        yield from (windows, lives, incomplete)

@@ -1,7 +1,7 @@
 """Every topic: its name, key, partitions and retention; made by us before any worker starts."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field, replace
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
@@ -66,16 +66,37 @@ def _days(days: int) -> str:
 
 async def make_topics(settings: Settings, bootstrap: str) -> list[str]:
     """Make the topics that are missing; those that exist stay as they are. Returns the names made."""
+    return await _make(settings, bootstrap, {topic.name for topic in topics_of(settings)})
+
+
+async def make_windows_topic(settings: Settings, bootstrap: str) -> bool:
+    """Make the changelog of windows if it is missing; says whether it was."""
+    return bool(await _make(settings, bootstrap, {settings.entries_topic, settings.windows_topic}))
+
+
+async def _make(settings: Settings, bootstrap: str, names: Set[str]) -> list[str]:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="ledger-migrate")
     await admin.start()
     try:
         existing = set(await admin.list_topics())
-        missing = [topic for topic in topics_of(settings) if topic.name not in existing]
+        missing = [topic for topic in topics_of(settings) if topic.name in names - existing]
+        if settings.entries_topic in existing:
+            # A window is in the partition of its entries, however many those were made with.
+            partitions = await _partitions_of(admin, settings.entries_topic)
+            missing = [
+                replace(topic, partitions=partitions) if topic.name == settings.windows_topic else topic
+                for topic in missing
+            ]
         if missing:
             await _create(admin, missing)
         return [topic.name for topic in missing]
     finally:
         await admin.close()
+
+
+async def _partitions_of(admin: AIOKafkaAdminClient, name: str) -> int:
+    (found,) = await admin.describe_topics([name])
+    return len(found["partitions"])
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:

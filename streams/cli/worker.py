@@ -1,25 +1,32 @@
-"""`ledger worker`: a posting worker in this process."""
+"""`ledger worker`: a worker in this process, of payments or of windows."""
 
 import asyncio
 import gc
 from enum import StrEnum
 
 import typer
+from aiohttp import web
 from prometheus_client import CollectorRegistry
+from yarl import URL
 
 from ledger.config import Settings
 from ledger.observability.logs import SignalLog, configure_logs
 from ledger.observability.metrics import WorkerMetrics
 from ledger.observability.signals import Signals
+from ledger.observability.window_metrics import WindowMetrics
 from streams.app import working
 from streams.cli.running import told_faults
 from streams.health import health_app, serving
-from streams.metrics import PartitionGauges
+from streams.metrics import PartitionGauges, WindowGauges
+from streams.rolling import rolling
+from streams.transport.app import ChunkedApp
 from streams.transport.worker import run_worker
+from streams.windows.serving import add_window_routes
 
 
 class WorkerName(StrEnum):
     POST_EVENTS = "post-events"
+    ROLL_WINDOWS = "roll-windows"
 
 
 def worker(
@@ -32,18 +39,36 @@ def worker(
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     with told_faults():
-        code = asyncio.run(_work(settings))
+        code = asyncio.run(_work(name, settings))
     raise typer.Exit(code)
 
 
-async def _work(settings: Settings) -> int:
+async def _work(name: WorkerName, settings: Settings) -> int:
     registry = CollectorRegistry()
+    if name is WorkerName.ROLL_WINDOWS:
+        signals = Signals(SignalLog(), WorkerMetrics(registry), WindowMetrics(registry))
+        async with rolling(settings, signals) as windows:
+            WindowGauges(windows.book, registry)
+            health = health_app(windows.app, registry)
+            add_window_routes(health, windows.book, windows.app, settings)
+            return await _serve(windows.app, health, settings, signals, registry)
     signals = Signals(SignalLog(), WorkerMetrics(registry))
     async with working(settings, signals) as app:
-        PartitionGauges(app, registry)
-        health = health_app(app, registry)
-        async with serving(health, settings.worker_host, settings.worker_port) as port:
-            signals.emit("worker.started", port=port, group=app.conf.id)
-            code = await run_worker(app)
-            signals.emit("worker.stopped", code=int(code))
-            return code
+        return await _serve(app, health_app(app, registry), settings, signals, registry)
+
+
+async def _serve(
+    app: ChunkedApp,
+    health: web.Application,
+    settings: Settings,
+    signals: Signals,
+    registry: CollectorRegistry,
+) -> int:
+    PartitionGauges(app, registry)
+    async with serving(health, settings.worker_host, settings.worker_port) as port:
+        # The group tells its members this address of each other.
+        app.conf.canonical_url = URL(settings.worker_url or f"http://{settings.worker_host}:{port}")
+        signals.emit("worker.started", port=port, group=app.conf.id)
+        code = await run_worker(app)
+        signals.emit("worker.stopped", code=int(code))
+        return code

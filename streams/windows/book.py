@@ -73,8 +73,9 @@ class WindowBook:
     ) -> list[tuple[int, Window]]:
         """Read windows that begin in [first, before), oldest first, at most `limit`, in seconds since 1970.
 
-        Smaller windows that stand are merged into larger ones. Whether one has all its entries, `is_complete` of
-        the life says; none are given from before `kept_from`.
+        Smaller windows that stand are merged into larger ones; none are given from before `kept_from`. Whether one
+        has all its entries, `is_complete` says with the life. Where the life does not begin with version 1, nothing
+        is known of its time before its first entry, though other windows of then may exist in the books.
         """
         shelf = self._shelves.get(partition)
         if shelf is None:
@@ -92,7 +93,7 @@ class WindowBook:
         return None if shelf is None else shelf.stream_time_us
 
     def fresh_at(self, partition: int) -> float | None:
-        """Say at what time, in seconds since 1970, everything in a partition was known to be merged; None: never yet."""
+        """Say when all of a partition was known to be merged, in seconds since 1970; None: never yet."""
         told = self._reach.told(partition)
         if told is not None and self.merged_to(partition) >= told.end:
             self._note_fresh(partition, told.at)

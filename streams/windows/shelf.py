@@ -224,6 +224,13 @@ class Shelf:
         gone, self._gone = self._gone, set()
         return Changes({key: _encode(value) for key, value in self._flying.items()}, sorted(gone))
 
+    def rewrite(self, keys: Iterable[bytes]) -> None:
+        """Write these as they stand in the next checkpoint, though nothing changed them."""
+        for key in keys:
+            value = self._find(key)
+            if value is not None and key not in self._dirty and key != EDITION_KEY:
+                self._dirty[key] = read_value(key, value)
+
     def landed(self) -> None:
         """The checkpoint is in the table."""
         self._flying = {}
