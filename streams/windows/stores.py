@@ -64,6 +64,7 @@ class Recovering:
         self._regressed: dict[int, set[bytes]] = {}
 
     def take_regressed(self, partition: int) -> set[bytes]:
+        """Give the keys whose newest record was not the whole truth, and forget them."""
         return self._regressed.pop(partition, set())
 
     def changes_of(self, chunk: Chunk, find: Find) -> dict[bytes, bytes | None]:
@@ -81,12 +82,12 @@ class Recovering:
         return changes
 
 
-class MemoryStore(Recovering, faust.stores.memory.Store[bytes, bytes]):
+class MemoryStore(faust.stores.memory.Store[bytes, bytes]):
     """Dictionaries, one for each partition, with the offset of the changelog that they are at."""
 
     def __post_init__(self) -> None:
-        Recovering.__init__(self)
         super().__post_init__()
+        self._recovering = Recovering()
         self._partitions: dict[int, dict[bytes, bytes]] = {}
         self._offsets: dict[int, int] = {}
 
@@ -112,7 +113,10 @@ class MemoryStore(Recovering, faust.stores.memory.Store[bytes, bytes]):
     def drop(self, partition: int) -> None:
         self._partitions.pop(partition, None)
         self._offsets.pop(partition, None)
-        self._regressed.pop(partition, None)
+        self._recovering.take_regressed(partition)
+
+    def take_regressed(self, partition: int) -> set[bytes]:
+        return self._recovering.take_regressed(partition)
 
     # Faust's side
 
@@ -126,7 +130,7 @@ class MemoryStore(Recovering, faust.stores.memory.Store[bytes, bytes]):
         """Merge chunks of the changelog into what is here."""
         for event in batch:
             chunk: Chunk = event.message.value  # type: ignore[assignment]  # ours come as chunks
-            changes = self.changes_of(chunk, self.find(chunk.partition))
+            changes = self._recovering.changes_of(chunk, self.find(chunk.partition))
             values = {key: value for key, value in changes.items() if value is not None}
             gone = [key for key, value in changes.items() if value is None]
             offset = max(chunk.end_offset - 1, self.offset(chunk.partition) or 0)
@@ -144,17 +148,16 @@ class MemoryStore(Recovering, faust.stores.memory.Store[bytes, bytes]):
         """Nothing is left to drop."""
 
 
-class RocksStore(Recovering, faust.stores.rocksdb.Store):
+class RocksStore(faust.stores.rocksdb.Store):
     """RocksDB, a database for each partition. A checkpoint and its offset are written in one step.
 
     What cannot be opened or read is deleted, and comes again from the changelog.
     """
 
     def __init__(self, app: AppT, table: CollectionT, signals: Signals, **options: Any) -> None:
-        Recovering.__init__(self)
+        self._recovering = Recovering()
         self._signals = signals
-        faust.stores.rocksdb.Store.__init__(
-            self,
+        super().__init__(
             URL("rocksdb://"),
             app,
             table,
@@ -203,7 +206,7 @@ class RocksStore(Recovering, faust.stores.rocksdb.Store):
         return None if found is None else int(found)
 
     def drop(self, partition: int) -> None:
-        self._regressed.pop(partition, None)
+        self._recovering.take_regressed(partition)
         self._dbs.pop(partition, None)
         gc.collect()  # the handle holds the lock until it is gone
         shutil.rmtree(self.partition_path(partition), ignore_errors=True)
@@ -211,6 +214,9 @@ class RocksStore(Recovering, faust.stores.rocksdb.Store):
     def _tell_and_delete(self, partition: int, fault: Exception) -> None:
         self._signals.emit("state.unreadable", partition=partition, fault=str(fault))
         shutil.rmtree(self.partition_path(partition), ignore_errors=True)
+
+    def take_regressed(self, partition: int) -> set[bytes]:
+        return self._recovering.take_regressed(partition)
 
     # Faust's side
 
@@ -233,7 +239,7 @@ class RocksStore(Recovering, faust.stores.rocksdb.Store):
         """Merge chunks of the changelog into what is here."""
         for event in batch:
             chunk: Chunk = event.message.value  # type: ignore[assignment]  # ours come as chunks
-            changes = self.changes_of(chunk, self.find(chunk.partition))
+            changes = self._recovering.changes_of(chunk, self.find(chunk.partition))
             values = {key: value for key, value in changes.items() if value is not None}
             gone = [key for key, value in changes.items() if value is None]
             offset = max(chunk.end_offset - 1, self.offset(chunk.partition) or 0)
