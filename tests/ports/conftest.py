@@ -10,6 +10,7 @@ import pytest
 from ledger.adapters.memory.books import MemoryBooks
 from ledger.adapters.postgres.books import PostgresBooks
 from ledger.adapters.postgres.connection import open_pool
+from ledger.adapters.postgres.tenancy import TenantPool, open_tenant_pool
 from ledger.adapters.postgres.types import Pool
 from ledger.application.ports import BookStore, Position
 from ledger.application.post_events import Batch, PostEvents
@@ -172,3 +173,13 @@ def bench(request: pytest.FixtureRequest) -> Bench:
     """The books, in memory and then in PostgreSQL."""
     found: Bench = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture(scope="session")
+async def tenant_pool(books_dsn: str) -> AsyncIterator[TenantPool]:
+    """Connections in the API's role, as the API has them."""
+    pool = await open_tenant_pool(
+        books_dsn, SETTINGS, RememberedSignals(), name="strong", connections=3, timeout_s=5.0
+    )
+    yield pool
+    await pool.close()

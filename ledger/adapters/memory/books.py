@@ -31,6 +31,10 @@ class Contents(msgspec.Struct):
     processed: dict[EventKey, Earlier] = {}
     dead_letters: dict[tuple[str, int, int], DeadLetter] = {}
     positions: dict[tuple[str, int], int] = {}
+    types: dict[EventKey, str] = {}
+    """Of the events processed."""
+    opened_at: dict[AccountKey, datetime] = {}
+    closed_at: dict[AccountKey, datetime] = {}
     closed_to_strangers: set[str] = set()
     """Tenants whose accounts must be opened by command."""
 
@@ -118,6 +122,9 @@ class MemoryUnitOfWork:
         kept.processed = kept.processed | {
             outcome.event.identity: _remembered(outcome) for outcome in decided
         }
+        kept.types = kept.types | {outcome.event.identity: outcome.event.type for outcome in decided}
+        kept.opened_at = kept.opened_at | _dated(books.changes.opened, decided)
+        kept.closed_at = kept.closed_at | _dated(books.changes.closed, decided)
         fresh = {(at.record.topic, at.record.partition, at.record.offset): at for at in letters}
         kept.dead_letters = fresh | kept.dead_letters
 
@@ -157,6 +164,10 @@ def _keys_behind(books: Books) -> set[BalanceKey]:
     for (tenant, _), original in books.originals.items():
         keys |= {(tenant, line.account, line.asset) for line in original.lines}
     return keys
+
+
+def _dated(accounts: Sequence[Account], decided: Sequence[Outcome]) -> dict[AccountKey, datetime]:
+    return {(account.tenant, account.code): decided[0].posted_at for account in accounts}
 
 
 def _remembered(outcome: Outcome) -> Earlier:
