@@ -7,6 +7,7 @@ from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 
+from ledger.api.facts import facts_of
 from ledger.api.problems import InsufficientScopeError, UnauthenticatedError
 from ledger.api.services import Services
 from ledger.application.access import Caller, Scope
@@ -25,6 +26,10 @@ class KeyWithScope(SecurityBase):
         caller = await services.keys.caller_of(_presented(request))
         if caller is None:
             raise UnauthenticatedError("The key is not known, was revoked, or is past its time.")
+        facts = facts_of(request.scope)
+        facts.tenant = caller.tenant
+        if services.quotas is not None:
+            services.quotas.admit_request(caller, facts)
         if self.scope not in caller.scopes:
             raise InsufficientScopeError(f"The key {caller.key_id} lacks the scope {self.scope}.")
         return caller

@@ -10,13 +10,18 @@ from ledger.api.routes import (
     events,
     health,
     holds,
+    live,
+    metrics,
+    submit,
     transactions,
     trial_balance,
     windows,
 )
 from ledger.api.services import Services
+from ledger.api.shedding import BodyLimit, LoadShedding
+from ledger.api.telemetry import Telemetry
 
-ROUTES = (accounts, balances, entries, windows, events, transactions, holds, trial_balance)
+ROUTES = (accounts, balances, entries, windows, events, transactions, holds, trial_balance, submit, live)
 
 
 def create_app(services: Services) -> FastAPI:
@@ -26,6 +31,7 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(routes.router)
     if services.settings.operations_port is None:
         app.include_router(health.router)
+        app.include_router(metrics.router)
     return app
 
 
@@ -33,6 +39,7 @@ def create_operations_app(services: Services) -> FastAPI:
     """Make what answers on the operations port: health and metrics, without a key."""
     app = _application(services, "Ledger operations")
     app.include_router(health.router)
+    app.include_router(metrics.router)
     return app
 
 
@@ -40,5 +47,10 @@ def _application(services: Services, title: str) -> FastAPI:
     app = FastAPI(title=title, version="1.0.0", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.services = services
     add_problems(app)
+    # The last one added is the first to see a request.
+    app.add_middleware(BodyLimit, bytes_max=services.settings.api_body_bytes_max)
+    if services.places is not None:
+        app.add_middleware(LoadShedding, places=services.places, signals=services.signals)
     app.add_middleware(ProblemsOnly, signals=services.signals)
+    app.add_middleware(Telemetry, metrics=services.metrics, signals=services.signals)
     return app

@@ -4,12 +4,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from ledger.api.draining import Draining
+from ledger.api.quotas import Quotas
+from ledger.api.shedding import Places
+from ledger.api.telemetry import ApiMetrics
 from ledger.application.cached_balances import CachedBalances
 from ledger.application.eventual_balance import ReadEventualBalance
 from ledger.application.key_chain import KeyChain
+from ledger.application.live_balances import LiveBalances
 from ledger.application.ports import Clock
 from ledger.application.read_windows import ReadWindows
 from ledger.application.reading import BalanceReader, HistoryReader
+from ledger.application.submit_events import SubmitEvents
 from ledger.config import Settings
 from ledger.observability.signals import Signals
 
@@ -29,4 +34,9 @@ class Services:
     cached: CachedBalances | None = None
     eventual: ReadEventualBalance | None = None
     windows: ReadWindows | None = None
+    submit: SubmitEvents | None = None
+    live: LiveBalances | None = None
+    quotas: Quotas | None = None
+    places: Places | None = None
+    metrics: ApiMetrics | None = None
     draining: Draining = field(default_factory=Draining)

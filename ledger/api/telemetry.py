@@ -15,6 +15,7 @@ from ledger.observability.signals import Facts, Signals
 
 HEADER = b"x-request-id"
 _VALID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 Reading = Callable[[], float]
@@ -24,6 +25,7 @@ class ApiMetrics:
     """Counts requests, and listens to signals."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
         self._requests = Counter(
             "ledger_api_requests", "Requests answered", ["method", "route", "status"], registry=registry
         )
@@ -106,7 +108,7 @@ _GAUGES = {
     "ledger_api_feed_lag_records": ("Outcomes not yet read", "feed_lag_records"),
     "ledger_api_cache_away": ("1 while the shared cache does not answer", "cache_away"),
 }
-GAUGE_NAMES = tuple(_GAUGES)
+GAUGES = frozenset(gauge for _, gauge in _GAUGES.values())
 
 
 class Telemetry:
@@ -141,14 +143,15 @@ class Telemetry:
 
     def _answered(self, scope: Scope, facts: RequestFacts, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")
+        method = scope["method"] if scope["method"] in _METHODS else "other"
         if self._metrics is not None:
-            self._metrics.answered(scope["method"], route, status, seconds)
+            self._metrics.answered(method, route, status, seconds)
         if status >= 500 and not facts.is_told:
             self._signals.emit(
-                "request.failed",
+                "request.not_served",
                 correlation_id=facts.correlation_id,
                 tenant=facts.tenant,
-                method=scope["method"],
+                method=method,
                 path=route,
                 status=status,
             )

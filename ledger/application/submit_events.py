@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import orjson
@@ -127,11 +127,13 @@ class SubmitEvents:
         self,
         submissions: Sequence[Submission],
         wait_s: float = 0.0,
+        *,
         on_sent: Callable[[], None] = nobody_is_told,
+        interrupted: asyncio.Event | None = None,
     ) -> list[Notice | None]:
         """Send each event once, then wait for the outcomes up to `wait_s`; gives those that came, in order.
 
-        Raises LogAwayError; sending the same events again is safe.
+        Waits no longer once `interrupted` is set. Raises LogAwayError; sending the same events again is safe.
         """
         once = list({each.event.id: each for each in submissions}.values())
         if wait_s <= 0 or not self._feed.is_following:
@@ -142,10 +144,25 @@ class SubmitEvents:
         with self._feed.awaiting(awaited) as futures:
             await self._log.publish(once)
             on_sent()
-            if futures:
-                await asyncio.wait(futures, timeout=wait_s)
-        heard = {future.result().event_id: future.result() for future in futures if future.done()}
+            await _wait(futures, wait_s, interrupted)
+            heard = {future.result().event_id: future.result() for future in futures if future.done()}
         return [heard.get(each.event.id) for each in submissions]
+
+
+async def _wait(
+    futures: Sequence["asyncio.Future[Notice]"], wait_s: float, interrupted: asyncio.Event | None
+) -> None:
+    if not futures:
+        return
+    all_heard = asyncio.ensure_future(asyncio.wait(futures))
+    waiting: set[asyncio.Future[Any]] = {all_heard}
+    if interrupted is not None:
+        waiting.add(asyncio.ensure_future(interrupted.wait()))
+    try:
+        await asyncio.wait(waiting, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waiting:
+            each.cancel()
 
 
 def _reused(checked: Sequence[Submission]) -> list[EventFault]:

@@ -11,6 +11,7 @@ from ledger.adapters.system import SystemClock
 from ledger.api.readiness import Readiness
 from ledger.api.services import Services
 from ledger.application.key_chain import KeyChain
+from ledger.bootstrap.live_reads import live_reads
 from ledger.bootstrap.stream_reads import stream_reads
 from ledger.config import Settings
 from ledger.observability.signals import Signals
@@ -43,6 +44,7 @@ async def api(settings: Settings, dsn: str, signals: Signals, *, key_secret: str
         stack.push_async_callback(keys.close)
         balances = PostgresBalances(strong, clock)
         stream = await stack.enter_async_context(stream_reads(settings, balances, heavy, clock, signals))
+        live = await stack.enter_async_context(live_reads(settings, dsn, balances, signals))
         yield Services(
             settings=settings,
             signals=signals,
@@ -52,5 +54,6 @@ async def api(settings: Settings, dsn: str, signals: Signals, *, key_secret: str
             history=PostgresHistory(heavy, clock),
             eventual=stream.eventual,
             windows=stream.windows,
+            **live._asdict(),
             is_ready=Readiness(strong.is_reachable, time.monotonic),
         )

@@ -13,6 +13,13 @@ from ledger.observability.signals import Facts
 # Signals of every batch are for debugging; what an operator would want to know stands higher.
 _LEVELS = {
     "batch.delayed": "warning",
+    "cache.away": "warning",
+    "feed.lost": "warning",
+    "live.not_read": "warning",
+    "log.away": "warning",
+    "request.not_served": "warning",
+    "request.rate_limited": "debug",
+    "request.shed": "debug",
     "batch.halved": "warning",
     "batch.posted": "debug",
     "chunk.handled": "debug",

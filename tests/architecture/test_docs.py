@@ -14,6 +14,7 @@ import pytest
 import typer.main
 from prometheus_client import CollectorRegistry
 
+from ledger.api.telemetry import GAUGES, ApiGauges, ApiMetrics
 from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetterReason
 from ledger.contract.decode import decode_event
@@ -151,6 +152,8 @@ def test_the_table_of_settings_is_that_of_the_code() -> None:
 def metric_names() -> set[str]:
     registry = CollectorRegistry()
     WorkerMetrics(registry)
+    ApiMetrics(registry)
+    registry.register(ApiGauges(dict.fromkeys(GAUGES, float), {}))
     counted = {
         f"{family.name}_total" if family.type == "counter" else family.name for family in registry.collect()
     }
