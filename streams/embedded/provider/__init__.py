@@ -1,0 +1,1 @@
+"""A payment provider on this machine: a real server with a durable book, which misbehaves as a script has it."""
