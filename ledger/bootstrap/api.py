@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from ledger.adapters.postgres.api_keys import PostgresKeyReader
 from ledger.adapters.postgres.reader import PostgresBalances, PostgresHistory
-from ledger.adapters.postgres.tenancy import open_tenant_pool
+from ledger.adapters.postgres.tenancy import Reads, ReplicaFirst, TenantPool, open_tenant_pool
 from ledger.adapters.system import SystemClock
 from ledger.api.readiness import Readiness
 from ledger.api.services import Services
@@ -22,28 +22,12 @@ async def api(settings: Settings, dsn: str, signals: Signals, *, key_secret: str
     """Compose what the API stands on: the books at `dsn`, keys that are kept under `key_secret`."""
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        strong = await open_tenant_pool(
-            dsn,
-            settings,
-            signals,
-            name="strong",
-            connections=settings.api_strong_connections,
-            timeout_s=settings.api_strong_timeout_s,
-        )
-        stack.push_async_callback(strong.close)
-        heavy = await open_tenant_pool(
-            dsn,
-            settings,
-            signals,
-            name="heavy",
-            connections=settings.api_heavy_connections,
-            timeout_s=settings.api_heavy_timeout_s,
-        )
-        stack.push_async_callback(heavy.close)
+        strong = await _strong_pool(stack, dsn, settings, signals)
+        reads = await _heavy_reads(stack, dsn, settings, signals)
         keys = KeyChain(PostgresKeyReader(strong), clock, signals, key_secret, monotonic=time.monotonic)
         stack.push_async_callback(keys.close)
         balances = PostgresBalances(strong, clock)
-        stream = await stack.enter_async_context(stream_reads(settings, balances, heavy, clock, signals))
+        stream = await stack.enter_async_context(stream_reads(settings, balances, reads, clock, signals))
         live = await stack.enter_async_context(live_reads(settings, dsn, balances, signals))
         yield Services(
             settings=settings,
@@ -51,9 +35,46 @@ async def api(settings: Settings, dsn: str, signals: Signals, *, key_secret: str
             clock=clock,
             keys=keys,
             balances=balances,
-            history=PostgresHistory(heavy, clock),
+            history=PostgresHistory(reads, clock),
             eventual=stream.eventual,
             windows=stream.windows,
             **live._asdict(),
             is_ready=Readiness(strong.is_reachable, time.monotonic),
         )
+
+
+async def _strong_pool(stack: AsyncExitStack, dsn: str, settings: Settings, signals: Signals) -> TenantPool:
+    pool = await open_tenant_pool(
+        dsn,
+        settings,
+        signals,
+        name="strong",
+        connections=settings.api_strong_connections,
+        timeout_s=settings.api_strong_timeout_s,
+    )
+    stack.push_async_callback(pool.close)
+    return pool
+
+
+async def _heavy_reads(stack: AsyncExitStack, dsn: str, settings: Settings, signals: Signals) -> Reads:
+    """Open a bulkhead for heavy reads on the primary, and on a standby if there is one."""
+    primary = await _heavy_pool(stack, dsn, settings, signals, "heavy")
+    if settings.postgres_replica_dsn is None:
+        return primary
+    replica = await _heavy_pool(stack, settings.postgres_replica_dsn, settings, signals, "replica")
+    return ReplicaFirst(replica, primary, signals, time.monotonic)
+
+
+async def _heavy_pool(
+    stack: AsyncExitStack, dsn: str, settings: Settings, signals: Signals, name: str
+) -> TenantPool:
+    pool = await open_tenant_pool(
+        dsn,
+        settings,
+        signals,
+        name=name,
+        connections=settings.api_heavy_connections,
+        timeout_s=settings.api_heavy_timeout_s,
+    )
+    stack.push_async_callback(pool.close)
+    return pool

@@ -38,6 +38,7 @@ _LEVELS = {
     "publishing.delayed": "warning",
     "record.not_published": "error",
     "records.expired": "error",
+    "replica.not_used": "warning",
     "request.failed": "error",
     "stream.answered": "debug",
     "stream.not_used": "debug",

@@ -10,7 +10,7 @@ import asyncpg
 from ledger.adapters.postgres.connection import API_ROLE, open_pool, transient_faults
 from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.types import Connection, Pool
-from ledger.application.faults import OverloadedError, TransientFaultError
+from ledger.application.faults import OverloadedError, TooSlowError, TransientFaultError
 from ledger.config import Settings
 from ledger.observability.signals import Signals
 
@@ -18,6 +18,9 @@ RELEASE_S = 1.0
 """A connection whose statement was given up has this long to become free; then it is closed."""
 
 CLOSE_S = 2.0
+
+REPLICA_PAUSE_S = 5.0
+"""A standby that was away is asked again after this long."""
 
 Answer = TypeVar("Answer")
 Work = Callable[[Connection], Awaitable[Answer]]
@@ -134,6 +137,35 @@ class TenantPool:
             await asyncio.wait_for(self._pool.close(), CLOSE_S)
         except TimeoutError:
             self._pool.terminate()
+
+
+class ReplicaFirst:
+    """Reads a standby, and the primary while the standby is away. What the standby has not, the primary may have."""
+
+    def __init__(
+        self, replica: TenantPool, primary: TenantPool, signals: Signals, monotonic: Callable[[], float]
+    ) -> None:
+        self._replica = replica
+        self._primary = primary
+        self._signals = signals
+        self._monotonic = monotonic
+        self._tried_again_at = 0.0
+
+    async def read(self, tenant_id: int, work: Work[Answer]) -> Answer:
+        """Do some reading in one snapshot. Raises TransientFaultError, OverloadedError."""
+        if self._monotonic() >= self._tried_again_at:
+            try:
+                found = await self._replica.read(tenant_id, work)
+            except TooSlowError:
+                raise
+            except TransientFaultError as error:
+                self._tried_again_at = self._monotonic() + REPLICA_PAUSE_S
+                self._signals.emit("replica.not_used", error=str(error))
+            else:
+                # None is "there is no such thing", which a standby says of what is only just posted.
+                if found is not None:
+                    return found
+        return await self._primary.read(tenant_id, work)
 
 
 async def open_tenant_pool(
