@@ -39,10 +39,12 @@ class PartitionLanes:
     keeps its own retries. What it raises in spite of them ends the process: nothing after it may be committed.
     """
 
-    def __init__(self, app: ChunkedApp, handler: Handler) -> None:
+    def __init__(self, app: ChunkedApp, handler: Handler, *, fetch_ahead: bool = True) -> None:
+        """Without `fetch_ahead` the next chunk is fetched when the last is done, and has all that came meanwhile."""
         self._app = app
         self._flow = app.flow
         self._handler = handler
+        self._fetch_ahead = fetch_ahead
         self._lanes: dict[TopicPartition, Lane] = {}
         self._failed = False
         app.flow.lanes.append(self)
@@ -55,7 +57,9 @@ class PartitionLanes:
     def has_room(self, place: TopicPartition) -> bool:
         """Whether one more chunk may wait."""
         lane = self._lanes.get(place)
-        return lane is None or len(lane.waiting) < self._flow.settings.lane_chunks_max
+        if lane is None or lane.task is None:
+            return True
+        return self._fetch_ahead and len(lane.waiting) < self._flow.settings.lane_chunks_max
 
     def is_busy(self, place: TopicPartition) -> bool:
         """Whether a chunk of this partition runs or waits."""
@@ -91,6 +95,8 @@ class PartitionLanes:
         finally:
             lane.task = None
             self._release(lane)
+            if not self._fetch_ahead:
+                self._consumer.wake()
 
     async def _take(self, event: EventT[Any]) -> None:
         chunk = _chunk(event)
