@@ -3,9 +3,11 @@
 from fastapi import FastAPI
 
 from ledger.api.faults import ProblemsOnly, add_problems
+from ledger.api.openapi import VERSION, DocumentedApi
 from ledger.api.routes import (
     accounts,
     balances,
+    docs,
     entries,
     events,
     health,
@@ -29,6 +31,7 @@ def create_app(services: Services) -> FastAPI:
     app = _application(services, "Ledger")
     for routes in ROUTES:
         app.include_router(routes.router)
+    app.include_router(docs.router)
     if services.settings.operations_port is None:
         app.include_router(health.router)
         app.include_router(metrics.router)
@@ -44,7 +47,7 @@ def create_operations_app(services: Services) -> FastAPI:
 
 
 def _application(services: Services, title: str) -> FastAPI:
-    app = FastAPI(title=title, version="1.0.0", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = DocumentedApi(title=title, version=VERSION, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.services = services
     add_problems(app)
     # The last one added is the first to see a request.

@@ -12,6 +12,7 @@ from ledger.api.problems import (
     InvalidRequestError,
     OverloadedProblemError,
     ProblemError,
+    RateLimitedError,
     UnauthenticatedError,
 )
 
@@ -21,6 +22,7 @@ READING = (
     UnauthenticatedError,
     InsufficientScopeError,
     InvalidRequestError,
+    RateLimitedError,
     ProblemError,
     BooksAwayError,
     BooksSlowError,
@@ -50,7 +52,7 @@ def _problems(problems: list[type[ProblemError]]) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     if problems[0].status == 401:
         headers["WWW-Authenticate"] = _header("How to say who asks.")
-    if problems[0].status == 503:
+    if problems[0].status in (429, 503):
         headers["Retry-After"] = _header("Seconds after which it is worth asking again.")
     return {
         "description": titles,
