@@ -91,7 +91,9 @@ class Quotas:
             return
         allowance = buckets.take(caller.tenant_id, count, self._monotonic())
         facts.headers["RateLimit-Policy"] = self._policy
-        facts.headers["RateLimit"] = f'"{what}";r={allowance.left};t={math.ceil(allowance.full_in_s)}'
+        told = f'"{what}";r={allowance.left};t={math.ceil(allowance.full_in_s)}'
+        before = facts.headers.get("RateLimit")
+        facts.headers["RateLimit"] = told if before is None else f"{before}, {told}"
         if allowance.retry_s:
             self._signals.emit("request.rate_limited", tenant=caller.tenant, what=what)
             retry = {"Retry-After": str(max(1, math.ceil(allowance.retry_s)))}

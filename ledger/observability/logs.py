@@ -15,6 +15,7 @@ _LEVELS = {
     "batch.delayed": "warning",
     "cache.away": "warning",
     "feed.lost": "warning",
+    "feed.not_an_outcome": "warning",
     "live.not_read": "warning",
     "log.away": "warning",
     "request.not_served": "warning",

@@ -31,9 +31,13 @@ _KINDS: Final[dict[str, OutcomeKind]] = {
 }
 
 
+class _Hold(msgspec.Struct, gc=False):
+    """Only that there is one counts."""
+
+
 class _Data(msgspec.Struct, gc=False):
     entries: list[Touched] = []
-    hold: msgspec.Raw | None = None
+    hold: _Hold | None = None
     posted_at: datetime | None = None
 
 
@@ -143,6 +147,10 @@ class KafkaFeed:
                     notice = read_notice(record)
                     if notice is not None:
                         self._feed.hear(notice)
+                    else:
+                        self._signals.emit(
+                            "feed.not_an_outcome", partition=record.partition, offset=record.offset
+                        )
             await asyncio.sleep(0)
 
     async def _keep_looking(self, consumer: Any) -> None:
