@@ -148,16 +148,26 @@ class Shelf:
     ) -> list[tuple[int, Window]]:
         """Read windows that begin in [first, before), oldest first, at most `limit`; of smaller ones as well."""
         found: list[tuple[int, Window]] = []
-        start = max(first - first % size.seconds, self.standing.since(size))
-        last_us = self.stream_time_us or 0
-        until = min(before, last_us // 1_000_000 + 1)
-        while start < until and len(found) < limit:
-            if start >= first:
-                window = merged(self._parts(name, size, start))
-                if window is not None:
-                    found.append((start, window))
-            start += size.seconds
+        oldest = self._oldest(size)
+        if oldest is None or self.stream_time_us is None:
+            return found
+        begin = max(first + -first % size.seconds, self.standing.since(size), oldest)
+        until = min(before, self.stream_time_us // 1_000_000 + 1)
+        for start in range(begin, until, size.seconds):
+            window = merged(self._parts(name, size, start))
+            if window is not None:
+                found.append((start, window))
+                if len(found) >= limit:
+                    break
         return found
+
+    def _oldest(self, size: WindowSize) -> int | None:
+        """Say where the oldest window of a size begins, made of smaller ones as well."""
+        starts = [min(self._due[size], default=None)]
+        smaller = _SMALLER.get(size)
+        if smaller is not None and (inner := self._oldest(smaller)) is not None:
+            starts.append(inner - inner % size.seconds)
+        return min((start for start in starts if start is not None), default=None)
 
     def _parts(self, name: bytes, size: WindowSize, start: int) -> Iterator[Window]:
         window = self.window(window_key(name, size, start))
@@ -166,7 +176,7 @@ class Shelf:
         smaller = _SMALLER.get(size)
         if smaller is None:
             return
-        oldest = min(self._due[smaller], default=None)
+        oldest = self._oldest(smaller)
         if oldest is not None:
             for inner in range(max(start, oldest), start + size.seconds, smaller.seconds):
                 yield from self._parts(name, smaller, inner)
