@@ -1,0 +1,123 @@
+"""The machine: what becomes of a payment about each thing that happens."""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from ledger.domain.payments import answers, outcomes, timing
+from ledger.domain.payments.happenings import ChargeAccepted, ChargeDeclined, Decided, Happening, kind_of
+from ledger.domain.payments.moves import check
+from ledger.domain.payments.rules import Occasion
+from ledger.domain.payments.saga import ChargeFact, Saga, State, Step
+from ledger.domain.payments.steps import (
+    FORMER,
+    Advanced,
+    absorbed,
+    ask,
+    contradicted,
+    moved,
+    onward,
+    publish,
+    refund_again,
+)
+from ledger.domain.payments.table import TABLE
+
+
+def advance(saga: Saga, happening: Happening, on: Occasion) -> Advanced:
+    """Say what becomes of a payment, and what to do once that is stored.
+
+    The same happening may come again after a crash, and so may the commands be carried out again.
+    Raises IllegalMoveError for a fault of the machine.
+    """
+    advanced = _rule(saga.state, happening)(saga, happening, on)
+    check(saga, advanced.saga)
+    return advanced
+
+
+def _rule(state: State, happening: Happening) -> "Rule":
+    return RULES[TABLE[state, kind_of(happening)]]
+
+
+def _known(saga: Saga, happening: Happening, on: Occasion) -> Advanced:
+    return absorbed(saga)
+
+
+def _contradiction(saga: Saga, happening: Happening, on: Occasion) -> Advanced:
+    return contradicted(saga, kind_of(happening))
+
+
+def _former(saga: Saga, happening: Happening, on: Occasion) -> Advanced:
+    """A fact that comes while an operator is awaited counts as it did before."""
+    return _rule(FORMER[saga.step], happening)(saga, happening, on)
+
+
+# Decisions of operators
+
+
+def _retried(saga: Saga, happening: Decided, on: Occasion) -> Advanced:
+    """Begin to count anew. What is unknown is asked for first."""
+    anew = replace(saga, tries=0, queries=0)
+    if saga.unknown_since is not None:
+        return ask(replace(anew, unknown_since=on.now), on)
+    return refund_again(anew, on) if saga.step is Step.REFUND else publish(anew, on)
+
+
+def _confirmed(saga: Saga, happening: Decided, on: Occasion) -> Advanced:
+    """What an operator has seen counts as the answer of the provider."""
+    return _former(saga, ChargeAccepted(None), on)
+
+
+def _denied_by_hand(saga: Saga, happening: Decided, on: Occasion) -> Advanced:
+    if saga.step is Step.CAPTURE:
+        return contradicted(saga, kind_of(happening))
+    if saga.charge is ChargeFact.NONE:
+        return _former(saga, ChargeDeclined(f"not charged, says {happening.by}"), on)
+    returned = replace(saga, charge=ChargeFact.REFUNDED)
+    return onward(returned, on) if saga.step is Step.REFUND else moved(returned)
+
+
+def _closed_by_hand(saga: Saga, happening: Decided, on: Occasion) -> Advanced:
+    if saga.step is not Step.RELEASE:
+        return contradicted(saga, kind_of(happening))
+    return outcomes.freed(saga, happening, on)
+
+
+Rule = Callable[[Saga, Any, Occasion], Advanced]
+
+RULES: dict[str, Rule] = {
+    ".": _known,
+    "!": _contradiction,
+    "former": _former,
+    "placed": outcomes.placed,
+    "refused": outcomes.refused,
+    "held": outcomes.held,
+    "unheld": outcomes.unheld,
+    "accepted": answers.accepted,
+    "same": answers.same,
+    "noted": answers.noted,
+    "late": answers.late,
+    "declined": answers.declined,
+    "denied": answers.denied,
+    "repaid": answers.repaid,
+    "returned": answers.returned,
+    "unpaid": answers.unpaid,
+    "in_doubt": answers.in_doubt,
+    "postponed": answers.postponed,
+    "missing": answers.missing,
+    "settled": outcomes.settled,
+    "unposted": outcomes.unposted,
+    "freed": outcomes.freed,
+    "vacant": outcomes.vacant,
+    "unfreed": outcomes.unfreed,
+    "overdue": timing.overdue,
+    "began": timing.began,
+    "went_on": timing.went_on,
+    "resent": timing.resent,
+    "reminded": timing.reminded,
+    "retried": _retried,
+    "confirmed": _confirmed,
+    "denied_by_hand": _denied_by_hand,
+    "closed_by_hand": _closed_by_hand,
+}
+"""The rule that each word of the table names."""
