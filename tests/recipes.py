@@ -1,7 +1,7 @@
 """Recipes: pages of docs/recipes whose commands are run, and whose output is kept.
 
 `python -m tests.recipes` (or `make recipes`) runs them on a stack of its own and writes the output anew.
-A block of `console` holds commands after `$ `, each followed by what it printed.
+A block of `console` holds commands after `$ `, going on after `> `, each followed by what it printed.
 """
 
 import json
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,15 +40,16 @@ class Step(NamedTuple):
 
 
 def steps_of(page: str) -> list[Step]:
-    """Read the commands of a page; a line that ends with a backslash goes on."""
+    """Read the commands of a page."""
     return [step for block in _BLOCK.findall(page) for step in _steps_of_block(block)]
 
 
 def _steps_of_block(block: str) -> Iterator[Step]:
     for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-        lines = part.splitlines()
-        end = next(index for index, line in enumerate(lines) if not line.endswith("\\")) + 1
-        yield Step("\n".join(lines[:end]), "\n".join(lines[end:]))
+        first, *lines = part.splitlines()
+        more = list(takewhile(lambda line: line.startswith("> "), lines))
+        command = "\n".join([first, *(line[2:] for line in more)])
+        yield Step(command, "\n".join(lines[len(more) :]))
 
 
 def run(steps: list[Step], environment: Mapping[str, str]) -> list[Step]:
@@ -87,7 +89,8 @@ def with_output(page: str, steps: list[Step]) -> str:
 
 def _written(old: Step, new: Step) -> str:
     output = old.output if masked(old.output) == masked(new.output) else new.output
-    return f"$ {old.command}\n{output}\n" if output else f"$ {old.command}\n"
+    prompted = "$ " + old.command.replace("\n", "\n> ")
+    return f"{prompted}\n{output}\n" if output else f"{prompted}\n"
 
 
 def environment_of(ledger: Ledger) -> dict[str, str]:

@@ -37,7 +37,7 @@ def commands() -> set[tuple[str, ...]]:
 
 
 def test_everything_a_deployment_needs_is_a_service() -> None:
-    assert SERVICES.keys() == {"kafka", "postgres", "migrate", "worker"}
+    assert SERVICES.keys() == {"kafka", "postgres", "redis", "migrate", "worker", "windows", "api"}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -61,8 +61,9 @@ def test_worker_waits_for_the_books() -> None:
     assert waits.keys() == {"kafka", "postgres", "migrate"}
 
 
-def test_worker_can_be_many() -> None:
-    assert SERVICES["worker"].keys() & {"container_name", "ports", "volumes", "hostname"} == set()
+@pytest.mark.parametrize("name", ["worker", "windows"])
+def test_worker_can_be_many(name: str) -> None:
+    assert SERVICES[name].keys() & {"container_name", "ports", "volumes", "hostname"} == set()
 
 
 def test_volumes_are_declared() -> None:
@@ -95,7 +96,7 @@ def test_settings_are_valid(name: str) -> None:
     }
     settings = Settings.model_validate(values)
     assert settings.kafka_bootstrap == "kafka:19092"
-    assert settings.partitions >= SERVICES["worker"]["deploy"]["replicas"]
+    assert all(settings.partitions >= SERVICES[each]["deploy"]["replicas"] for each in ("worker", "windows"))
 
 
 def test_kafka_listens_where_the_ledger_looks_for_it() -> None:
@@ -108,7 +109,7 @@ def test_kafka_listens_where_the_ledger_looks_for_it() -> None:
 def test_every_command_is_one_of_ours() -> None:
     known = getattr(typer.main.get_command(app), "commands", {})
     assert {command[0] for command in commands()} <= set(known)
-    assert commands() == {("migrate",), ("worker", "post-events")}
+    assert commands() == {("migrate",), ("worker", "post-events"), ("worker", "roll-windows"), ("api",)}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -118,9 +119,17 @@ def test_our_containers_may_do_little(name: str) -> None:
     assert service["environment"]["LEDGER_STATE_DIR"] in service["tmpfs"]
 
 
-def test_worker_is_asked_where_it_listens() -> None:
-    worker = SERVICES["worker"]
-    port = worker["environment"]["LEDGER_WORKER_PORT"]
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("worker", "LEDGER_WORKER_PORT"),
+        ("windows", "LEDGER_WORKER_PORT"),
+        ("api", "LEDGER_OPERATIONS_PORT"),
+    ],
+)
+def test_worker_is_asked_where_it_listens(name: str, setting: str) -> None:
+    worker = SERVICES[name]
+    port = worker["environment"][setting]
     assert f"127.0.0.1:{port}/health/live" in worker["healthcheck"]["test"][-1]
 
 
@@ -139,3 +148,8 @@ def test_image_takes_locked_packages_and_no_root() -> None:
     assert all("--require-hashes" in line or "--no-deps" in line for line in installs)
     assert re.findall(r"^USER (.+)$", DOCKERFILE, re.MULTILINE) == ["10001:10001"]
     assert 'ENTRYPOINT ["ledger"]' in DOCKERFILE
+
+
+def test_api_asks_the_windows_workers() -> None:
+    port = SERVICES["windows"]["environment"]["LEDGER_WORKER_PORT"]
+    assert SERVICES["api"]["environment"]["LEDGER_WINDOWS_URLS"] == f"http://windows:{port}"

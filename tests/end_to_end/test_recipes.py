@@ -32,6 +32,6 @@ def test_commands_print_what_the_page_kept(page: Path, environment: dict[str, st
 
 
 def test_a_page_gets_the_output_that_differs() -> None:
-    page = "a\n\n```console\n$ one\nid 00000000-0000-0000-0000-000000000000\n$ two \\\n  more\nold\n```\n"
-    steps = [Step("one", "id 11111111-1111-1111-1111-111111111111"), Step("two \\\n  more", "new")]
+    page = "a\n\n```console\n$ one\nid 00000000-0000-0000-0000-000000000000\n$ two\n> more\nold\n```\n"
+    steps = [Step("one", "id 11111111-1111-1111-1111-111111111111"), Step("two\nmore", "new")]
     assert with_output(page, steps) == page.replace("old", "new")
