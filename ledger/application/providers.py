@@ -24,17 +24,17 @@ class Declined(msgspec.Struct, frozen=True, tag="declined"):
 
 
 class Unknown(msgspec.Struct, frozen=True, tag="unknown"):
-    """Nobody can say: it may have happened. Ask for its status, no sooner than `after_s` seconds if given."""
+    """No answer, or none that can be understood: it may have happened. Ask for its status."""
 
     detail: str
-    after_s: float | None = None
 
 
 class RetryLater(msgspec.Struct, frozen=True, tag="retry_later"):
-    """This call certainly did nothing; an earlier one under the same key may have. `after_s`: as the provider asks."""
+    """This call certainly did nothing; an earlier one under the same key may have."""
 
     detail: str
     after_s: float | None = None
+    """Seconds to wait, if the provider asked for that."""
 
 
 class Pending(msgspec.Struct, frozen=True, tag="pending"):
@@ -42,13 +42,13 @@ class Pending(msgspec.Struct, frozen=True, tag="pending"):
 
 
 class NotFound(msgspec.Struct, frozen=True, tag="not_found"):
-    """The provider never saw this key."""
+    """The provider has not seen this key so far; a call on its way may still arrive."""
 
 
 Answer = Accepted | Declined | Unknown | RetryLater
 """Of a charge or a refund. A pending one is unknown."""
-StatusAnswer = Accepted | Declined | Pending | NotFound | Unknown
-"""Of a question for the status. Where no answer came, for whatever reason, it is unknown."""
+StatusAnswer = Accepted | Declined | Pending | NotFound | Unknown | RetryLater
+"""Of a question for the status. The last two tell nothing about what was asked for."""
 AnyAnswer = Accepted | Declined | Unknown | RetryLater | Pending | NotFound
 
 

@@ -12,6 +12,7 @@ from ledger.application.providers import (
     NotFound,
     Pending,
     RefundRequest,
+    RetryLater,
     StatusAnswer,
     Unknown,
     check_key,
@@ -34,7 +35,7 @@ class Act:
 
 Script = Callable[[Request, int], Act]
 """Of a request and how often its key was asked for before."""
-StatusScript = Callable[[str, int], Unknown | None]
+StatusScript = Callable[[str, int], Unknown | RetryLater | None]
 """Of a key and how often its status was asked before; none: what the book says."""
 
 

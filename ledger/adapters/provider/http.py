@@ -56,12 +56,11 @@ class HttpProvider:
 
     async def status(self, idempotency_key: str) -> StatusAnswer:
         check_key(idempotency_key)
-        answer = await self._told(
+        return await self._told(
             "status",
             lambda: self._caller.get(f"/v1/operations/{idempotency_key}"),
             lambda reply: read_status(reply, idempotency_key, self._clock.now()),
         )
-        return Unknown(answer.detail, answer.after_s) if isinstance(answer, RetryLater) else answer
 
     async def _move(self, step: str, path: str, request: ChargeRequest | RefundRequest) -> Answer:
         body = encode_request(request)

@@ -62,7 +62,7 @@ def read_answer(reply: Reply, request: ChargeRequest | RefundRequest, now: datet
 def read_status(reply: Reply, idempotency_key: str, now: datetime) -> StatusAnswer:
     """Read what became of a key: 200 holds its state, 404 with a body for this key says that it is not known."""
     if (later := _later(reply, now)) is not None:
-        return Unknown(later.detail, later.after_s)
+        return later
     try:
         return _state(reply, idempotency_key)
     except MessageRefusedError as fault:

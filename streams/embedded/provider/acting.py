@@ -33,6 +33,7 @@ class Actor:
         self._now = now
         self._script, self._set_at = Script(), now()
         self._asked: defaultdict[tuple[Call, str], int] = defaultdict(int)
+        self._tasks: set[asyncio.Task[Line]] = set()
         self.counts: Counter[str] = Counter()
 
     @property
@@ -48,11 +49,10 @@ class Actor:
         """Answer a charge or a refund, which was checked for shape."""
         rule = self._rule(self._about(asked))
         line = await self._operations.find(asked.key)
+        if line is None and (rule.do in _DECIDES or rule.booked):
+            line = await self._booked(asked, rule)
         if line is not None and _content(line) != asked:
             return web.json_response({"error": "key_reused"}, status=409)
-        if line is None and (rule.do in _DECIDES or rule.booked):
-            line = await self._operations.book(asked, rule)
-            await self._tell(rule, line)
         await asyncio.sleep(delay_s(self._script, rule, asked.key))
         if rule.do == "refuse" and line is None:
             return _answer(verdict(asked, state="declined", reason=rule.reason), 422)
@@ -70,6 +70,21 @@ class Actor:
             return self._told(key, line, declined=200)
         empty = {"key": key, "state": "accepted", "amount": 0, "asset": "", "reference": "none"}
         return await self._answer(request, rule, line, empty)
+
+    async def _booked(self, asked: Asked, rule: Rule) -> Line:
+        if not rule.late_s and rule.webhooks is None:
+            return await self._operations.book(asked, rule)
+        # A task of its own, for a caller who does not wait takes nothing back.
+        task = asyncio.create_task(self._book_and_tell(asked, rule))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def _book_and_tell(self, asked: Asked, rule: Rule) -> Line:
+        await asyncio.sleep(rule.late_s)
+        line = await self._operations.book(asked, rule)
+        await self._tell(rule, line)
+        return line
 
     def _rule(self, about: About) -> Rule:
         counted = (about.call, about.key)

@@ -42,6 +42,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     from_s: Seconds = 0.0
     until_s: Seconds = FOR_EVER
     booked: bool = False
+    late_s: Seconds = 0.0
     delay_s: Seconds = 0.0
     jitter_s: Seconds = 0.0
     pend_s: Seconds = 1.0
