@@ -41,7 +41,7 @@ check: $(READY) ## lint, types, import contracts, sizes
 fix: $(READY) ## format, and mend what the linter can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
-schemas: $(READY) ## write docs/schemas and docs/asyncapi.yaml anew
+schemas: $(READY) ## write docs/schemas, docs/asyncapi.yaml and docs/openapi.json anew
 	@$(BIN)/python -m tests.contract.publish docs
 
 chaos-transport: $(READY) ## ten minutes of restarts over the chunked transport; nothing may be lost

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from ledger.api.models import Problem
+from ledger.api.problems import CONTENT_TYPE
 
 VERSION = "1.0.0"
 
@@ -47,4 +48,18 @@ def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas |= problem.pop("$defs", {})
     schemas[Problem.__name__] = problem
+    document["components"]["responses"] = _share_problems(document["paths"])
     return document
+
+
+def _share_problems(paths: dict[str, Any]) -> dict[str, Any]:
+    """Tell each answer that is the same for many operations once; gives those by their names."""
+    shared: dict[str, Any] = {}
+    for operation in (each for methods in paths.values() for each in methods.values()):
+        for status, response in operation["responses"].items():
+            content = response.get("content", {}).get(CONTENT_TYPE)
+            if content is not None:
+                name = "-".join((status, *content["examples"]))
+                shared[name] = response
+                operation["responses"][status] = {"$ref": f"#/components/responses/{name}"}
+    return dict(sorted(shared.items()))

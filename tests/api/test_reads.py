@@ -61,8 +61,9 @@ async def test_a_time_that_cannot_be_is_refused(client: httpx.AsyncClient, query
 
 
 async def test_a_cached_balance_tells_its_age(world: World) -> None:
-    view = await world.services().balances.balance(1, "ann", "USD/2")
-    assert view is not None
+    found_view = await world.services().balances.balance(1, "ann", "USD/2")
+    assert found_view is not None
+    view = found_view
 
     class Cached:
         async def balance(self, tenant: str, balance: Any) -> Served:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import yaml
 
+from ledger.api.app import create_app
 from ledger.contract.asyncapi import asyncapi_document
 from ledger.contract.schemas import all_schemas
+from tests.api.world import World
 
 
 def documents() -> dict[str, str]:
@@ -17,6 +19,8 @@ def documents() -> dict[str, str]:
         for name, schema in all_schemas().items()
     }
     texts["asyncapi.yaml"] = _yaml(asyncapi_document())
+    document = create_app(World().services()).openapi()
+    texts["openapi.json"] = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     return texts
 
 
