@@ -1,0 +1,1 @@
+"""Providers in memory and over HTTP, the latter against the simulator."""
