@@ -21,6 +21,7 @@ from ledger.contract.decode import decode_event
 from ledger.contract.event_types import COMMANDS
 from ledger.domain.rejection import Reason
 from ledger.observability.metrics import WorkerMetrics
+from ledger.observability.provider_metrics import ProviderMetrics
 from streams import metrics as partition_metrics
 from streams.cli import app
 from streams.demo.bank_csv import BankHistory
@@ -153,6 +154,7 @@ def metric_names() -> set[str]:
     registry = CollectorRegistry()
     WorkerMetrics(registry)
     ApiMetrics(registry)
+    ProviderMetrics(registry)
     registry.register(ApiGauges(dict.fromkeys(GAUGES, float), {}))
     counted = {
         f"{family.name}_total" if family.type == "counter" else family.name for family in registry.collect()
