@@ -30,7 +30,7 @@ from ledger.domain.payments.happenings import (
 )
 from ledger.domain.payments.machine import advance
 from ledger.domain.payments.rules import Occasion, PaymentRules
-from ledger.domain.payments.saga import Saga, start
+from ledger.domain.payments.saga import HoldFact, Saga, start
 from ledger.domain.payments.steps import Advanced, Verdict
 from tests.builders import NOW
 
@@ -106,8 +106,11 @@ class Case:
             after = [float(details[-1].removeprefix("after="))] if details else []
             happening: Happening = kind(self.calls[number], *after)
             return happening
+        if kind is CaptureRefused:
+            return CaptureRefused("closed", HoldFact(details[0] if details else "open"))
         if kind is ReleaseRefused:
-            return ReleaseRefused(details[1] if details[1:] else self.events[-1], details[0])
+            event_id = details[1] if details[1:] else self.events[-1]
+            return ReleaseRefused(event_id, "closed", HoldFact(details[0]))
         said: Happening = kind(*details)
         return said
 

@@ -122,7 +122,7 @@ def test_deadline_before_the_first_try() -> None:
 def test_capture_refused_is_refunded_and_released() -> None:
     case = charging("""
         accepted ch_1            | charged        | capture e1, wake +15
-        capture refused closed   | refunding      | refund 2, wake +30
+        capture refused          | refunding      | refund 2, wake +30
         unknown                  | refunding      | wake +1
         +1 wake                  | refunding      | query_refund 3, wake +30
         refund accepted re_1     | releasing      | release e2, wake +15
@@ -134,7 +134,7 @@ def test_capture_refused_is_refunded_and_released() -> None:
 def test_refund_that_is_refused_needs_an_operator() -> None:
     charging("""
         accepted ch_1            | charged        | capture e1, wake +15
-        capture refused closed   | refunding      | refund 2, wake +30
+        capture refused          | refunding      | refund 2, wake +30
         refund declined no       | refunding      | wake +2
         refund declined no       | . refunding    | wake +2
         +2 wake                  | refunding      | refund 3, wake +30
@@ -183,7 +183,7 @@ CAPTURE_MISSING = """
     [
         "told retry               | charged        | capture e1, wake +15",
         "capture posted           | settled        |",
-        "capture refused closed   | refunding      | refund 2, wake +30",
+        "capture refused          | refunding      | refund 2, wake +30",
         "told charged             | . needs_operator | wake +3600",
         "told not charged | ! needs_operator | alert: told_not_charged while needs_operator, wake +3600",
     ],
@@ -194,8 +194,8 @@ def test_ways_out_of_a_capture_without_outcome(then: str) -> None:
 
 VOID_REFUSED = """
         declined no              | releasing      | release e1, wake +15
-        void refused hold_closed | needs_operator | alert: void refused: hold_closed, wake +3600
-        void refused hold_closed | . needs_operator | wake +3600
+        void refused captured    | needs_operator | alert: void refused: closed, wake +3600
+        void refused captured    | . needs_operator | wake +3600
 """
 
 
@@ -203,7 +203,7 @@ VOID_REFUSED = """
     "then",
     [
         """told retry            | releasing      | release e2, wake +15
-           void refused no e1    | . releasing    | wake +15
+           void refused open e1  | . releasing    | wake +15
            void posted           | released       |""",
         "told hold closed         | released       |",
         """accepted ch_1         | ! needs_operator | wake +3600
@@ -218,9 +218,38 @@ def test_ways_out_of_a_void_that_was_refused(then: str) -> None:
     charging(VOID_REFUSED + then)
 
 
+def test_void_that_was_refused_is_asked_for_under_another_id() -> None:
+    charging("""
+        declined no              | releasing      | release e1, wake +15
+        void refused open        | releasing      | wake +15
+        +15 wake                 | releasing      | release e2, wake +15
+        void refused open e1     | . releasing    | wake +15
+        +15 wake                 | needs_operator | alert: no outcome of the release, wake +3600
+    """)
+
+
+def test_hold_that_somebody_else_voided() -> None:
+    charging("""
+        accepted ch_1            | charged        | capture e1, wake +15
+        capture refused released | refunding      | refund 2, wake +30
+        refund accepted re_1     | refunded       |
+    """)
+    charging("""
+        declined no              | releasing      | release e1, wake +15
+        void refused released    | released       |
+    """)
+
+
+def test_hold_that_a_forgotten_capture_took() -> None:
+    charging("""
+        accepted ch_1            | charged        | capture e1, wake +15
+        capture refused captured | settled        |
+    """)
+
+
 REFUND_REFUSED = """
         accepted ch_1            | charged        | capture e1, wake +15
-        capture refused closed   | refunding      | refund 2, wake +30
+        capture refused          | refunding      | refund 2, wake +30
         unknown                  | refunding      | wake +1
         +999 wake                | refunding      | query_refund 3, wake +30
         +1 unknown               | needs_operator | alert: refund unknown for too long, wake +3600

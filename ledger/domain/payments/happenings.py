@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from ledger.domain.payments.commands import Call, snake_case
+from ledger.domain.payments.saga import HoldFact
 
 
 class _Happening(msgspec.Struct, frozen=True, tag=snake_case, tag_field="kind"):
@@ -58,7 +59,7 @@ class Unknown(_Happening, frozen=True):
 class RetryLater(_Happening, frozen=True):
     """A call was certainly not carried out: 429, an open breaker, a refused connection.
 
-    Whoever finds that this attempt was begun before, and does not know how that went, says `Unknown` instead.
+    So an attempt is begun at most once: whoever finds that it was begun before says `Unknown`, and calls nobody.
     """
 
     of: Call
@@ -83,9 +84,11 @@ class CapturePosted(_Happening, frozen=True):
 
 
 class CaptureRefused(_Happening, frozen=True):
-    """The books refused the capture: nothing of the hold was posted."""
+    """The books refused the capture."""
 
     reason: str
+    hold: HoldFact = HoldFact.OPEN
+    """How the hold stands: another event may have closed it."""
 
 
 class ReleasePosted(_Happening, frozen=True):
@@ -98,6 +101,8 @@ class ReleaseRefused(_Happening, frozen=True):
     event_id: str
     """Of the void that was refused: outcomes come more than once."""
     reason: str
+    hold: HoldFact = HoldFact.OPEN
+    """How the hold stands: another event may have closed it."""
 
 
 class WokeUp(_Happening, frozen=True):

@@ -46,7 +46,11 @@ def settled(saga: Saga, happening: Any, on: Occasion) -> Advanced:
 
 
 def unposted(saga: Saga, happening: CaptureRefused, on: Occasion) -> Advanced:
-    return give_up(saga, on, ends_as=State.REFUNDED, reason=f"capture refused: {happening.reason}")
+    """Give the money back, unless an earlier capture, which a fail-over forgot, has closed the hold."""
+    if happening.hold is HoldFact.CAPTURED:
+        return settled(saga, happening, on)
+    reason = f"capture refused: {happening.reason}"
+    return give_up(replace(saga, hold=happening.hold), on, ends_as=State.REFUNDED, reason=reason)
 
 
 def freed(saga: Saga, happening: Any, on: Occasion) -> Advanced:
@@ -58,7 +62,12 @@ def vacant(saga: Saga, happening: Happening, on: Occasion) -> Advanced:
 
 
 def unfreed(saga: Saga, happening: ReleaseRefused, on: Occasion) -> Advanced:
-    """An id that was refused stays refused: the next void needs another."""
+    """An id that was refused stays refused: the next void takes another."""
     if happening.event_id != saga.event_id:
         return absorbed(saga)
-    return call_operator(replace(saga, event_id=None), on, f"void refused: {happening.reason}")
+    if happening.hold is HoldFact.RELEASED:
+        return freed(saga, happening, on)
+    refused = replace(saga, event_id=None, next_at=on.later(on.rules.outcome_s))
+    if happening.hold is HoldFact.CAPTURED or saga.tries >= on.rules.publish_tries_max:
+        return call_operator(refused, on, f"void refused: {happening.reason}")
+    return moved(refused)
