@@ -125,6 +125,13 @@ async def test_the_book_is_told_as_totals_and_names_payments_that_were_moved_twi
     assert {"kind": "charge", "tenant": "totals", "payment": "payment-t1", "count": 2} in book["twice"]
 
 
+async def test_totals_may_be_more_than_64_bits_hold(simulator: Simulator, provider: HttpProvider) -> None:
+    for number in range(3):
+        await provider.charge(charge(f"huge{number}", "huge", 2**63 - 1))
+    totals = (await simulator.book())["totals"]
+    assert [row["amount"] for row in totals if row["tenant"] == "huge"] == [3 * (2**63 - 1)]
+
+
 async def test_what_pends_is_decided_in_its_time(simulator: Simulator, provider: HttpProvider) -> None:
     await simulator.follow({"do": "pend", "pend_s": 0.2})
     assert kind_of(await provider.charge(charge("pends"))) == "unknown"

@@ -59,7 +59,7 @@ _INSERT = f"insert into lines ({_COLUMNS}) values ({', '.join('?' * len(Line.__s
 _PAGE = f"select number, {_COLUMNS} from lines where number > ? order by number limit ?"  # noqa: S608
 _TOTALS = """
 select tenant, asset, kind, case when final_at > ? then 'pending' else state end as state,
-       count(*) as count, sum(amount) as amount
+       count(*) as count, sum(amount >> 32) as high, sum(amount & 4294967295) as low
 from lines group by 1, 2, 3, 4 order by 1, 2, 3, 4
 """
 _TWICE = """
@@ -146,7 +146,11 @@ class Book:
             raise
 
     def _totals(self, now: float) -> dict[str, Any]:
-        return {"totals": self._rows(_TOTALS, now), "twice": self._rows(_TWICE)}
+        # In two halves, for the sum of many amounts may be more than SQLite can hold.
+        totals = self._rows(_TOTALS, now)
+        for row in totals:
+            row["amount"] = (row.pop("high") << 32) + row.pop("low")
+        return {"totals": totals, "twice": self._rows(_TWICE)}
 
     def _rows(self, query: str, *given: Any) -> list[dict[str, Any]]:
         return [dict(row) for row in self._connection.execute(query, given)]
