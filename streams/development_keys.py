@@ -3,14 +3,13 @@
 import secrets
 from dataclasses import dataclass
 
-from ledger.adapters.postgres.api_keys import PostgresKeyStore
-from ledger.adapters.postgres.connection import open_pool
-from ledger.adapters.system import SystemClock
 from ledger.application.access import Scope
 from ledger.application.api_keys import ApiKeys, KeyTakenError, KeyWish, new_key, parse_key, scopes_of
+from ledger.bootstrap.keys import api_keys
 from ledger.config import Settings
 from streams.embedded.addresses import find_postgres
 from streams.embedded.state import StateDirectory
+from streams.key_secret import find_key_secret
 from streams.prepare import PreparationError
 
 TENANT = "acme"
@@ -36,22 +35,12 @@ def _kept(state: StateDirectory, name: str) -> str:
     return state.secret(name, lambda: str(new_key(secrets.token_bytes)))
 
 
-def key_secret_of(settings: Settings) -> str:
-    """The secret under which keys are stored: the one that is set, or that of the state directory."""
-    return settings.key_secret or StateDirectory(settings.state_dir).secret("api-keys")
-
-
 async def make_development_keys(settings: Settings) -> None:
     """Put the keys into the books, unless they are there; raises PreparationError."""
     keys = development_keys(StateDirectory(settings.state_dir))
-    pool = await open_pool(find_postgres(settings), settings, size=1, name="ledger-keys")
-    try:
-        store = PostgresKeyStore(pool, auto_open=settings.auto_open_accounts)
-        all_keys = ApiKeys(store, SystemClock(), secrets.token_bytes, key_secret_of(settings))
+    async with api_keys(settings, find_postgres(settings), key_secret=find_key_secret(settings)) as all_keys:
         await _ensure(all_keys, keys.api_key, "write", "development")
         await _ensure(all_keys, keys.admin_key, "admin", "development, admin")
-    finally:
-        await pool.close()
 
 
 async def _ensure(all_keys: ApiKeys, text: str, scope: Scope, name: str) -> None:

@@ -1,6 +1,8 @@
 """The demonstration's report: a table that a person enjoys reading, or JSON."""
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -8,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ledger.domain.money import format_amount
+from streams.demo.readings import CONSISTENCIES, Reading
 from streams.demo.run import Report
 from streams.verdicts import show_verdict
 
@@ -34,6 +37,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "worker_restarts": report.restarts,
         "worker_memory_mib": report.memory_mib(),
         "bank": _bank(report),
+        "readings": [{**asdict(reading), "agrees": reading.agrees} for reading in report.readings],
         **{"checks": report.verdict.as_dict()["checks"]},
     }
 
@@ -71,6 +75,8 @@ def show(report: Report, console: Console) -> None:
     console.print(_flow_table(report))
     for account, lines in report.statements.items():
         console.print(_statement_table(account, lines))
+    if report.readings:
+        console.print(_readings_table(report.readings))
     show_verdict(report.verdict, console)
     _show_bank(report, console)
     _show_end(report, console)
@@ -124,6 +130,21 @@ def _statement_table(account: str, lines: list[dict[str, Any]]) -> Table:
             f"[{colour}]{format_amount(line['amount'], line['asset'])}[/]",
             format_amount(line["balance"], line["asset"]),
         )
+    return table
+
+
+def _readings_table(readings: Sequence[Reading]) -> Table:
+    table = Table(title="balances over HTTP", title_justify="left")
+    table.add_column("account", min_width=16)
+    for consistency in CONSISTENCIES:
+        table.add_column(consistency, justify="right", no_wrap=True)
+    for reading in readings:
+        colour = "green" if reading.agrees else "red"
+        cells = (
+            f"[{colour}]{format_amount(reading.balances[each], reading.asset)}[/]\n[dim]{reading.sources[each]}[/]"
+            for each in CONSISTENCIES
+        )
+        table.add_row(Text(reading.account), *cells)
     return table
 
 

@@ -23,6 +23,7 @@ from ledger.contract.outgoing import CONTENT_TYPE
 from ledger.domain.audit import Verdict
 from ledger.observability.signals import Signals
 from streams.demo.mix import Sent
+from streams.demo.readings import Api, Reading
 from streams.embedded.programs import api, posting_workers, windows_workers
 from streams.embedded.stack import EmbeddedStack
 from streams.prepare import prepare
@@ -66,6 +67,7 @@ class Report:
     records: Counter[str] = field(default_factory=Counter)
     dead_letters: dict[str, int] = field(default_factory=dict)
     statements: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    readings: list[Reading] = field(default_factory=list)
     verdict: Verdict = field(default_factory=lambda: Verdict([]))
     bank_compared: int | None = None
     bank_differences: list[dict[str, Any]] = field(default_factory=list)
@@ -73,7 +75,7 @@ class Report:
     @property
     def ok(self) -> bool:
         books = self.verdict.ok and not self.bank_differences and self.records.total() >= self.sent
-        return books and self.kill_fault is None
+        return books and self.kill_fault is None and all(reading.agrees for reading in self.readings)
 
     @property
     def kill_fault(self) -> str | None:
@@ -267,11 +269,18 @@ class Demo:
             report.outcomes = await reads.outcome_counts(connection)
             report.dead_letters = await reads.dead_letter_counts(connection)
             balances = await reads.account_balances(connection, self._tenant)
-            for row in _interesting(balances):
+            interesting = _interesting(balances)
+            for row in interesting:
                 lines = await reads.statement(connection, self._tenant, row["account"], STATEMENT_LINES)
                 report.statements[row["account"]] = lines
+        report.readings = await self._read_over_http(stack, interesting)
         if exact_balances is not None:
             self._compare_with_bank({row["account"]: row["balance"] for row in balances}, exact_balances)
+
+    async def _read_over_http(self, stack: EmbeddedStack, rows: list[dict[str, Any]]) -> list[Reading]:
+        url = stack.state.read().url("api") or ""
+        async with Api.open(stack.settings, stack.postgres_dsn, url, self._tenant) as http:
+            return await http.readings((row["account"], row["asset"]) for row in rows)
 
     def _compare_with_bank(self, ours: dict[str, int], exact: dict[str, int]) -> None:
         self.report.bank_compared = len(exact)

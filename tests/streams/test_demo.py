@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from streams.cli import app
+from streams.demo.readings import Reading
 from streams.demo.report import as_dict
 from streams.demo.run import Report
 
@@ -21,6 +22,11 @@ FILES = {
     "short.csv": HEADER + b"1,A\n",
     "exact.csv": HEADER + b"1,A,1995-03-01,credit,cash_deposit,1,much,1\n",
 }
+
+
+def reading(strong: int = 5, cached: int = 5, source: str = "stream") -> Reading:
+    balances = {"strong": strong, "cached": cached, "eventual": strong}
+    return Reading("ann", "USD/2", balances, {"eventual": source}, 1)
 
 
 def report(**facts: Any) -> Report:
@@ -40,6 +46,9 @@ def report(**facts: Any) -> Report:
         ),
         pytest.param({"bank_differences": [{}]}, False, id="another balance than the bank"),
         pytest.param({"records": Counter(posted=1999)}, False, id="a record lost"),
+        pytest.param({"readings": [reading()]}, True, id="every reader sees the same"),
+        pytest.param({"readings": [reading(cached=4)]}, False, id="a cached balance that is another"),
+        pytest.param({"readings": [reading(source="database")]}, False, id="a stream that never answers"),
     ],
 )
 def test_verdict_wants_a_worker_killed_and_started_again(facts: dict[str, Any], ok: bool) -> None:
