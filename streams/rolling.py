@@ -140,8 +140,6 @@ async def watch_versions(book: WindowBook, settings: Settings, signals: Signals)
             signals.emit("versions.missing", of=name.decode(), versions=incomplete[name])
         for name in look.healed[:MISSING_TOLD_MAX]:
             signals.emit("versions.healed", of=name.decode())
-        if look.missing or look.healed:
-            signals.emit("versions.watched", missing=watch.told)
 
 
 async def check_topics(settings: Settings, bootstrap: str, signals: Signals) -> int:

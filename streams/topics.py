@@ -1,13 +1,16 @@
 """Every topic: its name, key, partitions and retention; made by us before any worker starts."""
 
+import asyncio
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from ledger.config import Settings
 
+REMOVED_S = 30.0
+LOOK_S = 0.1
 DAY_MS = 24 * 60 * 60 * 1000
 RECORD_BYTES_OVERHEAD = 64 * 1024
 DERIVED_BYTES_MAX_LEAST = 2 * 1024**2
@@ -72,6 +75,23 @@ async def make_topics(settings: Settings, bootstrap: str) -> list[str]:
 async def make_windows_topic(settings: Settings, bootstrap: str) -> bool:
     """Make the changelog of windows if it is missing; says whether it was."""
     return bool(await _make(settings, bootstrap, {settings.entries_topic, settings.windows_topic}))
+
+
+async def remove_topic(bootstrap: str, name: str) -> None:
+    """Delete a topic, and wait until it is gone; raises KafkaError."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="ledger-migrate")
+    await admin.start()
+    try:
+        if name in await admin.list_topics():
+            await admin.delete_topics([name])
+        async with asyncio.timeout(REMOVED_S):
+            # The broker tells nobody when it is done.
+            while name in await admin.list_topics():  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_S)
+    except TimeoutError:
+        raise KafkaError(f"topic {name} is still there after {REMOVED_S:g} s") from None
+    finally:
+        await admin.close()
 
 
 async def _make(settings: Settings, bootstrap: str, names: Set[str]) -> list[str]:

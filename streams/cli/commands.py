@@ -21,6 +21,7 @@ HELP = {
     "send": "Send events to the topic of payments, under the keys that keep each account's order.",
     "verify": "Check the books in SQL and against the topic itself. May run beside live traffic. "
     "Exit 1 on a violation.",
+    "windows": "What the stream keeps for readers: rebuild it from the books when its changelog was lost.",
     "doctor": "Look for what is wrong with the set-up. Exit 1 if something is, 3 if a service is away.",
     "dlq": "Records that could not be events: list, show, requeue or drop them.",
     "gap": "Records that the books miss and the workers would pass by: show, rewind to them, or accept their loss.",

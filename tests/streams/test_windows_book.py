@@ -127,7 +127,8 @@ def test_windows_of_the_past_go_into_larger_ones_and_leave_tombstones() -> None:
     day = BEGIN_S - BEGIN_S % DAY_S
     minutes = [b" 1m %d" % (BEGIN_S + ago) for ago in (0, 2 * HOUR_S, 5 * DAY_S + 2 * HOUR_S)]
     gone = {key for key, value in simulation.changelog if value is None}
-    assert gone == {ANN.encode() + suffix for suffix in (*minutes, b" 1d %d" % day)}
+    larger = (b" 1h %d" % BEGIN_S, b" 1d %d" % day)
+    assert gone == {ANN.encode() + suffix for suffix in (*minutes, *larger)}
     held = simulation.book.held()
     assert sum(held.windows.values()) == 1
     assert held.lives == 1
