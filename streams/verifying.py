@@ -1,4 +1,4 @@
-"""Compose a verification of the books: PostgreSQL audited, Kafka read again."""
+"""Compose a verification: PostgreSQL audited, Kafka read again, windows compared."""
 
 from collections import Counter
 
@@ -9,6 +9,7 @@ from ledger.application.verify_books import Progress, RecordKind, VerifyBooks
 from ledger.config import Settings
 from ledger.domain.audit import Verdict
 from streams.embedded.addresses import find_addresses
+from streams.verifying_windows import verify_windows
 
 
 async def verify_books(
@@ -23,6 +24,8 @@ async def verify_books(
             PostgresAuditor.open(pool) as auditor,
         ):
             verification = VerifyBooks(auditor, stream, progress, bytes_max=settings.record_bytes_max)
-            return await verification(), verification.tally
+            verdict = await verification()
+        windows = await verify_windows(settings, addresses.kafka, pool, progress)
+        return Verdict([*verdict.checks, windows]), verification.tally
     finally:
         await pool.close()

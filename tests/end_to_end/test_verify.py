@@ -9,7 +9,7 @@ from ledger.adapters.system import new_event_id
 from ledger.domain.audit import Verdict
 from tests.end_to_end.books import Books, event, transfer
 
-NAMES = ["zero_sum", "one_outcome", "no_loss", "balances", "versions", "holds"]
+NAMES = ["zero_sum", "one_outcome", "no_loss", "balances", "versions", "holds", "windows"]
 
 
 RENT = {
@@ -56,7 +56,7 @@ async def test_untouched_books_pass_every_check(books: Books) -> None:
     verdict = await books.verdict()
     assert [check.name for check in verdict.checks] == NAMES
     assert verdict.ok, verdict.as_dict()
-    assert all(check.checked for check in verdict.checks)
+    assert [check.name for check in verdict.checks if not check.checked] == ["windows"]  # nobody keeps them
 
 
 ONE = "(select event_id from entries where version = 3 and amount = -200)"
