@@ -130,10 +130,9 @@ def _expiry(text: str | None, now: datetime) -> datetime | None:
     if text is None:
         return None
     found = _LIFETIME.fullmatch(text)
-    if found is not None:
-        return now + timedelta(**{_UNITS[found[2]]: int(found[1])})
     try:
-        moment = parse_moment(text, now)
+        ahead = timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None
+        moment = parse_moment(text, now) if ahead is None else now + ahead
     except MomentFormatError:
         refuse(f"--expires {text!r}: 90d, 12h and 30m are good, and so is 2027-11-21T10:00:00Z.")
     if moment <= now:
