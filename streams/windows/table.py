@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import faust
 from faust.tables.recovery import Recovery
@@ -110,9 +110,8 @@ class WindowTable(faust.Table[bytes, bytes]):
 
     async def _seek_back(self, tp: TP, offset: int) -> None:
         self._recovery.active_offsets[tp] = offset - 1
-        self.app.flow.signals.emit(  # type: ignore[attr-defined]
-            "changelog.sought_again", topic=tp.topic, partition=tp.partition, offset=offset
-        )
+        signals = cast(ChunkedApp, self.app).flow.signals
+        signals.emit("changelog.sought_again", topic=tp.topic, partition=tp.partition, offset=offset)
         await self.app.consumer.seek_wait({tp: offset})
 
     @property

@@ -22,6 +22,7 @@ from ledger.contract.event_types import COMMANDS
 from ledger.domain.rejection import Reason
 from ledger.observability.metrics import WorkerMetrics
 from ledger.observability.provider_metrics import ProviderMetrics
+from ledger.observability.window_metrics import WindowMetrics
 from streams import metrics as partition_metrics
 from streams.cli import app
 from streams.demo.bank_csv import BankHistory
@@ -153,6 +154,7 @@ def test_the_table_of_settings_is_that_of_the_code() -> None:
 def metric_names() -> set[str]:
     registry = CollectorRegistry()
     WorkerMetrics(registry)
+    WindowMetrics(registry)
     ApiMetrics(registry)
     ProviderMetrics(registry)
     registry.register(ApiGauges(dict.fromkeys(GAUGES, float), {}))
@@ -179,8 +181,14 @@ def test_operations_name_every_crash_point() -> None:
 
 
 # What a worker says of itself; the stack's own signals go to the person who started it.
-WORKER_CODE = ("ledger", "streams/agents", "streams/transport")
-WORKER_FILES = ("streams/app.py", "streams/publishing.py", "streams/cli/worker.py", "streams/cli/api.py")
+WORKER_CODE = ("ledger", "streams/agents", "streams/transport", "streams/windows")
+WORKER_FILES = (
+    "streams/app.py",
+    "streams/rolling.py",
+    "streams/publishing.py",
+    "streams/cli/worker.py",
+    "streams/cli/api.py",
+)
 
 
 def signal_names() -> set[str]:
