@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test check fast lock fix schemas chaos-transport chaos-kills clean
+.PHONY: help install demo test check fast lock fix schemas fuzz-api chaos-transport chaos-kills clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -49,6 +49,9 @@ chaos-transport: $(READY) ## ten minutes of restarts over the chunked transport;
 
 chaos-kills: $(READY) ## fifty workers killed with -9 under load, then an independent count
 	@$(BIN)/python -m loadtests.chaos_kills
+
+fuzz-api: $(READY) ## ten minutes of schemathesis with every check, on a whole stack
+	@$(BIN)/python -m tests.end_to_end.fuzz_api 600
 
 lock: ## resolve the dependencies anew (hashes, no addresses)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
