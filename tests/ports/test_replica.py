@@ -1,4 +1,4 @@
-"""Heavy reads with a standby: used while it is there, passed by while it is away, never the last word on what is not."""
+"""Heavy reads with a standby: used while it is there, passed by while it is away, not believed when it says no."""
 
 from typing import Any
 
@@ -26,8 +26,9 @@ class Pair:
         self.standby, self.primary = Server(standby), Server("primary")
         self.signals = RememberedSignals()
         self.now = 100.0
-        pools: Any = (self.standby, self.primary)
-        self.reads = ReplicaFirst(*pools, self.signals, lambda: self.now)
+        standby_pool: Any = self.standby
+        primary_pool: Any = self.primary
+        self.reads = ReplicaFirst(standby_pool, primary_pool, self.signals, lambda: self.now)
 
     async def read(self) -> Any:
         work: Any = None
