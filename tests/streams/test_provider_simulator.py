@@ -158,6 +158,17 @@ async def test_a_charge_can_arrive_after_its_status_was_not_found(
     await eventually(arrived)
 
 
+async def test_two_that_arrive_late_under_one_key_are_one(
+    simulator: Simulator, provider: HttpProvider
+) -> None:
+    await simulator.follow({"do": "hang", "booked": True, "late_s": 0.2, "times": 2})
+    async with calling(simulator, total_timeout_s=0.05) as hasty:
+        await asyncio.gather(*(hasty.charge(charge("both", "late")) for _ in range(2)))
+    await asyncio.sleep(0.3)
+    assert kind_of(await provider.charge(charge("both", "late"))) == "accepted"
+    assert [line["key"] for line in await simulator.lines("late")] == ["both"]
+
+
 # Webhooks
 
 

@@ -77,3 +77,16 @@ async def test_what_the_breaker_takes_for_bad(
     provider = await opened(breaker=rules, total_timeout_s=0.1 if rule["do"] == "hang" else 5.0)
     await asyncio.gather(*(provider.charge(charge(f"{tenant}-{n}", tenant)) for n in range(4)))
     assert provider.state == state
+
+
+async def test_a_trial_that_is_cancelled_makes_room_for_the_next(opened: Opener, tenant: str) -> None:
+    await opened.simulator.follow({"do": "error", "reference": "bad"}, {"do": "hang", "reference": "long"})
+    provider = await opened(breaker=BreakerRules(calls_min=2, open_s=0.1))
+    for number in range(2):
+        await provider.charge(charge(f"{tenant}-{number}", tenant, reference="bad"))
+    await asyncio.sleep(0.11)
+    trial = asyncio.create_task(provider.charge(charge(f"{tenant}-a", tenant, reference="long")))
+    await asyncio.sleep(0.02)
+    trial.cancel()
+    await asyncio.wait([trial])
+    assert kind_of(await provider.charge(charge(f"{tenant}-b", tenant))) == "accepted"

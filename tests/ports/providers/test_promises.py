@@ -100,10 +100,13 @@ async def test_a_key_moves_money_once_however_often_it_is_asked(bench: Bench, te
     assert await bench.booked(tenant) == [(f"{tenant}-a", "accepted", 1250)]
 
 
-async def test_a_key_with_another_content_moves_nothing(bench: Bench, tenant: str) -> None:
+@pytest.mark.parametrize("change", [{"amount": 99}, {"account": "customer:bob"}])
+async def test_a_key_with_another_content_moves_nothing(
+    bench: Bench, tenant: str, change: dict[str, Any]
+) -> None:
     await bench.do(do="accept")
     await bench.provider.charge(charge(f"{tenant}-a", tenant))
-    answer = await bench.provider.charge(charge(f"{tenant}-a", tenant, amount=99))
+    answer = await bench.provider.charge(charge(f"{tenant}-a", tenant, **change))
     assert isinstance(answer, Unknown)
     assert await bench.booked(tenant) == [(f"{tenant}-a", "accepted", 1250)]
 
