@@ -74,7 +74,7 @@ class Case:
     def __init__(self, rules: PaymentRules = RULES) -> None:
         self.rules = rules
         self.now = NOW
-        self.saga: Saga = start("p", now=NOW, deadline=None, rules=rules)
+        self.saga: Saga = start("p", tenant="t", now=NOW, deadline=None, rules=rules)
         self.calls: dict[int, Call] = {}
         self.events: list[str] = []
 
@@ -100,7 +100,8 @@ class Case:
 
     def _read(self, kind: Any, details: list[str]) -> Happening:
         if kind is Decided:
-            return Decided(Decision("_".join(details)), "ops")
+            reference = details.pop() if details[0] == Decision.CHARGED else None
+            return Decided(Decision("_".join(details)), "ops", reference)
         if kind in (Unknown, RetryLater, NotFound, Pending):
             number = int(details.pop(0)) if details and details[0].isdigit() else max(self.calls)
             after = [float(details[-1].removeprefix("after="))] if details else []

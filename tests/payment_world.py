@@ -7,7 +7,7 @@ in the end the provider tells all that it did.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ledger.domain.payments.commands import (
@@ -25,7 +25,6 @@ from ledger.domain.payments.commands import (
 from ledger.domain.payments.happenings import (
     CapturePosted,
     CaptureRefused,
-    ChargeAccepted,
     ChargeDeclined,
     Decided,
     Decision,
@@ -34,8 +33,6 @@ from ledger.domain.payments.happenings import (
     HoldRefused,
     NotFound,
     Pending,
-    RefundAccepted,
-    RefundDeclined,
     ReleasePosted,
     ReleaseRefused,
     RetryLater,
@@ -48,6 +45,7 @@ from ledger.domain.payments.rules import Occasion, PaymentRules
 from ledger.domain.payments.saga import ChargeFact, HoldFact, Saga, State, Step, start
 from ledger.domain.payments.steps import Verdict
 from tests.builders import NOW
+from tests.payment_doubles import AMOUNT, Hold, Provider
 
 RULES = PaymentRules(
     charge_tries_max=3,
@@ -63,8 +61,6 @@ RULES = PaymentRules(
     alert_again_s=50,
     deadline_s=60,
 )
-AMOUNT = 1250
-
 FATES = ("answered", "unanswered", "silent", "lost", "vanished", "refused", "late", "pending", "lie")
 """What becomes of a call. Done: answered, unanswered (unknown), silent. Not done: lost (unknown), vanished, refused.
 
@@ -72,79 +68,6 @@ Late: done some time later. Of queries: answered; pending; a lie, which says dec
 """
 
 Outgoing = Call | Capture | Release
-
-
-@dataclass
-class Provider:
-    """Its own book: under one key it charges or declines once, and gives back once."""
-
-    charged: bool | None = None
-    refunded: bool = False
-    refunds_to_refuse: int = 0
-    keys: set[str] = field(default_factory=set)
-
-    def charge(self, key: str, good: bool) -> Happening:
-        self.keys.add(key)
-        self.charged = good if self.charged is None else self.charged
-        return self.charge_status() or ChargeDeclined("never")
-
-    def charge_status(self) -> Happening | None:
-        if self.charged is None:
-            return None
-        return ChargeAccepted("ch_1") if self.charged else ChargeDeclined("no funds")
-
-    def refund(self, key: str) -> Happening:
-        self.keys.add(key)
-        if not self.charged:
-            return RefundDeclined("nothing was charged")
-        if self.refunds_to_refuse and not self.refunded:
-            self.refunds_to_refuse -= 1
-            return RefundDeclined("not now")
-        self.refunded = True
-        return RefundAccepted("re_1")
-
-    def refund_status(self) -> Happening | None:
-        return RefundAccepted("re_1") if self.refunded else None
-
-    def facts(self) -> list[Happening]:
-        """Give what its webhooks tell."""
-        return [fact for fact in (self.charge_status(), self.refund_status()) if fact is not None]
-
-
-@dataclass
-class Hold:
-    """The hold in the books: each event id has one outcome."""
-
-    left: int = AMOUNT
-    captured: int = 0
-    released: int = 0
-    refuses_capture: bool = False
-    outcomes: dict[str, Happening] = field(default_factory=dict)
-
-    def handle(self, command: Capture | Release) -> Happening:
-        if command.event_id not in self.outcomes:
-            self.outcomes[command.event_id] = self._decide(command)
-        return self.outcomes[command.event_id]
-
-    def _decide(self, command: Capture | Release) -> Happening:
-        if isinstance(command, Capture):
-            if not self.left or self.refuses_capture:
-                return CaptureRefused("closed", self.fact)
-            self.captured, self.left = self.left, 0
-            return CapturePosted()
-        if not self.left:
-            return ReleaseRefused(command.event_id, "hold_closed", self.fact)
-        self.void()
-        return ReleasePosted()
-
-    @property
-    def fact(self) -> HoldFact:
-        if self.left:
-            return HoldFact.OPEN
-        return HoldFact.CAPTURED if self.captured else HoldFact.RELEASED
-
-    def void(self) -> None:
-        self.released, self.left = self.released + self.left, 0
 
 
 @dataclass
@@ -157,7 +80,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.now = NOW
-        self.saga: Saga = start("p", now=NOW, deadline=None, rules=RULES)
+        self.saga: Saga = start("p", tenant="t", now=NOW, deadline=None, rules=RULES)
         self.provider = Provider(refunds_to_refuse=self.refunds_to_refuse)
         self.hold = Hold(refuses_capture=self.refuses_capture)
         self.waiting: list[Outgoing] = []
@@ -237,7 +160,7 @@ class World:
         if decision is Decision.HOLD_CLOSED and self.saga.step is Step.RELEASE:
             # A capture that a fail-over forgot is reversed before an operator says so.
             self.hold.captured, self.hold.released = 0, AMOUNT
-        self.tell(Decided(decision, "ops"))
+        self.tell(Decided(decision, "ops", "ch_1" if decision is Decision.CHARGED else None))
 
     def interfere(self) -> None:
         """Somebody voids the hold by hand."""

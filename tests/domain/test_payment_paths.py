@@ -158,7 +158,7 @@ UNKNOWN_FOR_LONG = """
 @pytest.mark.parametrize(
     "then",
     [
-        "told charged             | charged        | capture e1, wake +15",
+        "told charged ch_1        | charged        | capture e1, wake +15",
         "accepted ch_1            | charged        | capture e1, wake +15",
         "told not charged         | releasing      | release e1, wake +15",
         "declined no              | releasing      | release e1, wake +15",
@@ -184,7 +184,7 @@ CAPTURE_MISSING = """
         "told retry               | charged        | capture e1, wake +15",
         "capture posted           | settled        |",
         "capture refused          | refunding      | refund 2, wake +30",
-        "told charged             | . needs_operator | wake +3600",
+        "told charged ch_1        | . needs_operator | wake +3600",
         "told not charged | ! needs_operator | alert: told_not_charged while needs_operator, wake +3600",
     ],
 )
@@ -209,7 +209,7 @@ VOID_REFUSED = """
         """accepted ch_1         | ! needs_operator | wake +3600
            told hold closed      | refunding      | refund 2, wake +30
            refund accepted re_1  | refunded       |""",
-        """told charged          | ! needs_operator | wake +3600
+        """told charged ch_1     | ! needs_operator | wake +3600
            told not charged      | needs_operator | wake +3600
            told hold closed      | refunded       |""",
     ],
@@ -263,7 +263,7 @@ REFUND_REFUSED = """
         "told not charged         | releasing      | release e2, wake +15",
         "refund accepted re_1     | releasing      | release e2, wake +15",
         "refund declined no       | . needs_operator | wake +3600",
-        "told charged             | . needs_operator | wake +3600",
+        "told charged ch_1        | . needs_operator | wake +3600",
     ],
 )
 def test_ways_out_of_a_refund_that_stays_unknown(then: str) -> None:
@@ -348,7 +348,7 @@ def test_accepted_by_a_try_that_a_fail_over_forgot() -> None:
 
 def test_outcome_of_the_hold_that_never_comes() -> None:
     follow("""
-        +15 wake                 | . requested    | wake +15
+        +15 wake                 | requested      | wake +15
         +885 wake                | requested      | alert: no outcome of the hold, wake +15
         hold placed              | funds_held     | wake +0
         wake                     | releasing      | release e1, wake +15

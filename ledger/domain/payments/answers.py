@@ -48,9 +48,7 @@ def _with_charge(saga: Saga, happening: ChargeAccepted) -> Saga:
 
 def same(saga: Saga, happening: ChargeAccepted, on: Occasion) -> Advanced:
     """Another reference would be another charge."""
-    if saga.charge_reference is None:
-        return absorbed(replace(saga, charge_reference=happening.reference))
-    return known_if(happening.reference in (None, saga.charge_reference), saga, happening)
+    return known_if(happening.reference == saga.charge_reference, saga, happening)
 
 
 def noted(saga: Saga, happening: ChargeAccepted, on: Occasion) -> Advanced:

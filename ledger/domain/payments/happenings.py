@@ -28,8 +28,8 @@ class HoldRefused(_Happening, frozen=True):
 class ChargeAccepted(_Happening, frozen=True):
     """The provider has taken the money: by its answer, by a status, by a webhook. True whenever it comes."""
 
-    reference: str | None
-    """The provider's name for it; None if an operator says so."""
+    reference: str
+    """The provider's name for it."""
 
 
 class ChargeDeclined(_Happening, frozen=True):
@@ -41,7 +41,7 @@ class ChargeDeclined(_Happening, frozen=True):
 class RefundAccepted(_Happening, frozen=True):
     """The provider has given the money back."""
 
-    reference: str | None
+    reference: str
 
 
 class RefundDeclined(_Happening, frozen=True):
@@ -123,11 +123,19 @@ class Decision(StrEnum):
 
 
 class Decided(_Happening, frozen=True):
-    """An operator has decided. Heard only where the payment needs an operator."""
+    """An operator has decided. Heard only where the payment needs an operator.
+
+    Raises ValueError for `charged` without the provider's reference: a refund would need it.
+    """
 
     decision: Decision
     by: str
     """Who, for the timeline."""
+    reference: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.decision is Decision.CHARGED and not self.reference:
+            raise ValueError("a charge has a reference at its provider")
 
 
 Happening = (

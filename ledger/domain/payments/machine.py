@@ -65,7 +65,7 @@ def _retried(saga: Saga, happening: Decided, on: Occasion) -> Advanced:
 
 def _confirmed(saga: Saga, happening: Decided, on: Occasion) -> Advanced:
     """What an operator has seen counts as the answer of the provider."""
-    return _former(saga, ChargeAccepted(None), on)
+    return _former(saga, ChargeAccepted(happening.reference or ""), on)
 
 
 def _denied_by_hand(saga: Saga, happening: Decided, on: Occasion) -> Advanced:

@@ -21,6 +21,7 @@ class PaymentRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     backoff_s: float = 0.5
     """The longest first wait between tries; it doubles with each, and a random share of it is waited."""
     backoff_s_max: float = 60.0
+    """The longest wait between tries, but for what a provider asks for."""
     retry_after_s_max: float = 3600.0
     """A provider that asks to wait longer is asked again after this."""
     not_found_grace_s: float = 120.0

@@ -62,9 +62,10 @@ class ChargeFact(StrEnum):
 
 
 class Saga(msgspec.Struct, frozen=True, kw_only=True):
-    """One payment. Its id is that of its request and of its hold; times in UTC."""
+    """One payment. Its id, unique in its tenant, is that of its request and of its hold; times in UTC."""
 
     id: str
+    tenant: str
     deadline: datetime
     """No charge begins at or after it."""
     state: State = State.REQUESTED
@@ -100,14 +101,17 @@ class Saga(msgspec.Struct, frozen=True, kw_only=True):
     """Why it needs an operator."""
 
     def key(self, step: Step) -> str:
-        """Give the idempotency key of a step."""
-        return f"{self.id}:{step}"
+        """Give the idempotency key of a step, for which a provider tells tenants apart."""
+        return f"{self.tenant}:{self.id}:{step}"
 
 
-def start(payment_id: str, *, now: datetime, deadline: datetime | None, rules: PaymentRules) -> Saga:
+def start(
+    payment_id: str, *, tenant: str, now: datetime, deadline: datetime | None, rules: PaymentRules
+) -> Saga:
     """Begin the saga of a request whose hold has not been decided; without a deadline, that of the rules counts."""
     return Saga(
         id=payment_id,
+        tenant=tenant,
         deadline=now + timedelta(seconds=rules.deadline_s) if deadline is None else deadline,
         next_at=now + timedelta(seconds=rules.outcome_s),
     )

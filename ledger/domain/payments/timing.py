@@ -26,10 +26,10 @@ def _is_early(saga: Saga, on: Occasion) -> bool:
 
 def overdue(saga: Saga, happening: Any, on: Occasion) -> Advanced:
     """The outcome of the hold comes with the request itself; a person is told if it never does."""
-    waiting = replace(saga, next_at=on.later(on.rules.outcome_s))
-    if _is_early(saga, on) or on.now < saga.deadline:
-        return absorbed(saga if _is_early(saga, on) else waiting)
-    return moved(waiting, AlertOperator("no outcome of the hold"))
+    if _is_early(saga, on):
+        return absorbed(saga)
+    alerts = [AlertOperator("no outcome of the hold")] if on.now >= saga.deadline else []
+    return moved(replace(saga, next_at=on.later(on.rules.outcome_s)), *alerts)
 
 
 def began(saga: Saga, happening: Any, on: Occasion) -> Advanced:
