@@ -133,7 +133,7 @@ async def test_totals_may_be_more_than_64_bits_hold(simulator: Simulator, provid
 
 
 async def test_what_pends_is_decided_in_its_time(simulator: Simulator, provider: HttpProvider) -> None:
-    await simulator.follow({"do": "pend", "pend_s": 0.2})
+    await simulator.follow({"do": "pend", "pend_s": 1.0})
     assert kind_of(await provider.charge(charge("pends"))) == "unknown"
     assert kind_of(await provider.status("pends")) == "pending"
 
@@ -147,7 +147,7 @@ async def test_what_pends_is_decided_in_its_time(simulator: Simulator, provider:
 async def test_a_charge_can_arrive_after_its_status_was_not_found(
     simulator: Simulator, provider: HttpProvider
 ) -> None:
-    await simulator.follow({"do": "hang", "booked": True, "late_s": 0.4, "times": 1})
+    await simulator.follow({"do": "hang", "booked": True, "late_s": 1.0, "times": 1})
     async with calling(simulator, total_timeout_s=0.1) as hasty:
         assert kind_of(await hasty.charge(charge("late"))) == "unknown"
     assert kind_of(await provider.status("late")) == "not_found"

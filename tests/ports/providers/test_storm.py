@@ -44,7 +44,7 @@ async def settled(provider: HttpProvider, key: str) -> Accepted | Declined:
 async def test_all_ends_as_the_book_has_it(tmp_path: Path) -> None:
     simulator = Simulator(tmp_path / "book.db").start()
     rules = simulator.rules(
-        total_timeout_s=0.2, slots=32, slot_wait_s=10.0, breaker=BreakerRules(calls_min=50, open_s=0.05)
+        total_timeout_s=0.5, slots=32, slot_wait_s=10.0, breaker=BreakerRules(calls_min=50, open_s=0.05)
     )
     await simulator.follow(*FAULTS, seed=3)
     try:
