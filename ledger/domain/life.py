@@ -54,6 +54,27 @@ def join(life: Life, other: Life) -> Life:
     return life if both is life and holes == life.holes else life_of(both, holes)
 
 
+def live_on(life: Life, entry: Window) -> Life:
+    """Join the window of a single entry to a life; the same as `join`, and faster for what nearly always comes."""
+    if entry.last_version == life.last_version + 1:
+        return Life(
+            life.normal_side,
+            life.first_version,
+            life.opening_debits,
+            life.opening_credits,
+            entry.last_version,
+            entry.closing_debits,
+            entry.closing_credits,
+            entry.low if entry.low < life.low else life.low,
+            entry.high if entry.high > life.high else life.high,
+            entry.last_posted_at_us,
+            life.holes,
+        )
+    if not life.holes and life.first_version <= entry.last_version <= life.last_version:
+        return life
+    return join(life, life_of(entry))
+
+
 def is_complete(window: Window, life: Life) -> bool:
     """Say whether every entry that belongs into a window, up to the newest seen, is known to be in it.
 

@@ -1,8 +1,9 @@
 """Entries as the stream brings them: decoded fast, each as the window that it is alone."""
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from aiokafka import ConsumerRecord
@@ -12,6 +13,9 @@ from ledger.domain.window import Window, microseconds, window_of_entry
 from streams.windows.keys import life_key
 
 TIMES_REMEMBERED_MAX = 4096
+NAMES_REMEMBERED_MAX = 200_000
+
+_NAME = re.compile(rb"(?P<key>[a-z0-9][a-z0-9-]{0,62}/[A-Za-z0-9_.:-]{1,128}) [A-Z][A-Z0-9]{0,16}/[0-9]{1,2}")
 
 
 class Seen(NamedTuple):
@@ -29,8 +33,8 @@ class Unreadable(NamedTuple):
 
 
 class _Data(msgspec.Struct, gc=False):
-    account: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")]
-    asset: Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9]{0,16}/[0-9]{1,2}$")]
+    account: str
+    asset: str
     amount: int
     version: int
     balance: int
@@ -42,7 +46,7 @@ class _Data(msgspec.Struct, gc=False):
 
 class _Event(msgspec.Struct, gc=False):
     type: Literal["entry.posted.v1"]
-    tenant: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    tenant: str
     data: _Data
 
 
@@ -52,6 +56,7 @@ class EntryDecoder:
     def __init__(self) -> None:
         self._decode = msgspec.json.Decoder(_Event).decode
         self._times: dict[str, int] = {}
+        self._keys: dict[bytes, bytes] = {}
 
     def decode(self, records: Iterable[ConsumerRecord[Any, Any]]) -> Iterator[Seen | Unreadable]:
         """Decode each record; what is no entry comes out as Unreadable, and nothing is raised."""
@@ -66,7 +71,7 @@ class EntryDecoder:
         data = event.data
         name = life_key(event.tenant, data.account, data.asset)
         # Under another key it is in a partition where nobody would look for it.
-        if record.key is None or not name.startswith(record.key + b" "):
+        if record.key != (self._keys.get(name) or self._read_name(name)):
             raise ValueError("its key is not tenant/account")
         _check(data)
         posted_at_us = self._times.get(data.posted_at) or self._read_time(data.posted_at)
@@ -82,6 +87,15 @@ class EntryDecoder:
                 posted_at_us=posted_at_us,
             ),
         )
+
+    def _read_name(self, name: bytes) -> bytes:
+        found = _NAME.fullmatch(name)
+        if found is None:
+            raise ValueError("its tenant, account or asset is none")
+        if len(self._keys) >= NAMES_REMEMBERED_MAX:
+            self._keys.clear()
+        key = self._keys[name] = found["key"]
+        return key
 
     def _read_time(self, text: str) -> int:
         if len(self._times) >= TIMES_REMEMBERED_MAX:

@@ -1,12 +1,12 @@
 """One partition's windows: what is merged since the last checkpoint, over what the table holds."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ledger.domain.aging import Retention, Standing
-from ledger.domain.life import Life, join, life_of
+from ledger.domain.life import Life, join, life_of, live_on
 from ledger.domain.window import Window, WindowSize, merge, merged
 from streams.windows.entries import Seen
 from streams.windows.keys import EDITION_KEY, read_key, window_key
@@ -34,16 +34,18 @@ def read_value(key: bytes, value: bytes) -> Window:
 
 
 def merge_values(key: bytes, one: bytes, other: bytes) -> bytes:
-    """Put two values of one key together, as they are written; gives `one` itself where the other adds nothing."""
+    """Put two values of one key together, as they are written; gives either itself where it has all of both."""
     if one == other or key == EDITION_KEY:
         return other
-    if key.count(b" ") == 1:
-        life = _decode_life(one)
-        both: Window = join(life, _decode_life(other))
-        return one if both is life else _encode(both)
-    window = _decode_window(one)
-    both = merge(window, _decode_window(other))
-    return one if both is window else _encode(both)
+    is_life = key.count(b" ") == 1
+    before: Any = _decode_life(one) if is_life else _decode_window(one)
+    after: Any = _decode_life(other) if is_life else _decode_window(other)
+    together: Any = join if is_life else merge
+    # Nearly always the later is the former, with more.
+    both = together(after, before)
+    if both is after:
+        return other
+    return one if both == before else _encode(both)
 
 
 class Shelf:
@@ -89,20 +91,23 @@ class Shelf:
     def take(self, entries: Iterable[Seen]) -> int:
         """Merge entries; returns how many were older than all that is kept."""
         dropped = 0
-        place_of = self.standing.place
+        names, dirty = self._names, self._dirty
+        moment_us, place = -1, None
         for name, window in entries:
             life = self.life(name)
-            seen = life_of(window)
-            both = seen if life is None else join(life, seen)
-            if both is not life:
-                name = self._names.setdefault(name, name)
-                self._dirty[name] = both
-                self._note_life(name, both)
-            place = place_of(window.last_posted_at_us)
+            grown = life_of(window) if life is None else live_on(life, window)
+            if grown is not life:
+                name = names.setdefault(name, name)
+                dirty[name] = grown
+                self._note_life(name, grown)
+            if window.last_posted_at_us != moment_us:
+                # A batch posts all its entries at one time.
+                moment_us = window.last_posted_at_us
+                place = self.standing.place(moment_us)
             if place is None:
                 dropped += 1
             else:
-                self._put(self._names.get(name, name), *place, window)
+                self._put(names.get(name, name), *place, window)
         return dropped
 
     def _note_life(self, name: bytes, life: Life) -> None:

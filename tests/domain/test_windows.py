@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.domain.aging import Retention, Standing
-from ledger.domain.life import HOLES_MAX, Life, is_complete, join, life_of
+from ledger.domain.life import HOLES_MAX, Life, is_complete, join, life_of, live_on
 from ledger.domain.window import Window, WindowSize, merge, merged, start_of
 from tests.window_history import (
     BEGIN_S,
@@ -89,6 +89,12 @@ def test_a_window_called_complete_has_every_entry_up_to_the_newest_seen(
     for start, window in naive_windows(seen, MINUTE).items():
         if is_complete(window, life):
             assert window == truth[start]
+
+
+@given(histories, some)
+def test_living_on_is_joining_an_entry(entries: list[Entry], data: st.DataObject) -> None:
+    life, entry = life_from(pick(data, entries)), data.draw(st.sampled_from(entries)).window
+    assert live_on(life, entry) == join(life, life_of(entry))
 
 
 def test_windows_of_a_whole_life_are_all_complete() -> None:
