@@ -74,8 +74,18 @@ def _event_schema() -> dict[str, Any]:
     for name in COMMANDS:
         schema = {key: value for key, value in schemas[name].items() if key != "$schema"}
         schema["required"] = [member for member in schema["required"] if member != "tenant"]
-        kinds.append(schema)
+        kinds.append(_with_any_amount(schema))
     return {"oneOf": kinds}
+
+
+def _with_any_amount(schema: Any) -> Any:
+    """Leave the bounds of amounts out: one that is out of range is an event, which is handled and refused."""
+    if isinstance(schema, list):
+        return [_with_any_amount(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    bounds = ("minimum", "maximum", "not") if "minor units" in str(schema.get("description")) else ()
+    return {name: _with_any_amount(value) for name, value in schema.items() if name not in bounds}
 
 
 def _body() -> dict[str, Any]:
