@@ -18,10 +18,10 @@ from ledger.domain.aging import Retention
 from ledger.observability.signals import Signals
 from streams.agents.roll_windows import RollChunk
 from streams.embedded.addresses import find_kafka
+from streams.embedded.errors import EmbeddedError
 from streams.publishing import PatientPublisher
 from streams.topics import make_windows_topic
 from streams.transport.app import ChunkedApp, chunked_app, chunked_topic
-from streams.transport.errors import ConfigurationError
 from streams.transport.lanes import Handler, PartitionLanes
 from streams.transport.publisher import BatchPublisher
 from streams.windows.book import WindowBook
@@ -37,6 +37,10 @@ MISSING_TOLD_MAX = 20
 """Of one look; the metric counts them all."""
 
 HOUR_S, DAY_S = 3600, 86_400
+
+
+class PartitionsDifferError(EmbeddedError):
+    """Windows could not be in the partition of their entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +157,9 @@ async def check_topics(settings: Settings, bootstrap: str, signals: Signals) -> 
         source, changelog = await entries.bounds(), await windows.bounds()
         committed = await group.committed(settings.entries_topic)
     if len(source) != len(changelog):
-        raise ConfigurationError(
-            f"{settings.entries_topic} has {len(source)} partitions and {settings.windows_topic} "
-            f"{len(changelog)}: delete {settings.windows_topic}, then `ledger windows rebuild`"
+        raise PartitionsDifferError(
+            f"{settings.entries_topic} has {len(source)} partitions, and {settings.windows_topic} {len(changelog)}.",
+            "`ledger windows rebuild` makes the changelog anew, with as many.",
         )
     for partition in lost_partitions(source, changelog, committed):
         signals.emit("changelog.lost", topic=settings.windows_topic, partition=partition)

@@ -45,6 +45,7 @@ def topics_of(settings: Settings) -> Sequence[Topic]:
     changelog = {
         "cleanup.policy": "compact",
         "segment.ms": str(60 * 60 * 1000),
+        "segment.bytes": str(64 * 1024**2),
         "min.cleanable.dirty.ratio": "0.3",
         "delete.retention.ms": str(DAY_MS),
     }

@@ -14,6 +14,7 @@ from streams.windows.keys import life_key
 
 TIMES_REMEMBERED_MAX = 4096
 NAMES_REMEMBERED_MAX = 200_000
+INT64_MAX = 2**63 - 1
 
 _NAME = re.compile(rb"(?P<key>[a-z0-9][a-z0-9-]{0,62}/[A-Za-z0-9_.:-]{1,128}) [A-Z][A-Z0-9]{0,16}/[0-9]{1,2}")
 
@@ -105,6 +106,15 @@ class EntryDecoder:
 
 
 def _check(data: _Data) -> None:
+    """Refuse what does not belong together, or would not fit into a window."""
     net = data.posted_credits - data.posted_debits
-    if data.version < 1 or data.balance != (net if data.normal_side == "credit" else -net):
-        raise ValueError("its version, totals and balance do not belong together")
+    opening = data.posted_credits - data.amount if data.amount > 0 else data.posted_debits + data.amount
+    if (
+        data.version < 1
+        or data.balance != (net if data.normal_side == "credit" else -net)
+        or not 0 <= opening <= INT64_MAX
+        or not 0 <= data.posted_debits <= INT64_MAX
+        or not 0 <= data.posted_credits <= INT64_MAX
+        or data.version > INT64_MAX
+    ):
+        raise ValueError("its version, amount, totals and balance do not belong together")

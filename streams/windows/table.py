@@ -14,6 +14,7 @@ from streams.transport.chunk import Chunk
 WithPartitions = Callable[[set[int]], Awaitable[None]]
 
 STALLED_S = 3.0
+STALLED_S_MAX = 60.0
 
 
 class WindowTable(faust.Table[bytes, bytes]):
@@ -89,11 +90,15 @@ class WindowTable(faust.Table[bytes, bytes]):
     async def mend_recovery(self) -> None:
         """Seek again where a recovery waits for what was dropped with nothing after it to show it."""
         seen: dict[TP, int] = {}
+        patience_s = STALLED_S
         while True:
-            await asyncio.sleep(STALLED_S)
+            await asyncio.sleep(patience_s)
             remaining = self._remaining()
-            for tp in [tp for tp, count in remaining.items() if seen.get(tp) == count]:
+            stalled = [tp for tp, count in remaining.items() if seen.get(tp) == count]
+            for tp in stalled:
                 await self._seek_back(tp, await self._expected(tp))
+            # Where nothing is lost and all is slow, seeking again would only make it slower.
+            patience_s = min(STALLED_S_MAX, 2 * patience_s) if stalled else STALLED_S
             seen = remaining
 
     def _remaining(self) -> dict[TP, int]:
