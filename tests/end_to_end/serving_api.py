@@ -119,11 +119,16 @@ async def _make_partitions(dsn: str, schema: str) -> None:
         await connection.close()
 
 
+# 202 says that events are on their way: until they are handled there is nothing to read.
+NOT_CHECKED = ("--exclude-checks", "ensure_resource_availability")
+
+
 async def fuzz(url: str, key: str, directory: Path, *options: str) -> tuple[int, str]:
-    """Run schemathesis with all its checks; gives its exit code and what it said."""
+    """Run schemathesis with all its checks but one; gives its exit code and what it said."""
     config = str(ROOT / "tests" / "api" / "schemathesis.toml")
     program = [str(Path(sys.executable).parent / "schemathesis"), "--config-file", config, "run"]
-    arguments = [f"{url}/openapi.json", "--checks", "all", "--continue-on-failure", "--no-color", *options]
+    arguments = [f"{url}/openapi.json", "--checks", "all", "--continue-on-failure", "--no-color"]
+    arguments += [*NOT_CHECKED, *options]
     process = await asyncio.create_subprocess_exec(
         *program,
         *arguments,
