@@ -4,14 +4,18 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from aiokafka import TopicPartition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.domain.life import is_complete
 from ledger.domain.window import WindowSize
+from ledger.observability.signals import Signals
+from streams.transport.publisher import Appended, Outgoing
+from streams.windows.checkpoints import Checkpoints
 from streams.windows.missing import MissingVersions
 from streams.windows.shelf import read_value
-from tests.streams.window_simulation import HOUR_S, Simulation
+from tests.streams.window_simulation import HOUR_S, SETTINGS, AtOnce, Changelog, ListPublisher, Simulation
 from tests.window_history import (
     BEGIN_S,
     DAY_S,
@@ -223,3 +227,48 @@ def test_no_more_is_remembered_than_allowed() -> None:
     watch = MissingVersions(1.0, tracked_max=3)
     watch.look(0.0, [b"%d" % number for number in range(10)])
     assert len(watch.look(5.0, [b"%d" % number for number in range(10)]).missing) == 3
+
+
+# Checkpoints and rebalances
+
+
+class HangingPublisher(ListPublisher):
+    """Kafka is away: nothing is acknowledged, for as long as it hangs."""
+
+    hangs = True
+
+    def __init__(self, changelog: Changelog) -> None:
+        super().__init__(changelog)
+        self.asked = asyncio.Event()
+
+    async def publish_to(self, place: TopicPartition, records: list[Outgoing]) -> Appended:
+        self.asked.set()
+        if self.hangs:
+            await asyncio.Event().wait()
+        return await super().publish_to(place, records)
+
+
+def test_a_rebalance_gives_up_the_checkpoint_under_way_and_the_next_one_goes_on() -> None:
+    async def scene() -> tuple[bool, int]:
+        simulation = Simulation(history(ANN, [(1, 1)] * 3))
+        publisher = HangingPublisher(simulation.changelog)
+        checkpoints = Checkpoints(
+            simulation.book, lambda: simulation.store, publisher, AtOnce(), SETTINGS, Signals()
+        )
+        running = asyncio.create_task(checkpoints.run())
+        simulation.merge(3)
+        given_up = asyncio.ensure_future(checkpoints.contains(0, 3, 3))
+        await publisher.asked.wait()
+        checkpoints.abandon()
+        await asyncio.wait([given_up])
+        publisher.hangs = False
+        simulation.book.close()
+        for _ in simulation.book.open(0, []):
+            pass
+        simulation.position = 0
+        simulation.merge(3)
+        await checkpoints.contains(0, 3, 3)
+        running.cancel()
+        return given_up.cancelled(), len(simulation.changelog)
+
+    assert asyncio.run(scene()) == (True, 3)
