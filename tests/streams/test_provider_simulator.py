@@ -164,7 +164,11 @@ async def test_two_that_arrive_late_under_one_key_are_one(
     await simulator.follow({"do": "hang", "booked": True, "late_s": 0.2, "times": 2})
     async with calling(simulator, total_timeout_s=0.05) as hasty:
         await asyncio.gather(*(hasty.charge(charge("both", "late")) for _ in range(2)))
-    await asyncio.sleep(0.3)
+
+    async def arrived() -> bool:
+        return kind_of(await provider.status("both")) == "accepted"
+
+    await eventually(arrived)
     assert kind_of(await provider.charge(charge("both", "late"))) == "accepted"
     assert [line["key"] for line in await simulator.lines("late")] == ["both"]
 

@@ -15,6 +15,7 @@ import pytest
 from ledger.adapters.provider.http import open_provider
 from ledger.application.providers import (
     RetryLater,
+    Unknown,
     kind_of,
 )
 from tests.builders import HandClock
@@ -191,3 +192,9 @@ async def test_secrets_and_bodies_are_in_no_signal(opened: Opener, tenant: str) 
     await provider.charge(charge(f"{tenant}-a", tenant, account="customer:private"))
     (facts,) = [facts for _, facts in opened.signals.emitted]
     assert facts.keys() == {"provider", "call", "answer", "seconds"}
+
+
+async def test_a_reset_is_told_as_what_it_was(opened: Opener, tenant: str) -> None:
+    await opened.simulator.follow({"do": "reset"})
+    answer = await (await opened()).charge(charge(f"{tenant}-a", tenant))
+    assert answer == Unknown("ClientOSError")
