@@ -1,7 +1,7 @@
 """Verify the windows: what the stream stored in its changelog, against the same windows worked out in SQL."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from itertools import islice
 from time import monotonic
@@ -26,7 +26,7 @@ NAME = "windows"
 
 STALLED_S = 30.0
 LOOK_S = 0.1
-BALANCES_AT_ONCE = 500
+BALANCES_AT_ONCE, ENTRIES_AT_ONCE = 500, 100_000
 TRIES, AGAIN_S = 3, 1.0
 """What is found wrong beside live traffic is looked at again: a worker that lost a partition may have written last."""
 
@@ -228,10 +228,23 @@ def _lives(stored: Mapping[BalanceName, StoredWindows]) -> list[Life]:
 async def _each(
     books: WindowsSnapshot, balances: Sequence[BookedBalance]
 ) -> AsyncIterator[tuple[BookedBalance, Minutes]]:
-    for begin in range(0, len(balances), BALANCES_AT_ONCE):
-        some = balances[begin : begin + BALANCES_AT_ONCE]
+    for some in _portions(balances):
         for balance, minutes in zip(some, await books.minutes(some), strict=True):
             yield balance, minutes
+
+
+def _portions(balances: Sequence[BookedBalance]) -> Iterator[Sequence[BookedBalance]]:
+    """Take as many balances at a time as have not too many entries together."""
+    portion: list[BookedBalance] = []
+    entries = 0
+    for each in balances:
+        portion.append(each)
+        entries += each.version
+        if entries >= ENTRIES_AT_ONCE or len(portion) >= BALANCES_AT_ONCE:
+            yield portion
+            portion, entries = [], 0
+    if portion:
+        yield portion
 
 
 def _key_of(name: BalanceName) -> bytes:

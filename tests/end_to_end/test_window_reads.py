@@ -11,12 +11,11 @@ from time import monotonic
 
 import pytest
 
-from ledger.adapters.kafka.group import KafkaGroup
-from ledger.adapters.kafka.stream import KafkaStream
 from ledger.adapters.workers.client import Workers
 from ledger.application.stream_reading import BalanceOf, StreamAwayError
 from ledger.domain.window import WindowSize
 from tests.end_to_end.books import WAIT_S, Books, Worker
+from tests.end_to_end.rolled import until_rolled
 from tests.end_to_end.window_stage import FOR_EVER, LOOK_S, WINDOWS, Stage
 from tests.fakes import RememberedSignals
 from tests.window_history import Entry, naive_windows
@@ -72,19 +71,6 @@ class Reading:
         assert {each.start: each.window for each in found.windows} == kept
         self.answers["stream"] += 1
         return True
-
-
-async def until_rolled(books: Books) -> None:
-    """Wait until the group has committed all that is on the topic."""
-    settings, deadline = books.settings, monotonic() + WAIT_S
-    async with (
-        KafkaStream.open(str(settings.kafka_bootstrap), settings.entries_topic) as entries,
-        KafkaGroup.open(str(settings.kafka_bootstrap), settings.windows_group) as group,
-    ):
-        ends = {partition: end for partition, (_, end) in (await entries.bounds()).items()}
-        while await group.committed(settings.entries_topic) != ends:
-            assert monotonic() < deadline
-            await asyncio.sleep(LOOK_S)
 
 
 async def until_all_answer(reading: Reading, names: list[str]) -> None:
