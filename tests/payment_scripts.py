@@ -136,7 +136,8 @@ def follow(script: str, case: Case | None = None) -> Case:
     case = case or Case()
     lines = [[part.strip() for part in line.split("|")] for line in script.strip().splitlines()]
     played = [[words, *_parts(case.shown(case.say(words)))] for words, *_ in lines]
-    assert _table(played) == _table([[*line, ""][:3] for line in lines])
+    told = [[*line, ""][:3] for line in lines]
+    assert played == told, f"played:\n{_table(played)}\ntold:\n{_table(told)}"
     return case
 
 

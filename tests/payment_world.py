@@ -150,6 +150,11 @@ class World:
     def wake(self) -> None:
         self.tell(WokeUp())
 
+    def wake_in_time(self) -> None:
+        if self.saga.next_at is not None:
+            self.wait(max(0.0, (self.saga.next_at - self.now).total_seconds()))
+        self.wake()
+
     def decide(self, index: int) -> None:
         """An operator who looked says what is so."""
         truths = self._truths()
@@ -318,9 +323,8 @@ class World:
         if self.saga.state is State.NEEDS_OPERATOR:
             closed = self.saga.step is Step.RELEASE and not self.hold.left
             self._say(Decision.HOLD_CLOSED if closed else Decision.RETRY)
-        elif self.saga.next_at is not None:
-            self.now = max(self.now, self.saga.next_at)
-            self.wake()
+        else:
+            self.wake_in_time()
 
     def check_end(self) -> None:
         assert self.saga.state.is_end, f"never ends: {self.saga}"

@@ -30,6 +30,7 @@ class PaymentMachine(RuleBasedStateMachine):
         self.world = World(self.strict, refuses_capture, refunds_to_refuse)
         self.world.request(granted=bool(granted))
 
+    @precondition(lambda self: self.world.waiting)
     @rule(index=indexes, fate=fates, good=st.booleans())
     def run_command(self, index: int, fate: str, good: bool) -> None:
         self.world.run(index, fate, good)
@@ -42,14 +43,17 @@ class PaymentMachine(RuleBasedStateMachine):
     def crash(self) -> None:
         self.world.crash()
 
+    @precondition(lambda self: self.world.inbox)
     @rule(index=indexes, again=st.booleans())
     def deliver(self, index: int, again: bool) -> None:
         self.world.deliver(index, again=again)
 
+    @precondition(lambda self: self.world.inbox)
     @rule(index=indexes)
     def forget(self, index: int) -> None:
         self.world.forget(index)
 
+    @precondition(lambda self: self.world.network)
     @rule(index=indexes)
     def land(self, index: int) -> None:
         self.world.land(index)
@@ -83,6 +87,12 @@ class PaymentMachine(RuleBasedStateMachine):
         self.world.chance = chance
         self.world.wake()
 
+    @rule(chance=st.sampled_from([0.0, 0.5, 0.99]))
+    def wake_in_time(self, chance: float) -> None:
+        self.world.chance = chance
+        self.world.wake_in_time()
+
+    @precondition(lambda self: self.world.saga.state is State.NEEDS_OPERATOR)
     @rule(index=indexes)
     def decide(self, index: int) -> None:
         self.world.decide(index)
@@ -93,10 +103,14 @@ class PaymentMachine(RuleBasedStateMachine):
 
 
 class StrictMachine(PaymentMachine):
+    """Here the machine must never be wrong."""
+
     strict = True
 
 
 class WildMachine(PaymentMachine):
+    """Here it must be right in the end."""
+
     strict = False
 
 

@@ -50,6 +50,30 @@ def test_unknown_is_asked_for() -> None:
     """)
 
 
+def test_query_that_is_put_off_tells_nothing_of_the_charge() -> None:
+    charging("""
+        unknown                  | charging       | wake +1
+        +1 wake                  | charging       | query_charge 2, wake +30
+        later after=50           | charging       | wake +52
+        +52 wake                 | charging       | query_charge 3, wake +30
+        declined no              | releasing      | release e1, wake +15
+    """)
+
+
+def test_every_try_at_a_step_has_the_same_key() -> None:
+    case = charging("""
+        later                    | charging       | wake +2
+        +2 wake                  | charging       | charge 2, wake +30
+        unknown                  | charging       | wake +1
+        +1 wake                  | charging       | query_charge 3, wake +30
+        accepted ch_1            | charged        | capture e1, wake +15
+        capture refused          | refunding      | refund 4, wake +30
+        later                    | refunding      | wake +2
+        +2 wake                  | refunding      | refund 5, wake +30
+    """)
+    assert [call.key for call in case.calls.values()] == ["t:p:charge"] * 3 + ["t:p:refund"] * 2
+
+
 def test_silence_is_unknown() -> None:
     charging("""
         +29 wake                 | . charging     | wake +1
