@@ -193,7 +193,7 @@ async def test_a_redis_that_is_not_there_is_told() -> None:
 
 
 async def test_a_redis_that_does_not_answer_takes_its_time_and_no_more() -> None:
-    server = await asyncio.start_server(lambda reader, _: reader.read(), "127.0.0.1", 0)
+    server = await asyncio.start_server(_only_listen, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     cache = RedisCache(f"redis://127.0.0.1:{port}/0", "books", timeout_s=0.1)
     begun = monotonic()
@@ -202,3 +202,8 @@ async def test_a_redis_that_does_not_answer_takes_its_time_and_no_more() -> None
     assert monotonic() - begun < 2.0
     await cache.close()
     server.close()
+
+
+async def _only_listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+    writer.close()
