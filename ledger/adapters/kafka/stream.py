@@ -12,6 +12,8 @@ from ledger.adapters.kafka.records import read_any_header_names
 from ledger.contract.dead_letter import Record
 
 FETCH_MS = 500
+FETCH_WAIT_MS = 50
+"""What is asked for of one partition is waited for before another is read, though nothing comes at the end."""
 RUN_RECORDS_MAX = 5000
 STALLED_S = 30.0
 
@@ -34,6 +36,7 @@ class KafkaStream:
             auto_offset_reset="earliest",  # what was deleted while it is read must not hide what comes after
             isolation_level="read_committed",
             max_partition_fetch_bytes=4 * 1024 * 1024,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
         )
         await consumer.start()
         try:
