@@ -1,4 +1,4 @@
-"""What fuzzing knows of the API beyond its schema; tests/api/schemathesis.toml names it."""
+"""What fuzzing knows of the API beyond its schema; schemathesis.toml names it."""
 
 from typing import Any
 

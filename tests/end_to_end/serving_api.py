@@ -125,7 +125,7 @@ NOT_CHECKED = ("--exclude-checks", "ensure_resource_availability")
 
 async def fuzz(url: str, key: str, directory: Path, *options: str) -> tuple[int, str]:
     """Run schemathesis with all its checks but one; gives its exit code and what it said."""
-    config = str(ROOT / "tests" / "api" / "schemathesis.toml")
+    config = str(ROOT / "schemathesis.toml")
     program = [str(Path(sys.executable).parent / "schemathesis"), "--config-file", config, "run"]
     arguments = [f"{url}/openapi.json", "--checks", "all", "--continue-on-failure", "--no-color"]
     arguments += [*NOT_CHECKED, *options]
