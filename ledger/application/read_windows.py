@@ -1,4 +1,4 @@
-"""Windows of a balance: from the stream what it provably has whole, from the database what it has not."""
+"""Windows of a balance: from the stream what it provably has complete, from the database what it has not."""
 
 from collections.abc import Sequence
 
@@ -39,15 +39,15 @@ class SourcedWindow(msgspec.Struct, frozen=True):
     age_ms: int
 
 
-class WholeWindows(msgspec.Struct, frozen=True):
+class CompleteWindows(msgspec.Struct, frozen=True):
     """What a stream's answer proves: it has all entries of every window that begins at `since` or later."""
 
     since: int
     windows: Sequence[WindowOf]
 
 
-def whole_windows(answer: StreamWindows, life: Life) -> WholeWindows | None:
-    """Find what is whole of an answer; None if that cannot be told.
+def complete_windows(answer: StreamWindows, life: Life) -> CompleteWindows | None:
+    """Find what is complete of an answer; None if that cannot be told.
 
     What the stream has begins with the first version that it saw: others may have come before it, in that window or
     in earlier ones. Versions that it did not see since then are the holes of the balance's life, and lie in or
@@ -62,7 +62,7 @@ def whole_windows(answer: StreamWindows, life: Life) -> WholeWindows | None:
     for each in answer.windows:
         if not is_complete(each.window, life):
             since = max(since, each.start + answer.size.seconds)
-    return WholeWindows(since, [each for each in answer.windows if each.start >= since])
+    return CompleteWindows(since, [each for each in answer.windows if each.start >= since])
 
 
 class ReadWindows:
@@ -87,26 +87,31 @@ class ReadWindows:
             return await self._from_books(tenant_id, of, asked, away.cause)
         if answer.life is None:
             return await self._from_books(tenant_id, of, asked, Cause.UNKNOWN)
-        whole = whole_windows(answer, answer.life)
-        if whole is None:
+        complete = complete_windows(answer, answer.life)
+        if complete is None:
             return await self._from_books(tenant_id, of, asked, Cause.INCOMPLETE)
-        return await self._together(tenant_id, of, asked, answer, whole)
+        return await self._together(tenant_id, of, asked, answer, complete)
 
     async def _together(
-        self, tenant_id: int, of: BalanceOf, asked: WindowRange, answer: StreamWindows, whole: WholeWindows
+        self,
+        tenant_id: int,
+        of: BalanceOf,
+        asked: WindowRange,
+        answer: StreamWindows,
+        complete: CompleteWindows,
     ) -> Sequence[SourcedWindow] | None:
-        """Put before what the stream has whole what the database has of the time before that."""
+        """Put before what the stream has complete what the database has of the time before that."""
         older: Sequence[WindowOf] = ()
-        if asked.first < whole.since:
-            earlier = msgspec.structs.replace(asked, before=min(asked.before, whole.since))
+        if asked.first < complete.since:
+            earlier = msgspec.structs.replace(asked, before=min(asked.before, complete.since))
             found = await self._read_books(tenant_id, of, earlier)
-            if found is None or len(found) >= asked.limit or asked.before <= whole.since:
+            if found is None or len(found) >= asked.limit or asked.before <= complete.since:
                 return self._sourced_from_books(asked.size, found)
-            if not _join(found, whole.windows):
+            if not _join(found, complete.windows):
                 return await self._from_books(tenant_id, of, asked, Cause.INCOMPLETE)
             older = found
         self._signals.emit("stream.answered", what="windows")
-        newer = [self._from_stream(each, answer) for each in whole.windows]
+        newer = [self._from_stream(each, answer) for each in complete.windows]
         return [*(self._sourced_from_books(asked.size, older) or ()), *newer][: asked.limit]
 
     async def _from_books(
