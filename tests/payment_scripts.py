@@ -141,6 +141,17 @@ def follow(script: str, case: Case | None = None) -> Case:
     return case
 
 
+HELD = """
+    hold placed       | funds_held     | wake +0
+    wake              | charging       | charge 1, wake +30
+"""
+
+
+def charging(script: str) -> Case:
+    """Play a table that goes on from the first try to charge."""
+    return follow(HELD + script.lstrip("\n"))
+
+
 def _parts(shown: str) -> list[str]:
     return [part.strip() for part in shown.split("|")]
 
