@@ -94,6 +94,7 @@ class Scene:
         names = [BalanceName("acme", f"user:{number}", "USD/2") for number in range(6)]
         self.histories: dict[BalanceName, Sequence[Entry]] = {name: random_history(chance) for name in names}
         self.later: dict[BalanceName, Sequence[Entry]] = {}
+        self.posted: Mapping[int, int] = {0: 10}
         self.committed: Mapping[int, int] = {0: 1}
         self.changelog: dict[int, list[tuple[bytes, bytes | None]]] = {
             partition: self._write(chance, partition, began) for partition in range(PARTITIONS)
@@ -158,7 +159,7 @@ class Scene:
             FakeTopic("payments", {0: []}),
             FakeTopic("entries", {0: [(b"", b"")]}),
             FakeTopic("windows", self.changelog),
-            FakeGroup({0: 10}),
+            FakeGroup(self.posted),
             FakeGroup(self.committed),
         )
         return await VerifyWindows(snapshot, flow, RETENTION, partition_of, stalled_s=0.3, again_s=0)()
@@ -310,6 +311,12 @@ async def test_windows_that_do_not_get_on_are_told_with_their_lag() -> None:
     scene = Scene(6)
     scene.committed = {1: 7}
     assert (await scene.verify()).violations == [{"what": "the windows are behind the entries", "lag": 1}]
+
+
+async def test_what_was_posted_and_not_published_is_told() -> None:
+    scene = Scene(6)
+    scene.posted = {0: 8}
+    assert (await scene.verify()).violations == [{"what": "what was posted is not published yet", "lag": 2}]
 
 
 async def test_a_ledger_without_windows_workers_has_nothing_to_check() -> None:
