@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 from ledger.api.draining import Draining
 from ledger.api.quotas import Quotas
-from ledger.api.shedding import Places
 from ledger.api.telemetry import ApiMetrics
 from ledger.application.cached_balances import CachedBalances
 from ledger.application.eventual_balance import ReadEventualBalance
 from ledger.application.key_chain import KeyChain
 from ledger.application.live_balances import LiveBalances
+from ledger.application.places import Places
 from ledger.application.ports import Clock
 from ledger.application.read_windows import ReadWindows
 from ledger.application.reading import BalanceReader, HistoryReader

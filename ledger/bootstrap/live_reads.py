@@ -16,12 +16,13 @@ from ledger.adapters.kafka.submit import KafkaEventLog
 from ledger.adapters.memory.cache import MemoryCache
 from ledger.adapters.redis.cache import RedisCache
 from ledger.api.quotas import Quotas
-from ledger.api.shedding import Places
+from ledger.api.shedding import WAIT_S
 from ledger.api.telemetry import ApiGauges, ApiMetrics
 from ledger.application.balance_cache import BalanceCache, Pausing
 from ledger.application.cached_balances import CachedBalances
 from ledger.application.live_balances import LiveBalances
 from ledger.application.outcome_feed import OutcomeFeed
+from ledger.application.places import Places
 from ledger.application.reading import BalanceReader
 from ledger.application.submit_events import SubmitEvents
 from ledger.config import Settings
@@ -75,7 +76,7 @@ async def live_reads(
 def places_of(settings: Settings) -> Places:
     """Let in as many as can read or wait for a read; the pools turn away what is too much for each of them."""
     connections = settings.api_strong_connections + settings.api_heavy_connections
-    return Places(connections + 2 * settings.api_queue_max, settings.api_queue_max)
+    return Places(connections + 2 * settings.api_queue_max, settings.api_queue_max, WAIT_S)
 
 
 async def _cache(settings: Settings, dsn: str, signals: Signals, stack: AsyncExitStack) -> BalanceCache:

@@ -9,8 +9,9 @@ from starlette.types import Receive, Scope, Send
 
 from ledger.api.facts import facts_of
 from ledger.api.problems import BodyTooLargeError
-from ledger.api.shedding import BodyLimit, LoadShedding, Places
+from ledger.api.shedding import BodyLimit, LoadShedding
 from ledger.api.telemetry import Telemetry
+from ledger.application.places import Places
 from tests.fakes import RememberedSignals
 
 
@@ -63,7 +64,7 @@ async def test_who_has_no_place_hears_so_at_once() -> None:
 async def test_health_needs_no_place() -> None:
     gate = Gate()
     gate.open.set()
-    async with client(LoadShedding(gate, Places(0, 0), RememberedSignals())) as http:
+    async with client(LoadShedding(gate, Places(0, 0, wait_s=5.0), RememberedSignals())) as http:
         found = [(await http.get(path)).status_code for path in ("/health/live", "/metrics", "/v1/a")]
     assert found == [200, 200, 503]
 
@@ -76,7 +77,7 @@ async def test_who_waits_too_long_is_turned_away_and_keeps_no_place() -> None:
 
 
 async def test_a_request_that_only_waits_gives_its_place_to_others() -> None:
-    gate, places = Gate(releases=True), Places(1, 0)
+    gate, places = Gate(releases=True), Places(1, 0, wait_s=5.0)
     async with client(LoadShedding(gate, places, RememberedSignals())) as http:
         asking = [asyncio.create_task(http.get("/v1/a")) for _ in range(5)]
         await until(lambda: gate.inside == 5)

@@ -172,11 +172,11 @@ async def test_too_many_who_wait_are_turned_away(
 async def test_who_waits_for_too_long_is_turned_away(
     one_connection: TenantPool, two_tenants: tuple[int, int]
 ) -> None:
-    async with one_connection._pool.acquire():
-        one_connection._inside += 1
-        with pytest.raises(OverloadedError):
-            await shown(one_connection, two_tenants[1])
-        one_connection._inside -= 1
+    await one_connection._places.take()
+    with pytest.raises(OverloadedError):
+        await shown(one_connection, two_tenants[1])
+    one_connection._places.give_back()
+    assert one_connection.waiting == 0
 
 
 async def test_a_statement_that_takes_too_long_is_given_up(

@@ -11,6 +11,7 @@ from ledger.adapters.postgres.connection import API_ROLE, open_pool, transient_f
 from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.types import Connection, Pool
 from ledger.application.faults import OverloadedError, TooSlowError, TransientFaultError
+from ledger.application.places import Places
 from ledger.config import Settings
 from ledger.observability.signals import Signals
 
@@ -57,28 +58,29 @@ class Reads(Protocol):
 
 
 class TenantPool:
-    """A bulkhead: so many connections, so many that wait for one, and so long for waiting and reading together."""
+    """A bulkhead: so many connections, so many that wait for one, and so long for waiting and reading together.
+
+    Tenants take turns: one that asks for much waits for itself.
+    """
 
     def __init__(
         self, pool: Pool, *, name: str, connections: int, queue_max: int, timeout_s: float, signals: Signals
     ) -> None:
         self._pool = pool
         self.name = name
-        self._connections = connections
-        self._queue_max = queue_max
+        self._places = Places(connections, queue_max, timeout_s)
         self._timeout_s = timeout_s
         self._signals = signals
-        self._inside = 0
 
     @property
     def waiting(self) -> int:
         """Count those who wait for a connection."""
-        return max(0, self._inside - self._connections)
+        return self._places.waiting
 
     @asynccontextmanager
     async def for_tenant(self, tenant_id: int) -> AsyncIterator[Connection]:
         """Give a connection that shows one tenant's rows. Raises TransientFaultError, OverloadedError."""
-        async with self.connection() as connection:
+        async with self.connection(tenant_id) as connection:
             await connection.show(tenant_id)
             yield connection
 
@@ -91,30 +93,26 @@ class TenantPool:
             return await work(connection)
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Any]:
+    async def connection(self, tenant_id: int | None = None) -> AsyncIterator[Any]:
         """Give a connection that shows whatever it last did: not for the rows of tenants."""
-        if self.waiting >= self._queue_max:
-            self._turn_away("queue")
-        self._inside += 1
+        until = asyncio.get_running_loop().time() + self._timeout_s
+        await self._take_place(tenant_id)
         try:
             with transient_faults():
-                async with asyncio.timeout(self._timeout_s) as deadline:
-                    connection = await self._acquire(deadline)
+                async with asyncio.timeout_at(until):
+                    connection = await self._pool.acquire()
                     try:
                         yield connection
                     finally:
                         await self._pool.release(connection, timeout=RELEASE_S)
         finally:
-            self._inside -= 1
+            self._places.give_back()
 
-    async def _acquire(self, deadline: asyncio.Timeout) -> Connection:
-        is_busy = self._inside > self._connections
-        try:
-            return await self._pool.acquire()
-        except asyncio.CancelledError:
-            if is_busy and deadline.expired():
-                self._turn_away("deadline")
-            raise
+    async def _take_place(self, tenant_id: int | None) -> None:
+        if self._places.is_full(tenant_id):
+            self._turn_away("queue")
+        if not await self._places.take(tenant_id):
+            self._turn_away("deadline")
 
     def _turn_away(self, why: str) -> None:
         self._signals.emit("read.turned_away", pool=self.name, why=why)
