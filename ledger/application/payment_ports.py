@@ -97,6 +97,13 @@ class BooksSay(msgspec.Struct, frozen=True):
     hold: HoldFact
 
 
+class EventOutcome(msgspec.Struct, frozen=True):
+    """The one outcome of an event: posted, or refused with a reason."""
+
+    posted: bool
+    reason: str | None = None
+
+
 class StateCount(NamedTuple):
     """How many payments are in a state, and since when the oldest of them exists."""
 
@@ -126,6 +133,10 @@ class PaymentStore(Protocol):
         A payment is left out that waits for none, or whose event has no outcome yet. Of an id that was used for
         another event, it is that event's, as refused with `event_id_reused`.
         """
+        ...
+
+    async def outcome(self, tenant: str, event_id: str) -> EventOutcome | None:
+        """Read the outcome of any event; None while it has none. For legs that are posted in another tenant."""
         ...
 
     async def apply(self, changes: Sequence[Change]) -> Sequence[Payment | None]:
