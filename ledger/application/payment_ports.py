@@ -8,6 +8,7 @@ import msgspec
 
 from ledger.domain.payments.saga import HoldFact, Saga, State
 from ledger.domain.payments.steps import Verdict
+from ledger.domain.payments.terms import Terms as Terms
 
 
 class PaymentKey(NamedTuple):
@@ -15,19 +16,6 @@ class PaymentKey(NamedTuple):
 
     tenant: str
     id: str
-
-
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for; never changed. Amounts in minor units."""
-
-    debit: str
-    credit: str
-    amount: int
-    asset: str
-    provider: str
-    fee_account: str | None = None
-    fee_amount: int = 0
-    reference: str | None = None
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,6 +34,13 @@ SignedAmount = Annotated[
         extra_json_schema={"minimum": -AMOUNT_MAX, "maximum": AMOUNT_MAX, "not": {"const": 0}},
     ),
 ]
+ProviderName = Annotated[
+    str,
+    Meta(
+        pattern=r"^(ledger:)?[a-z0-9][a-z0-9-]{0,62}$(?!\n)",
+        description="one of the tenant's providers, or ledger:TENANT for another tenant of this ledger",
+    ),
+]
 Reference = Annotated[str, Meta(min_length=1, max_length=256, description="the producer's own name for it")]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339, with its offset")]
 Metadata = dict[str, Any]
@@ -101,6 +108,24 @@ class VoidHold(_Command, frozen=True):
     hold: EventId
 
 
+class Fee(_Command, frozen=True):
+    """What of a payment goes to another account than `credit`."""
+
+    account: AccountCode
+    amount: Amount
+
+
+class RequestPayment(_Command, frozen=True):
+    debit: AccountCode
+    credit: AccountCode
+    amount: Amount
+    asset: AssetCode
+    provider: ProviderName
+    fee: Fee | UnsetType = UNSET
+    reference: Reference | UnsetType = UNSET
+    deadline: Moment | UnsetType = UNSET
+
+
 Command = (
     OpenAccount
     | CloseAccount
@@ -110,6 +135,7 @@ Command = (
     | PlaceHold
     | CaptureHold
     | VoidHold
+    | RequestPayment
 )
 
 
@@ -141,7 +167,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 def hold_of(event: Event) -> str | None:
     """Name the hold that an event is about, if it is about one."""
     match event.command:
-        case PlaceHold():
+        case PlaceHold() | RequestPayment():
             return event.id
         case CaptureHold() | VoidHold():
             return event.command.hold.lower()
