@@ -10,6 +10,7 @@ from ledger.adapters.memory.books import Contents, MemoryBooks
 from ledger.application.payment_ports import (
     BooksSay,
     Change,
+    EventOutcome,
     NumberedLine,
     Payment,
     PaymentKey,
@@ -63,6 +64,10 @@ class MemoryPayments:
             reason=found.reason,
             hold=self._kept.holds[key].state,
         )
+
+    async def outcome(self, tenant: str, event_id: str) -> EventOutcome | None:
+        found = self._kept.processed.get((tenant, event_id))
+        return None if found is None else EventOutcome(found.kind == "posted", found.reason)
 
     async def apply(self, changes: Sequence[Change]) -> Sequence[Payment | None]:
         return [self._apply(change) for change in changes]

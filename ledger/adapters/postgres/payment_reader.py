@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
 from ledger.adapters.postgres.connection import transient_faults
 from ledger.adapters.postgres.payment_rows import numbered_line, payment
@@ -18,7 +19,7 @@ from ledger.domain.payments.saga import State
 
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 
-_DIALECT = pg.dialect(paramstyle="numeric_dollar")
+_DIALECT = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 
 
 class PostgresPaymentReader:
@@ -69,7 +70,8 @@ def _listed(
         of = sa.select(tenants.c.tenant_id).where(tenants.c.code == tenant).scalar_subquery()
         rows = rows.where(payments.c.tenant_id == of)
     if states:
-        rows = rows.where(payments.c.state.in_([state.value for state in states]))
+        wanted = sa.literal([state.value for state in states], pg.ARRAY(sa.Text))
+        rows = rows.where(payments.c.state == sa.any_(wanted))
         # The index of those that are not at an end is small.
         if not any(state.is_end for state in states):
             rows = rows.where(payments.c.due_at.is_not(None))

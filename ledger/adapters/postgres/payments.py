@@ -11,6 +11,7 @@ from ledger.adapters.postgres.types import Pool
 from ledger.application.payment_ports import (
     BooksSay,
     Change,
+    EventOutcome,
     Payment,
     PaymentKey,
     StateCount,
@@ -47,6 +48,10 @@ class PostgresPayments:
             )
             for row in rows
         }
+
+    async def outcome(self, tenant: str, event_id: str) -> EventOutcome | None:
+        rows = await self._fetch("find_outcome", tenant, event_id)
+        return EventOutcome(rows[0]["kind"] == "posted", rows[0]["reason"]) if rows else None
 
     async def apply(self, changes: Sequence[Change]) -> Sequence[Payment | None]:
         if not changes:

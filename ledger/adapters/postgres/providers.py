@@ -14,7 +14,7 @@ from ledger.adapters.postgres.types import Pool
 class PostgresProviders:
     """A ProviderDirectory over a pool in the worker's role; a tenant that is new is made as its first event would."""
 
-    def __init__(self, pool: Pool, *, auto_open: bool) -> None:
+    def __init__(self, pool: Pool, *, auto_open: bool = True) -> None:
         self._pool = pool
         self._auto_open = auto_open
 
