@@ -90,6 +90,21 @@ class Settings(BaseSettings):
     )
     hold_sweep_s: float = Field(2.0, gt=0, description="how often expired holds are looked for")
 
+    payments_group: str = Field("ledger-payments", description="consumer group of the payments workers")
+    payment_rules: dict[str, int | float] = Field(
+        {}, description="limits of payments that differ from their defaults, as a JSON object"
+    )
+    payment_lease_s: float = Field(
+        15.0, gt=0, description="a payment that a worker took and did not move is due again after this"
+    )
+    payment_look_ms: int = Field(200, ge=1, description="how often payments that are due are looked for")
+    payment_claim_max: int = Field(500, ge=1, le=10_000, description="payments that are taken at once")
+    payments_in_hand_max: int = Field(2000, ge=1, description="payments that a worker works on at a time")
+    provider_payments_max: int = Field(
+        500, ge=1, description="payments of one provider that a worker works on at a time"
+    )
+    provider_calls_max: int = Field(32, ge=1, description="calls to one provider at a time, of one worker")
+
     windows_workers: int = Field(1, ge=0, le=64, description="windows workers that `ledger up` starts")
     windows_urls: str | None = Field(
         None,

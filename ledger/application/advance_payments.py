@@ -102,6 +102,11 @@ class AdvancePayments:
         self._signals = signals
         self._pace = pace
 
+    @property
+    def in_hand(self) -> int:
+        """How many payments are worked on."""
+        return self._lanes.busy
+
     async def take_due(self, limit: int) -> Taken:
         """Take what is due and begin work on it; raises TransientFaultError."""
         now = self._clock.now()

@@ -49,15 +49,13 @@ class ProviderRegistry:
 
     async def find(self, tenant: str, name: str) -> PaymentProvider | None:
         """Give a provider; raises TransientFaultError where its settings cannot be read."""
+        if name.startswith(LEDGER_PREFIX):
+            return self._transit(name.removeprefix(LEDGER_PREFIX))
         key = (tenant, name)
         if self._monotonic() - self._read_at.get(key, float("-inf")) >= FRESH_S:
             async with self._opening:
                 await self._refresh(key)
-        if key in self._missing:
-            return None
-        if name.startswith(LEDGER_PREFIX):
-            return self._transit(name.removeprefix(LEDGER_PREFIX))
-        return self._opened[key].provider
+        return None if key in self._missing else self._opened[key].provider
 
     def mood(self, tenant: str, name: str) -> Mood:
         """Say how it stands with a provider."""
@@ -84,7 +82,7 @@ class ProviderRegistry:
         self._missing.discard(key)
         if stored is None:
             await self._miss(key)
-        elif not key[1].startswith(LEDGER_PREFIX):
+        else:
             await self._open(key, stored)
         self._read_at[key] = self._monotonic()
 
