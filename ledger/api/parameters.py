@@ -56,6 +56,7 @@ TransactionInPath = Annotated[
     Id, Path(description="The id of the event that posted it.", examples=[EXAMPLE_ID])
 ]
 HoldInPath = Annotated[Id, Path(description="The id of the event that placed it.", examples=[EXAMPLE_ID])]
+PaymentInPath = Annotated[Id, Path(description="The id of its request.", examples=[EXAMPLE_ID])]
 
 _ASSET = Field(description="Code and scale.", examples=["USD/2"])
 _OPTIONAL_ASSET = Field(None, description="Only this asset.", examples=["USD/2"])
@@ -80,6 +81,24 @@ class PageParameters(Parameters):
 
 class AccountsParameters(PageParameters):
     prefix: str = Field("", pattern=PREFIX_PATTERN, description="How codes begin.", examples=["customer:"])
+
+
+class PaymentsParameters(PageParameters):
+    state: (
+        Literal[
+            "funds_held",
+            "charging",
+            "charged",
+            "releasing",
+            "refunding",
+            "needs_operator",
+            "settled",
+            "released",
+            "expired",
+            "refunded",
+        ]
+        | None
+    ) = Field(None, description="Only those in this state.", examples=["needs_operator"])
 
 
 class StatementParameters(PageParameters):
@@ -116,6 +135,7 @@ class NoParameters(Parameters):
     """A query that takes none."""
 
 
+PaymentsQuery = Annotated[PaymentsParameters, Query()]
 AccountsQuery = Annotated[AccountsParameters, Query()]
 StatementQuery = Annotated[StatementParameters, Query()]
 WindowsQuery = Annotated[WindowsParameters, Query()]

@@ -60,6 +60,10 @@ class HoldNotFoundError(ProblemError):
     status, code, title = 404, "hold_not_found", "There is no such hold"
 
 
+class PaymentNotFoundError(ProblemError):
+    status, code, title = 404, "payment_not_found", "There is no such payment"
+
+
 class EventNotFoundError(ProblemError):
     status, code, title = 404, "event_not_found", "No event of this id has been handled"
 

@@ -10,6 +10,7 @@ from ledger.application.cached_balances import CachedBalances
 from ledger.application.eventual_balance import ReadEventualBalance
 from ledger.application.key_chain import KeyChain
 from ledger.application.live_balances import LiveBalances
+from ledger.application.payment_ports import PaymentReader
 from ledger.application.places import Places
 from ledger.application.ports import Clock
 from ledger.application.read_windows import ReadWindows
@@ -31,6 +32,8 @@ class Services:
     history: HistoryReader
     is_ready: Callable[[], Awaitable[bool]]
     """Tells, cheaply, whether the books can be read."""
+    payments: Callable[[int], PaymentReader] | None = None
+    """Gives what reads the payments of a tenant."""
     cached: CachedBalances | None = None
     eventual: ReadEventualBalance | None = None
     windows: ReadWindows | None = None

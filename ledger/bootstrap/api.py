@@ -3,8 +3,10 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from ledger.adapters.postgres.api_keys import PostgresKeyReader
+from ledger.adapters.postgres.payment_reader import PostgresPaymentReader
 from ledger.adapters.postgres.reader import PostgresBalances, PostgresHistory
 from ledger.adapters.postgres.tenancy import Reads, ReplicaFirst, TenantPool, open_tenant_pool
 from ledger.adapters.system import SystemClock
@@ -36,6 +38,7 @@ async def api(settings: Settings, dsn: str, signals: Signals, *, key_secret: str
             keys=keys,
             balances=balances,
             history=PostgresHistory(reads, clock),
+            payments=partial(PostgresPaymentReader.of_tenant, strong),
             eventual=stream.eventual,
             windows=stream.windows,
             **live._asdict(),
