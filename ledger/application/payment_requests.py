@@ -9,9 +9,7 @@ FIRST_VERSION = 1
 
 
 def payment_of(requested: PaymentRequested) -> Payment:
-    return Payment(
-        saga=requested.saga, terms=requested.terms, version=FIRST_VERSION, created_at=requested.at
-    )
+    return Payment(saga=requested.saga, terms=requested.terms, version=FIRST_VERSION, created_at=requested.at)
 
 
 def first_line(payment: Payment) -> Line:
