@@ -63,7 +63,7 @@ create table providers (
     primary key (tenant_id, name)
 )
 --;
-grant select, insert, update on payments to ledger_worker
+grant select, insert, update (version, state, step, publishes, due_at, saga) on payments to ledger_worker
 --;
 grant select, insert on payment_steps to ledger_worker
 --;

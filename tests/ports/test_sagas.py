@@ -154,3 +154,23 @@ async def test_payments_that_are_not_at_an_end_are_counted(office: Office) -> No
     assert counted.get(State.CHARGED, 0) - before.get(State.CHARGED, 0) == 1
     assert counted.get(State.FUNDS_HELD, 0) - before.get(State.FUNDS_HELD, 0) == 1
     assert State.RELEASED not in counted
+
+
+async def test_batches_and_sagas_never_deadlock(postgres_office: Office) -> None:
+    office = postgres_office
+    payments = await office.accept(*range(20), amount=1)
+    strangers = [office.closing("void", f"stranger {number}", number) for number in range(20)]
+
+    async def store() -> None:
+        """Store all sagas together, in whatever order, again and again."""
+        current = list(payments)
+        for number in range(1, 16):
+            current = list(reversed(current))
+            sagas = [msgspec.structs.replace(each.saga, attempts=number) for each in current]
+            changes = [Change(each, saga, told(saga)) for each, saga in zip(current, sagas, strict=True)]
+            current = [each for each in await office.store.apply(changes) if each is not None]
+        assert len(current) == 20
+
+    batches = [office.bench.answers(*part) for part in (strangers[:10], strangers[10:][::-1])]
+    await asyncio.gather(store(), *batches)
+    assert "batch.delayed" not in office.bench.signals.names()
