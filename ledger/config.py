@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
-from pydantic import Field
+import msgspec
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ledger.domain.payments.rules import PaymentRules
 
 PREFIX = "LEDGER_"
 
@@ -188,3 +191,12 @@ class Settings(BaseSettings):
         10.0, gt=0, description="a stopped worker's transaction is ended"
     )
     retry_backoff_max_s: float = Field(5.0, gt=0, description="longest wait between two tries of a batch")
+
+    @field_validator("payment_rules")
+    @classmethod
+    def _are_limits(cls, given: dict[str, int | float]) -> dict[str, int | float]:
+        try:
+            msgspec.convert(given, PaymentRules)
+        except msgspec.ValidationError as fault:
+            raise ValueError(str(fault)) from fault
+        return given

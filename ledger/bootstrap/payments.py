@@ -7,11 +7,13 @@ from random import SystemRandom
 from time import monotonic
 
 from ledger.adapters.postgres.connection import open_pool
+from ledger.adapters.postgres.payment_reader import PostgresPaymentReader
 from ledger.adapters.postgres.payments import PostgresPayments
 from ledger.adapters.postgres.providers import PostgresProviders
 from ledger.adapters.provider.registry import ProviderRegistry
 from ledger.adapters.system import SystemClock, new_event_id_beside
 from ledger.application.advance_payments import AdvancePayments, Pace
+from ledger.application.decide_payments import PaymentDesk
 from ledger.application.ledger_provider import LedgerProvider
 from ledger.application.payment_ports import PaymentLog, PaymentStore
 from ledger.application.provider_lanes import ProviderLanes
@@ -64,4 +66,16 @@ async def advancing(
         await lanes.finish(FINISH_S)
     finally:
         await registry.close()
+        await pool.close()
+
+
+@asynccontextmanager
+async def payment_desk(settings: Settings, dsn: str) -> AsyncIterator[PaymentDesk]:
+    """Compose what operators do about payments."""
+    pool = await open_pool(dsn, settings, size=1, name="ledger-operator")
+    try:
+        outside = Outside(SystemClock(), SystemRandom().random, new_event_id_beside)
+        mover = SagaMover(PostgresPayments(pool), outside, payment_rules_of(settings), Signals())
+        yield PaymentDesk(PostgresPaymentReader.of_all(pool), mover)
+    finally:
         await pool.close()

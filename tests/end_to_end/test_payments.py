@@ -1,7 +1,7 @@
 """Payments end to end: a provider that misbehaves in every way, workers that die, and books that agree in the end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence, Set
 from contextlib import AsyncExitStack
 from time import monotonic
 from typing import Any
@@ -17,7 +17,14 @@ from tests.provider import SECRET, Simulator
 
 PAYING = ("worker", "advance-payments")
 WAIT_S = 40.0
-RULES = {"answer_s": 2, "outcome_s": 2, "backoff_s": 0.05, "backoff_s_max": 0.5, "not_found_grace_s": 1}
+RULES = {
+    "answer_s": 2,
+    "outcome_s": 2,
+    "backoff_s": 0.05,
+    "backoff_s_max": 0.5,
+    "not_found_grace_s": 1,
+    "unknown_s_max": 5,
+}
 POINTS = ["saga_stored", "attempt_begun", "provider_answered", "step_published"]
 FAULTS: dict[str, dict[str, Any]] = {
     "declines": {"do": "decline", "reason": "poor"},
@@ -96,10 +103,20 @@ class Payments:
 
     async def until_ended(self, ids: Sequence[str]) -> list[str]:
         """Wait until every payment is at an end."""
+        return await self.until_states(ids, {"settled", "released", "expired", "refunded"})
+
+    async def command(self, *arguments: str) -> Any:
+        """Run `ledger payments` to its end; gives what it prints as JSON."""
+        async with self.books.worker(arguments=("payments", *arguments, "--json")) as command:
+            assert await command.exit_code() == 0, command.log
+            return orjson.loads(command.log)
+
+    async def until_states(self, ids: Sequence[str], wanted: Set[str]) -> list[str]:
+        """Wait until every payment is in one of these states."""
         deadline = monotonic() + WAIT_S
         while True:
             states = await self.states(ids)
-            if all(each in ("settled", "released", "expired", "refunded") for each in states):
+            if wanted >= set(states):
                 return states
             assert monotonic() < deadline, f"{states}: {await self.timelines(ids)}"
             await asyncio.sleep(0.05)
@@ -167,3 +184,28 @@ async def test_a_worker_that_dies_at_a_step_leaves_no_payment_stuck(payments: Pa
     async with payments.books.worker(arguments=PAYING):
         assert set(await payments.until_ended(ids)) == {"settled"}
     await payments.check(ids)
+
+
+async def test_an_operator_finds_what_is_stuck_and_says_what_is_so(payments: Payments) -> None:
+    await payments.simulator.follow({"do": "pend", "pend_s": 600, "account": "stuck:"})
+    async with payments.books.worker(arguments=PAYING):
+        (stuck,) = await payments.request(["stuck:ann"])
+        await payments.until_states([stuck], {"needs_operator"})
+        listed = await payments.command("list")
+        assert [each["payment"] for each in listed["payments"]] == [f"acme/{stuck}"]
+        resolve = (
+            "resolve",
+            f"acme/{stuck}",
+            "--as",
+            "charged",
+            "--reference",
+            "ch_1",
+            "--why",
+            "they say so",
+        )
+        assert (await payments.command(*resolve, "--yes"))["state"] == "charged"
+        assert await payments.until_ended([stuck]) == ["settled"]
+    told = await payments.command("show", f"acme/{stuck}")
+    (decided,) = [line for line in told["timeline"] if line["by"] is not None]
+    assert (decided["happening"], decided["detail"]) == ("told_charged", "they say so")
+    await payments.check([stuck])
