@@ -93,6 +93,7 @@ class Settings(BaseSettings):
     )
     hold_sweep_s: float = Field(2.0, gt=0, description="how often expired holds are looked for")
 
+    webhooks_topic: str = Field("ledger.webhooks", description="webhooks of providers that were believed")
     payments_group: str = Field("ledger-payments", description="consumer group of the payments workers")
     payment_rules: dict[str, int | float] = Field(
         {}, description="limits of payments that differ from their defaults, as a JSON object"

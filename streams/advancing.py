@@ -12,7 +12,7 @@ from faust.types import StreamT
 from ledger.bootstrap.payments import advancing
 from ledger.config import Settings
 from ledger.observability.signals import Signals
-from streams.agents.advance_payments import DueTimer, HearChunk, count_payments
+from streams.agents.advance_payments import DueTimer, HearChunk, HearWebhooks, count_payments
 from streams.embedded.addresses import find_addresses
 from streams.payment_log import SharedLog
 from streams.transport.app import ChunkedApp, chunked_app, chunked_topic
@@ -22,16 +22,22 @@ from streams.transport.publisher import BatchPublisher
 
 def create_payments_app(settings: Settings, signals: Signals) -> ChunkedApp:
     """Make the payments app, without its agent."""
-    return chunked_app(settings.payments_group, settings, signals, [settings.outcomes_topic])
+    return chunked_app(
+        settings.payments_group, settings, signals, [settings.outcomes_topic, settings.webhooks_topic]
+    )
 
 
-def add_advancing(app: ChunkedApp, settings: Settings, handler: Handler) -> None:
-    """Give the app its agent."""
-    lanes = PartitionLanes(app, handler)
+def add_advancing(app: ChunkedApp, settings: Settings, handler: Handler, webhooks: Handler) -> None:
+    """Give the app its agents."""
+    lanes, webhook_lanes = PartitionLanes(app, handler), PartitionLanes(app, webhooks)
 
     @app.agent(chunked_topic(app, settings.outcomes_topic), name="advance_payments")
     async def advance_payments(stream: StreamT[Any]) -> None:
         await lanes.run(cast(faust.Stream[Any], stream))
+
+    @app.agent(chunked_topic(app, settings.webhooks_topic), name="hear_webhooks")
+    async def hear_webhooks(stream: StreamT[Any]) -> None:
+        await webhook_lanes.run(cast(faust.Stream[Any], stream))
 
 
 @asynccontextmanager
@@ -49,7 +55,8 @@ async def paying(settings: Settings, signals: Signals) -> AsyncIterator[ChunkedA
         log = SharedLog(batches, settings.payments_topic)
         parts = await stack.enter_async_context(advancing(settings, addresses.postgres_dsn, log, signals))
         timer = DueTimer(parts.advance, settings, signals)
-        add_advancing(app, settings, HearChunk(parts.advance, timer, signals))
+        webhooks = HearWebhooks(parts.advance, parts.store, signals)
+        add_advancing(app, settings, HearChunk(parts.advance, timer, signals), webhooks)
         for work in (timer.run(), count_payments(parts.store, parts.clock, signals)):
             task = asyncio.create_task(work)
             task.add_done_callback(partial(_crash_with, app))

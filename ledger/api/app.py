@@ -18,6 +18,7 @@ from ledger.api.routes import (
     submit,
     transactions,
     trial_balance,
+    webhooks,
     windows,
 )
 from ledger.api.services import Services
@@ -33,6 +34,7 @@ ROUTES = (
     transactions,
     holds,
     payments,
+    webhooks,
     trial_balance,
     submit,
     live,

@@ -56,6 +56,12 @@ TransactionInPath = Annotated[
     Id, Path(description="The id of the event that posted it.", examples=[EXAMPLE_ID])
 ]
 HoldInPath = Annotated[Id, Path(description="The id of the event that placed it.", examples=[EXAMPLE_ID])]
+ProviderInPath = Annotated[
+    str,
+    Path(
+        pattern=r"^[A-Za-z0-9_.:-]{1,128}$", description="The name of the provider.", examples=["simulated"]
+    ),
+]
 PaymentInPath = Annotated[Id, Path(description="The id of its request.", examples=[EXAMPLE_ID])]
 
 _ASSET = Field(description="Code and scale.", examples=["USD/2"])

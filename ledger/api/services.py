@@ -15,6 +15,7 @@ from ledger.application.places import Places
 from ledger.application.ports import Clock
 from ledger.application.read_windows import ReadWindows
 from ledger.application.reading import BalanceReader, HistoryReader
+from ledger.application.receive_webhooks import ReceiveWebhooks
 from ledger.application.submit_events import SubmitEvents
 from ledger.config import Settings
 from ledger.observability.signals import Signals
@@ -34,6 +35,7 @@ class Services:
     """Tells, cheaply, whether the books can be read."""
     payments: Callable[[int], PaymentReader] | None = None
     """Gives what reads the payments of a tenant."""
+    webhooks: ReceiveWebhooks | None = None
     cached: CachedBalances | None = None
     eventual: ReadEventualBalance | None = None
     windows: ReadWindows | None = None

@@ -60,6 +60,7 @@ _LEVELS = {
     "state.unreadable": "error",
     "task.failed": "error",
     "versions.missing": "warning",
+    "webhook.not_heard": "warning",
     "windows.breaker_changed": "warning",
     "windows.routes_not_learned": "error",
     "worker.stalled": "critical",

@@ -71,6 +71,10 @@ grant select, insert, update, delete on providers to ledger_worker
 --;
 grant select on payments, payment_steps, providers to ledger_api
 --;
+-- A webhook names its tenant, and is believed by its signature: until then, the one row of that tenant can be seen.
+create policy the_tenant_of_a_webhook on tenants for select
+    using (code = nullif(current_setting('ledger.webhook_tenant', true), ''))
+--;
 do $$
 declare
     name text;

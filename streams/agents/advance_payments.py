@@ -1,17 +1,21 @@
 """The payments agent: outcomes of the topic wake payments that wait for them, a timer those that are due."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from aiokafka import ConsumerRecord
 
 from ledger.application.advance_payments import AdvancePayments
 from ledger.application.faults import TransientFaultError
-from ledger.application.payment_ports import PaymentKey, PaymentStore
+from ledger.application.payment_calls import told
+from ledger.application.payment_ports import Payment, PaymentKey, PaymentStore
 from ledger.application.ports import Clock
+from ledger.application.receive_webhooks import ReceivedWebhook
 from ledger.config import Settings
+from ledger.domain.payments.saga import Step
 from ledger.observability.signals import Signals
 from streams.transport.chunk import Chunk
 
@@ -38,6 +42,7 @@ class _Outcome(msgspec.Struct, gc=False):
     data: _Data
 
 
+_received = msgspec.json.Decoder(ReceivedWebhook)
 _outcomes = msgspec.json.Decoder(_Outcome)
 
 
@@ -103,6 +108,48 @@ class HearChunk:
             await self._advance.hear(keys)
         except TransientFaultError as fault:
             self._signals.emit("payments.not_heard", payments=len(keys), fault=str(fault))
+
+
+class HearWebhooks:
+    """Handles one chunk of webhooks; one that is missed is made good by asking for the status."""
+
+    def __init__(self, advance: AdvancePayments, store: PaymentStore, signals: Signals) -> None:
+        self._advance = advance
+        self._store = store
+        self._signals = signals
+
+    async def __call__(self, chunk: Chunk) -> None:
+        received = [each for record in chunk.records if (each := self._read(record)) is not None]
+        keys = list({PaymentKey(each.webhook.tenant, each.webhook.payment): None for each in received})
+        try:
+            found = {payment.key: payment for payment in await self._store.load(keys)}
+            await asyncio.gather(*(self._tell(each, found) for each in received))
+        except TransientFaultError as fault:
+            self._signals.emit("payments.not_heard", payments=len(keys), fault=str(fault))
+
+    def _read(self, record: ConsumerRecord[Any, Any]) -> ReceivedWebhook | None:
+        try:
+            received = _received.decode(record.value or b"")
+            UUID(received.webhook.payment)
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as fault:
+            self._signals.emit("webhook.not_heard", tenant=None, provider=None, fault=str(fault))
+            return None
+        return received
+
+    async def _tell(self, received: ReceivedWebhook, found: Mapping[PaymentKey, Payment]) -> None:
+        webhook = received.webhook
+        payment = found.get(PaymentKey(webhook.tenant, webhook.payment.lower()))
+        if payment is None or not _is_about(received, payment):
+            fault = "there is no such payment of this provider"
+            tenant, provider = webhook.tenant, received.provider
+            self._signals.emit("webhook.not_heard", tenant=tenant, provider=provider, fault=fault)
+            return
+        await self._advance.tell(payment, told(webhook))
+
+
+def _is_about(received: ReceivedWebhook, payment: Payment) -> bool:
+    key = payment.saga.key(Step(received.webhook.step.value))
+    return (payment.terms.provider, key) == (received.provider, received.webhook.idempotency_key)
 
 
 def read_outcomes(records: Sequence[ConsumerRecord[Any, Any]]) -> tuple[list[PaymentKey], int]:

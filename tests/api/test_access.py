@@ -14,7 +14,14 @@ from ledger.application.faults import TransientFaultError
 from tests.api.world import World, client_of
 from tests.builders import body, encoded, event_id
 
-KEYLESS = {"/docs", "/openapi.json", "/health/live", "/health/ready", "/metrics"}
+KEYLESS = {
+    "/docs",
+    "/openapi.json",
+    "/health/live",
+    "/health/ready",
+    "/metrics",
+    "/v1/providers/{provider}/webhooks",
+}
 
 # What is there for the tenant acme.
 EXISTING = {

@@ -1,18 +1,25 @@
 """Payments over HTTP: where each is, why, and what happened to it."""
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from ledger.adapters.memory.payments import MemoryPayments
 from ledger.api.app import create_app
 from ledger.api.models import PaymentAnswer, PaymentsPage
+from ledger.application.faults import LogAwayError
 from ledger.application.payment_calls import Heard
 from ledger.application.payment_ports import PaymentKey
 from ledger.application.payment_story import why
+from ledger.application.providers import Accepted
+from ledger.application.receive_webhooks import ReceivedWebhook, ReceiveWebhooks
 from ledger.application.saga_mover import Outside, SagaMover
+from ledger.contract.signature import sign
 from ledger.domain.payments.commands import Charge, QueryCharge
 from ledger.domain.payments.happenings import WokeUp
 from ledger.domain.payments.rules import PaymentRules
@@ -128,3 +135,86 @@ SAGA = Saga(id="p", tenant="acme", deadline=NOW, state=State.CHARGING, step=Step
 )
 def test_the_story_of_a_payment(saga: Saga, told: str) -> None:
     assert why(saga) == told
+
+
+# Webhooks
+
+SECRET = b"a secret of the tests"
+WEBHOOK = {
+    "id": "wh_1",
+    "key": f"acme:{event_id('p')}:charge",
+    "payment": event_id("p"),
+    "tenant": "acme",
+    "kind": "charge",
+    "state": "accepted",
+    "reference": "ch_1",
+}
+
+
+class Shared:
+    """Secrets of one provider, and a log that remembers or is away."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[bytes, bytes]] = []
+        self.away = False
+
+    async def secrets(self, tenant: str, provider: str) -> Sequence[bytes]:
+        return [SECRET] if (tenant, provider) == ("acme", "bank") else []
+
+    async def keep(self, key: bytes, value: bytes) -> None:
+        if self.away:
+            raise LogAwayError("as told")
+        self.kept.append((key, value))
+
+
+async def told(
+    shared: Shared, body: Any = WEBHOOK, *, provider: str = "bank", secret: bytes = SECRET, late_s: int = 0
+) -> httpx.Response:
+    world = World()
+    content = json.dumps(body).encode()
+    headers = sign(secret, "webhook", content, now_s=int(world.clock.now().timestamp()) - late_s)
+    services = world.services(webhooks=ReceiveWebhooks(shared, shared, world.clock))
+    async with client_of(create_app(services)) as client:
+        return await client.post(f"/v1/providers/{provider}/webhooks", content=content, headers=headers)
+
+
+async def test_a_webhook_that_is_signed_is_kept() -> None:
+    shared = Shared()
+    assert (await told(shared)).json() == {"id": "wh_1"}
+    ((key, value),) = shared.kept
+    received = msgspec.json.decode(value, type=ReceivedWebhook)
+    assert key == f"acme/{event_id('p')}".encode()
+    assert (received.provider, received.webhook.answer) == ("bank", Accepted("ch_1"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"secret": b"another secret that is long"},
+        {"provider": "other"},
+        {"body": {**WEBHOOK, "tenant": "rival"}},
+        {"body": {**WEBHOOK, "tenant": "x" * 64}},
+        {"body": ["nothing"]},
+        {"late_s": 301},
+    ],
+    ids=str,
+)
+async def test_a_webhook_that_is_not_signed_by_its_provider_is_refused(wrong: dict[str, Any]) -> None:
+    shared = Shared()
+    refused = await told(shared, **wrong)
+    assert (refused.status_code, refused.json()["code"]) == (401, "signature_refused")
+    assert shared.kept == []
+
+
+async def test_a_webhook_that_is_none_is_told_so() -> None:
+    shared = Shared()
+    refused = await told(shared, {**WEBHOOK, "state": "perhaps"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
+    assert shared.kept == []
+
+
+async def test_a_webhook_that_cannot_be_kept_is_told_again() -> None:
+    shared = Shared()
+    shared.away = True
+    away = await told(shared)
+    assert (away.status_code, away.headers["Retry-After"]) == (503, "2")

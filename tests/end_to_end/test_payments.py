@@ -209,3 +209,24 @@ async def test_an_operator_finds_what_is_stuck_and_says_what_is_so(payments: Pay
     (decided,) = [line for line in told["timeline"] if line["by"] is not None]
     assert (decided["happening"], decided["detail"]) == ("told_charged", "they say so")
     await payments.check([stuck])
+
+
+async def test_a_webhook_settles_a_payment_whose_answer_never_came(payments: Payments) -> None:
+    async with payments.books.worker(arguments=("api",), LEDGER_API_PORT="0") as api:
+        deadline = monotonic() + WAIT_S
+        while not api.port:
+            assert monotonic() < deadline, api.log
+            await asyncio.sleep(0.1)
+        await payments.simulator.follow(
+            {"do": "hang", "booked": True, "account": "told:", "webhooks": {"when": "before", "copies": 2}},
+            {"do": "pend", "on": ["status"]},
+            webhook_url=f"http://127.0.0.1:{api.port}/v1/providers/simulated/webhooks",
+        )
+        async with payments.books.worker(arguments=PAYING):
+            ids = await payments.request(["told:ann"])
+            assert await payments.until_ended(ids) == ["settled"]
+    details = [
+        detail or "" for _, happening, detail in await payments.timelines(ids) if "charge" in happening
+    ]
+    assert details[0].startswith("webhook wh_")
+    await payments.check(ids)
