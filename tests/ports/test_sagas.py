@@ -174,3 +174,11 @@ async def test_batches_and_sagas_never_deadlock(postgres_office: Office) -> None
     batches = [office.bench.answers(*part) for part in (strangers[:10], strangers[10:][::-1])]
     await asyncio.gather(store(), *batches)
     assert "batch.delayed" not in office.bench.signals.names()
+
+
+async def test_of_more_than_the_limit_the_longest_due_are_claimed(office: Office) -> None:
+    first, second = await office.accept("a", "b")
+    await office.move(first, next_at=NOW - timedelta(days=10))
+    await office.move(second, next_at=NOW - timedelta(days=20))
+    [claimed] = await office.store.claim(NOW, NOW + LEASE, 1)
+    assert claimed.key == office.key("b")

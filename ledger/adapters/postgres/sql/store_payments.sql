@@ -10,16 +10,16 @@ with given as (
               attempt, begins, line_publishes, line_next_at, detail, done_by, ordinal)
     join tenants t on t.code = g.tenant
 ), locked as (
-    select g.ordinal
+    select g.*
     from given g join payments p
         on p.event_id = g.event_id and p.tenant_id = g.tenant_id and p.version = g.version
     order by p.event_id, p.tenant_id
     for update of p
 ), fresh as (
-    select g.* from given g join locked using (ordinal)
-    where not g.begins or not exists (
+    select l.* from locked l
+    where not l.begins or not exists (
         select from payment_steps s
-        where s.event_id = g.event_id and s.tenant_id = g.tenant_id and s.attempt = g.attempt and s.begins
+        where s.event_id = l.event_id and s.tenant_id = l.tenant_id and s.attempt = l.attempt and s.begins
     )
 ), written as (
     insert into payment_steps
