@@ -23,10 +23,10 @@ from ledger.application.providers import (
     check_key,
 )
 from ledger.contract.outgoing import record_key
+from ledger.domain.commands import TRANSIT_PREFIX
 from ledger.domain.ids import derived_id, time_ms_of
 
 SOURCE = "ledger/transit"
-TRANSIT_PREFIX = "transit:"
 REFUNDS_MAX = 100
 """So many reversals are tried under one key; each that the books refused stays refused."""
 LOOK_S = 0.05

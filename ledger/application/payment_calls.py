@@ -6,12 +6,11 @@ from ledger.application import providers as said
 from ledger.application.payment_ports import Payment
 from ledger.application.provider_messages import Step, Webhook
 from ledger.application.providers import ChargeRequest, PaymentProvider, RefundRequest
+from ledger.domain.commands import LEDGER_PREFIX
 from ledger.domain.payments import happenings as happened
 from ledger.domain.payments.commands import Call, Charge, QueryRefund, Refund
 from ledger.domain.payments.happenings import Happening
 
-LEDGER_PREFIX = "ledger:"
-"""A provider of this name is another tenant of this ledger."""
 DETAIL_MAX = 500
 
 

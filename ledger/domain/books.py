@@ -18,6 +18,7 @@ from ledger.domain.commands import (
     RequestPayment,
     ReverseTransaction,
     VoidHold,
+    credit_of,
 )
 from ledger.domain.holds import Hold
 from ledger.domain.payments.rules import PaymentRules
@@ -68,7 +69,7 @@ def _add_needs(needs: Needs, tenant: str, command: Command) -> None:
             needs.balances.add((tenant, command.debit, command.asset))
             needs.balances.add((tenant, command.credit, command.asset))
         case RequestPayment():
-            codes = {command.debit, command.credit}
+            codes = {command.debit, credit_of(command)}
             codes |= set() if command.fee is msgspec.UNSET else {command.fee.account}
             needs.balances.update((tenant, code, command.asset) for code in codes)
             needs.providers.add((tenant, command.provider))

@@ -46,6 +46,12 @@ Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339, with its offse
 Metadata = dict[str, Any]
 
 
+LEDGER_PREFIX = "ledger:"
+"""A provider of this name is another tenant of this ledger."""
+TRANSIT_PREFIX = "transit:"
+"""An account of this name stands for another tenant of this ledger."""
+
+
 class _Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     pass
 
@@ -162,6 +168,13 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     def identity(self) -> tuple[str, str]:
         """The key of the event in the books: ids are unique inside their tenant."""
         return self.tenant, self.id
+
+
+def credit_of(command: PlaceHold | RequestPayment) -> str:
+    """Name the account that a capture credits here: of a payment to another tenant, the one that stands for it."""
+    if isinstance(command, RequestPayment) and command.provider.startswith(LEDGER_PREFIX):
+        return TRANSIT_PREFIX + command.provider.removeprefix(LEDGER_PREFIX)
+    return command.credit
 
 
 def hold_of(event: Event) -> str | None:

@@ -17,6 +17,7 @@ from ledger.domain.commands import (
     PostTransfer,
     RequestPayment,
     ReverseTransaction,
+    credit_of,
 )
 
 StoredLine = tuple[str | None, str, int]
@@ -136,7 +137,7 @@ def _hold_of(command: PlaceHold | RequestPayment) -> StoredHold:
     expires_at = _moment(command, "expires_at")
     return StoredHold(
         command.debit,
-        command.credit,
+        credit_of(command),
         command.asset,
         command.amount,
         expires_at,

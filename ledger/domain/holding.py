@@ -7,7 +7,7 @@ import msgspec
 
 from ledger.domain.account import Balance
 from ledger.domain.books import Books
-from ledger.domain.commands import CaptureHold, Event, PlaceHold, RequestPayment, VoidHold
+from ledger.domain.commands import CaptureHold, Event, PlaceHold, RequestPayment, VoidHold, credit_of
 from ledger.domain.holds import Guard, Hold
 from ledger.domain.money import AMOUNT_MAX, in_range
 from ledger.domain.movements import (
@@ -66,7 +66,7 @@ def reserve(
         id=event.id,
         tenant=event.tenant,
         debit=command.debit,
-        credit=command.credit,
+        credit=credit_of(command),
         asset=command.asset,
         amount=command.amount,
         left=command.amount,

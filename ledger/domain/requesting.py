@@ -6,7 +6,7 @@ import msgspec
 
 from ledger.domain.account import Balance
 from ledger.domain.books import Books, PaymentRequested
-from ledger.domain.commands import Event, Fee, RequestPayment
+from ledger.domain.commands import Event, Fee, RequestPayment, credit_of
 from ledger.domain.holding import check_held, reserve
 from ledger.domain.holds import Guard
 from ledger.domain.money import in_range
@@ -27,7 +27,7 @@ def request_payment(
     rejection = _check_terms(command, fee)
     if rejection is not None:
         return rejection
-    codes = [command.debit, command.credit, *([fee.account] if fee else [])]
+    codes = [command.debit, credit_of(command), *([fee.account] if fee else [])]
     balances = [books.balance(event.tenant, code, command.asset) for code in codes]
     rejection = (
         check_held(balances[0], command.amount)
@@ -39,7 +39,7 @@ def request_payment(
 
 
 def _check_terms(command: RequestPayment, fee: Fee | None) -> Rejection | None:
-    if command.debit == command.credit:
+    if command.debit == credit_of(command):
         return Rejection(Reason.SAME_ACCOUNT, f"debit and credit are both {command.debit}")
     if fee is not None and fee.account == command.debit:
         return Rejection(Reason.SAME_ACCOUNT, f"debit and the fee's account are both {command.debit}")

@@ -230,3 +230,32 @@ async def test_a_webhook_settles_a_payment_whose_answer_never_came(payments: Pay
     ]
     assert details[0].startswith("webhook wh_")
     await payments.check(ids)
+
+
+async def test_money_goes_to_another_tenant_by_two_legs_or_not_at_all(payments: Payments) -> None:
+    books = payments.books
+    before = await books.handled()
+    await books.send(
+        [
+            transfer("external:bank", "sender", 1000),
+            event("account.open.v1", {"account": "receiver"}, tenant="rival"),
+            event("account.open.v1", {"account": "shut"}, tenant="rival"),
+            event("account.close.v1", {"account": "shut"}, tenant="rival"),
+        ],
+        keys=[b"transit"] * 4,
+    )
+    await books.until_handled(before + 4)
+    ids = [new_event_id(), new_event_id()]
+    data = {"debit": "sender", "amount": 300, "asset": "USD/2", "provider": "ledger:rival"}
+    async with books.worker(arguments=PAYING):
+        await books.send(
+            [
+                event("payment.request.v1", {**data, "credit": credit}, payment)
+                for credit, payment in zip(("receiver", "shut"), ids, strict=True)
+            ]
+        )
+        assert await payments.until_ended(ids) == ["settled", "released"]
+    balances = await books.balances()
+    names = ("sender", "transit:rival", "transit:acme", "receiver")
+    assert [balances[name] for name in names] == [700, 300, -300, 300]
+    assert (await books.verdict()).ok

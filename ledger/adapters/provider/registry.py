@@ -10,10 +10,10 @@ from ledger.adapters.provider.settings import ProviderSettings, SettingsRefusedE
 from ledger.application.advance_payments import Mood
 from ledger.application.breaker import BreakerState, Monotonic
 from ledger.application.ledger_provider import LedgerProvider
-from ledger.application.payment_calls import LEDGER_PREFIX
 from ledger.application.payment_ports import ProviderDirectory
 from ledger.application.ports import Clock
 from ledger.application.providers import PaymentProvider
+from ledger.domain.commands import LEDGER_PREFIX
 from ledger.observability.signals import Signals
 
 FRESH_S = 10.0
