@@ -1,5 +1,6 @@
 """What a worker says of itself over HTTP: live, ready, metrics; on an operations port, without a key."""
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +11,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from streams.transport.app import ChunkedApp
 from streams.transport.health import partition_states
+
+EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - what is listened on, to be told from what can be reached
 
 
 def state_of(app: ChunkedApp) -> dict[str, Any]:
@@ -63,3 +66,10 @@ async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[i
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+def own_url(host: str, port: int) -> str:
+    """Say how others reach what listens on `host` here: on every address, by that of this machine's name."""
+    if host in EVERYWHERE:
+        host = socket.gethostbyname(socket.gethostname())
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

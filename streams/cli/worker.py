@@ -16,7 +16,7 @@ from ledger.observability.signals import Signals
 from ledger.observability.window_metrics import WindowMetrics
 from streams.app import working
 from streams.cli.running import told_faults
-from streams.health import health_app, serving
+from streams.health import health_app, own_url, serving
 from streams.metrics import PartitionGauges, WindowGauges
 from streams.rolling import rolling
 from streams.transport.app import ChunkedApp
@@ -67,7 +67,7 @@ async def _serve(
     PartitionGauges(app, registry)
     async with serving(health, settings.worker_host, settings.worker_port) as port:
         # The group tells its members this address of each other.
-        app.conf.canonical_url = URL(settings.worker_url or f"http://{settings.worker_host}:{port}")
+        app.conf.canonical_url = URL(settings.worker_url or own_url(settings.worker_host, port))
         signals.emit("worker.started", port=port, group=app.conf.id)
         code = await run_worker(app)
         signals.emit("worker.stopped", code=int(code))
