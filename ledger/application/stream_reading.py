@@ -12,8 +12,12 @@ from ledger.domain.window import WindowSize
 
 Source = Literal["stream", "database"]
 
-CLOSED_AFTER_US = 5_000_000
-"""A window takes no more entries this long after its end: a batch reads the clock, then commits and is published."""
+CLOSED_AFTER_US = 60_000_000
+"""A window takes no more entries this long after its end.
+
+A batch reads the clock, then commits, then is published: all within its timeouts. What a worker committed and did not
+publish before it died comes when another has its partitions, which takes as long as a session and a rebalance.
+"""
 
 
 class Cause(StrEnum):
