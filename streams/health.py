@@ -68,8 +68,17 @@ async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[i
         await runner.cleanup()
 
 
-def own_url(host: str, port: int) -> str:
-    """Say how others reach what listens on `host` here: on every address, by that of this machine's name."""
+def own_url(host: str, port: int, kafka_bootstrap: str) -> str:
+    """Say how others reach what listens on `host` here: on every address, by the one that Kafka sees."""
     if host in EVERYWHERE:
-        host = socket.gethostbyname(socket.gethostname())
+        host = _address_towards(kafka_bootstrap.split(",")[0].strip())
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _address_towards(server: str) -> str:
+    """Give the address of this machine from which it reaches `server`; nothing is sent. Raises OSError."""
+    name, _, port = server.rpartition(":")
+    family, kind, _, _, address = socket.getaddrinfo(name.strip("[]"), int(port), type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind) as probe:
+        probe.connect(address)
+        return str(probe.getsockname()[0])

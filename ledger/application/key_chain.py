@@ -45,6 +45,8 @@ class _Remembered(msgspec.Struct):
     caller: Caller | None
     looked_up_at: float
     written_down_at: float = -USE_RECORDED_S
+    tried_at: float = -REMEMBERED_S
+    """When the books were last asked in vain."""
 
 
 class KeyChain:
@@ -86,7 +88,7 @@ class KeyChain:
 
     def _is_old(self, known: _Remembered) -> bool:
         kept_s = UNKNOWN_S if known.key is None else REMEMBERED_S
-        return self._monotonic() - known.looked_up_at >= kept_s
+        return self._monotonic() - max(known.looked_up_at, known.tried_at) >= kept_s
 
     def _accept(self, presented: KeyText, known: _Remembered) -> Caller | None:
         key = known.key
@@ -132,8 +134,11 @@ class KeyChain:
             self._strangers_waiting -= 1
 
     def _trust(self, known: _Remembered, error: Exception) -> _Remembered:
-        if self._monotonic() - known.looked_up_at > AWAY_S:
+        now = self._monotonic()
+        if now - known.looked_up_at > AWAY_S:
             raise error
+        # Books that hang are not waited for by every request.
+        known.tried_at = now
         return known
 
     def _remember(self, key_id: str, found: _Remembered) -> None:

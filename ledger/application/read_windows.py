@@ -139,8 +139,10 @@ class ReadWindows:
         ]
 
     def _from_stream(self, each: WindowOf, answer: StreamWindows) -> SourcedWindow:
-        age_ms = max(0, (microseconds(self._clock.now()) - answer.fresh_at_us) // 1000)
-        closed = _is_closed(each.start, answer.size, answer.known_us)
+        now_us = microseconds(self._clock.now())
+        age_ms = max(0, (now_us - answer.fresh_at_us) // 1000)
+        # A posting worker whose clock is ahead does not close what others still post to.
+        closed = _is_closed(each.start, answer.size, min(answer.known_us, now_us))
         return SourcedWindow(each.start, each.window, closed, "stream", age_ms)
 
 

@@ -67,7 +67,10 @@ async def _serve(
     PartitionGauges(app, registry)
     async with serving(health, settings.worker_host, settings.worker_port) as port:
         # The group tells its members this address of each other.
-        app.conf.canonical_url = URL(settings.worker_url or own_url(settings.worker_host, port))
+        app.conf.canonical_url = URL(
+            settings.worker_url
+            or own_url(settings.worker_host, port, app.flow.settings.kafka_bootstrap or "")
+        )
         signals.emit("worker.started", port=port, group=app.conf.id)
         code = await run_worker(app)
         signals.emit("worker.stopped", code=int(code))

@@ -123,9 +123,14 @@ async def test_a_window_closes_a_minute_after_its_end_as_its_source_knows_it() -
     stream = FakeStream(LIFE[:2])
     for known_s, closed in ((end_s, False), (end_s + 59, False), (end_s + 60, True)):
         stream.fresh_at_us = known_s * 1_000_000
-        assert [each.closed for each in await Scene(LIFE, stream, now_s=FOR_EVER // 10**6).read()] == [closed]
+        assert [each.closed for each in await Scene(LIFE, stream, now_s=end_s + 3600).read()] == [closed]
         books = Scene(LIFE[:2], FakeStream([]), now_s=known_s)
         assert [each.closed for each in await books.read()] == [closed]
+
+
+async def test_a_clock_that_is_ahead_closes_nothing() -> None:
+    stream = FakeStream(LIFE[:2], fresh_at_us=(BEGIN_S + 3600) * 1_000_000)
+    assert [each.closed for each in await Scene(LIFE, stream, now_s=BEGIN_S + 70).read()] == [False]
 
 
 async def test_what_comes_from_the_stream_says_its_age() -> None:

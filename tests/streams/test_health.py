@@ -1,7 +1,5 @@
 """What a worker tells others of where it is."""
 
-import socket
-
 import pytest
 
 from streams.health import own_url
@@ -16,12 +14,10 @@ from streams.health import own_url
     ],
 )
 def test_a_host_is_told_as_it_is(host: str, url: str) -> None:
-    assert own_url(host, 80) == url
+    assert own_url(host, 80, "kafka:9092") == url
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104
-def test_who_listens_everywhere_tells_an_address_that_can_be_reached(
-    host: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(socket, "gethostname", lambda: "localhost")
-    assert own_url(host, 80) == "http://127.0.0.1:80"
+def test_who_listens_everywhere_tells_the_address_that_kafka_sees(host: str) -> None:
+    assert own_url(host, 80, "127.0.0.1:9092,elsewhere:9092") == "http://127.0.0.1:80"
+    assert own_url(host, 80, "[::1]:9092") == "http://[::1]:80"
