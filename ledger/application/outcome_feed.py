@@ -90,7 +90,7 @@ class OutcomeFeed:
     def hear(self, notice: Notice) -> None:
         """Hand one notice on."""
         for fingerprint, future in self._waiters.get((notice.tenant, notice.event_id), ()):
-            if notice.fingerprint in (None, fingerprint) and not future.done():
+            if notice.fingerprint == fingerprint and not future.done():
                 future.set_result(notice)
         for account in {each.account for each in notice.touched} if self._listeners else ():
             for listener in self._listeners.get((notice.tenant, account), ()):

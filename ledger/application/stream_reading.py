@@ -12,13 +12,6 @@ from ledger.domain.window import WindowSize
 
 Source = Literal["stream", "database"]
 
-CLOSED_AFTER_US = 60_000_000
-"""A window takes no more entries this long after its end.
-
-A batch reads the clock, then commits, then is published: all within its timeouts. What a worker committed and did not
-publish before it died comes when another has its partitions, which takes as long as a session and a rebalance.
-"""
-
 
 class Cause(StrEnum):
     """Why the stream was not, or not alone, what answered."""
@@ -73,11 +66,6 @@ class StreamWindows(msgspec.Struct, frozen=True):
     time_us: int
     """When the latest entry of the balance's partition was posted."""
     windows: Sequence[WindowOf]
-
-    @property
-    def known_us(self) -> int:
-        """Up to when the stream knows what happened."""
-        return max(self.time_us, self.fresh_at_us)
 
 
 class StreamReader(Protocol):

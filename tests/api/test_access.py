@@ -188,6 +188,7 @@ async def test_books_that_are_away_are_not_asked_for_a_key_by_every_request(worl
             assert (await client.get("/v1/accounts")).status_code == 200
         world.monotonic += 10
         assert (await client.get("/v1/accounts")).status_code == 200
+        await world.chain.close()
     assert len(asked) == 2
 
 

@@ -32,7 +32,7 @@ class Record:
     ("heard", "reaches"),
     [
         (notice(), True),
-        (notice(fingerprint=None), True),
+        (notice(fingerprint=None), False),
         (notice(fingerprint=OTHER), False),
         (notice(tenant="globex"), False),
     ],

@@ -35,7 +35,9 @@ class Scene:
     def __init__(self, entries: Sequence[Entry] | None, stream: FakeStream, now_s: int = BEGIN_S) -> None:
         self.books, self.stream = FakeBooks(entries), stream
         self.signals = RememberedSignals()
-        self.read_windows = ReadWindows(stream, self.books, HandClock(moment(now_s)), self.signals)
+        self.read_windows = ReadWindows(
+            stream, self.books, HandClock(moment(now_s)), self.signals, closed_after_s=60
+        )
 
     async def read(
         self, first: int = 0, before: int = FOR_EVER, limit: int = 100, size: WindowSize = MINUTE

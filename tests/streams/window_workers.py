@@ -92,7 +92,8 @@ class FakeWorker:
     @web.middleware
     async def _watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if self.hangs:
-            await asyncio.sleep(0.9)
+            for _ in range(4):
+                await asyncio.sleep(0.5)
         response = await handler(request)
         self.asked.append((request.path, response.status))
         return response
