@@ -41,7 +41,7 @@ def _refuse_repeats(request: Request) -> None:
     given = [name for name, _ in request.query_params.multi_items()]
     if len(given) != len(set(given)):
         twice = sorted({name for name in given if given.count(name) > 1})
-        errors = [{"where": f"query {name}", "message": "It is given more than once."} for name in twice]
+        errors = [{"in": "query", "name": name, "message": "It is given more than once."} for name in twice]
         raise InvalidRequestError("A parameter is given more than once.", errors=errors)
 
 

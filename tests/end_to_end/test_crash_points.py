@@ -14,7 +14,10 @@ POINTS = ["claimed", "before_commit", "committed", "before_publish", "published"
 async def books(
     kafka: str, postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Books]:
-    async with Books.open(kafka, postgres_dsn, "crashes", tmp_path_factory.mktemp("crashes")) as books:
+    async with (
+        Books.open(kafka, postgres_dsn, "crashes", tmp_path_factory.mktemp("crashes")) as books,
+        books.worker(arguments=("worker", "roll-windows")),
+    ):
         yield books
 
 
@@ -58,4 +61,6 @@ async def test_crash_loses_and_doubles_nothing(books: Books, point: str) -> None
     balances = await books.balances()
     assert [balances[f"{point}:{who}"] for who in ("payer", "payee", "spare")] == [-110, 100, 10]
     assert [entry["version"] for entry in published[f"{point}:payer"]] == [1, 2, 3, 4]
-    assert (await books.verdict()).ok
+    verdict = await books.verdict()
+    assert verdict.ok
+    assert {check.name: check.checked for check in verdict.checks}["windows"] >= 3
