@@ -55,12 +55,12 @@ async def test_crash_loses_and_doubles_nothing(books: Books, point: str) -> None
         await books.until_handled(before + len(events))
         seen = await books.until_answered({id_of(value) for value in events})
         published = await books.until_published({f"{point}:payer": 4})
+        verdict = await books.verdict()
 
     kinds = [sorted(seen[id_of(value)]) for value in events]
     assert kinds == [["event.posted.v1"]] * 7 + [["event.rejected.v1"]] + [["event.posted.v1"]] * 2
     balances = await books.balances()
     assert [balances[f"{point}:{who}"] for who in ("payer", "payee", "spare")] == [-110, 100, 10]
     assert [entry["version"] for entry in published[f"{point}:payer"]] == [1, 2, 3, 4]
-    verdict = await books.verdict()
     assert verdict.ok
     assert {check.name: check.checked for check in verdict.checks}["windows"] >= 3
