@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test check fast lock fix schemas fuzz-api chaos-transport chaos-kills clean
+.PHONY: help install demo test check fast lock fix schemas recipes bench-reads fuzz-api chaos-transport chaos-kills clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -43,6 +43,12 @@ fix: $(READY) ## format, and mend what the linter can
 
 schemas: $(READY) ## write docs/schemas, docs/asyncapi.yaml and docs/openapi.json anew
 	@$(BIN)/python -m tests.contract.publish docs
+
+recipes: $(READY) ## run the recipes, and write what they print into docs/recipes
+	@$(BIN)/python -m tests.recipes
+
+bench-reads: $(READY) ## how fast balances are read beside a running stream, and how far windows are behind (needs wrk)
+	@$(BIN)/python -m loadtests.reads
 
 chaos-transport: $(READY) ## ten minutes of restarts over the chunked transport; nothing may be lost
 	@$(BIN)/python -m loadtests.chaos_transport

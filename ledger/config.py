@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     worker_url: str | None = Field(
         None,
         pattern=r"^https?://[^\s/]+$",
-        description="how the API and other workers reach this one; none: its host and port",
+        description="how the API and other workers reach this one; none: its host, or what Kafka sees, and port",
     )
     batch_records_max: int = Field(2000, ge=1, le=100_000, description="records posted in one transaction")
     lane_chunks_max: int = Field(2, ge=1, description="chunks waiting for a partition's lane")

@@ -1,5 +1,6 @@
 """What a worker says of itself over HTTP: live, ready, metrics; on an operations port, without a key."""
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +11,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from streams.transport.app import ChunkedApp
 from streams.transport.health import partition_states
+
+EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - what is listened on, to be told from what can be reached
 
 
 def state_of(app: ChunkedApp) -> dict[str, Any]:
@@ -63,3 +66,19 @@ async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[i
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+def own_url(host: str, port: int, kafka_bootstrap: str) -> str:
+    """Say how others reach what listens on `host` here: on every address, by the one that Kafka sees."""
+    if host in EVERYWHERE:
+        host = _address_towards(kafka_bootstrap.split(",")[0].strip())
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _address_towards(server: str) -> str:
+    """Give the address of this machine from which it reaches `server`; nothing is sent. Raises OSError."""
+    name, _, port = server.rpartition(":")
+    family, kind, _, _, address = socket.getaddrinfo(name.strip("[]"), int(port), type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind) as probe:
+        probe.connect(address)
+        return str(probe.getsockname()[0])

@@ -8,7 +8,7 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 
 from ledger.api.facts import facts_of
-from ledger.api.problems import InsufficientScopeError, UnauthenticatedError
+from ledger.api.problems import InsufficientScopeError, InvalidRequestError, UnauthenticatedError
 from ledger.api.services import Services
 from ledger.application.access import Caller, Scope
 
@@ -32,7 +32,17 @@ class KeyWithScope(SecurityBase):
             services.quotas.admit_request(caller, facts)
         if self.scope not in caller.scopes:
             raise InsufficientScopeError(f"The key {caller.key_id} lacks the scope {self.scope}.")
+        _refuse_repeats(request)
         return caller
+
+
+def _refuse_repeats(request: Request) -> None:
+    """Refuse a parameter that is given twice: whichever counted, the other would be passed over in silence."""
+    given = [name for name, _ in request.query_params.multi_items()]
+    if len(given) != len(set(given)):
+        twice = sorted({name for name in given if given.count(name) > 1})
+        errors = [{"in": "query", "name": name, "message": "It is given more than once."} for name in twice]
+        raise InvalidRequestError("A parameter is given more than once.", errors=errors)
 
 
 def services_of(request: Request) -> Services:

@@ -26,8 +26,8 @@ class LoadShedding:
             await self._app(scope, receive, send)
             return
         facts = facts_of(scope)
-        # Whose request it is will be known later; who shows the same key takes turns with the others.
-        if not await self._places.take(_presented(scope)):
+        # One queue for all: whose request it is is not known before its key is looked at.
+        if not await self._places.take():
             facts.is_told = True
             self._signals.emit("request.shed", in_flight=self._places.in_flight)
             problem = OverloadedProblemError(
@@ -75,8 +75,3 @@ class BodyLimit:
         return BodyTooLargeError(
             f"The body is larger than {self._bytes_max} bytes.", headers={"Connection": "close"}
         )
-
-
-def _presented(scope: Scope) -> bytes:
-    """Give what stands for the caller before its key is looked at."""
-    return next((value for name, value in scope["headers"] if name == b"authorization"), b"")

@@ -45,6 +45,10 @@ class _Remembered(msgspec.Struct):
     caller: Caller | None
     looked_up_at: float
     written_down_at: float = -USE_RECORDED_S
+    tried_at: float = -REMEMBERED_S
+    """When the books were last asked in vain."""
+    is_trusted: bool = False
+    """The books are away: what was known of it counts, and is looked up beside the requests."""
 
 
 class KeyChain:
@@ -77,7 +81,9 @@ class KeyChain:
             return None
         known = self._known.get(presented.key_id)
         if known is None or self._is_old(known):
-            known = await self._look_up(presented.key_id, known)
+            looking = self._look_up(presented.key_id, known)
+            if known is None or not self._is_trusted(known):
+                known = await asyncio.shield(looking)
         return self._accept(presented, known)
 
     async def close(self) -> None:
@@ -86,7 +92,10 @@ class KeyChain:
 
     def _is_old(self, known: _Remembered) -> bool:
         kept_s = UNKNOWN_S if known.key is None else REMEMBERED_S
-        return self._monotonic() - known.looked_up_at >= kept_s
+        return self._monotonic() - max(known.looked_up_at, known.tried_at) >= kept_s
+
+    def _is_trusted(self, known: _Remembered) -> bool:
+        return known.is_trusted and self._monotonic() - known.looked_up_at <= AWAY_S
 
     def _accept(self, presented: KeyText, known: _Remembered) -> Caller | None:
         key = known.key
@@ -97,13 +106,18 @@ class KeyChain:
         self._write_down(known)
         return known.caller
 
-    async def _look_up(self, key_id: str, known: _Remembered | None) -> _Remembered:
+    def _look_up(self, key_id: str, known: _Remembered | None) -> "asyncio.Task[_Remembered]":
         """Look a key up, once for all who ask at the same time."""
         task = self._looking.get(key_id)
         if task is None:
             task = self._looking[key_id] = asyncio.ensure_future(self._find(key_id, known))
-            task.add_done_callback(lambda _: self._looking.pop(key_id, None))
-        return await asyncio.shield(task)
+            task.add_done_callback(lambda done: self._looked_up(key_id, done))
+        return task
+
+    def _looked_up(self, key_id: str, task: "asyncio.Task[_Remembered]") -> None:
+        del self._looking[key_id]
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            self._signals.emit("key.not_looked_up", key_id=key_id, error=str(fault))
 
     async def _find(self, key_id: str, known: _Remembered | None) -> _Remembered:
         if known is None or known.key is None:
@@ -132,8 +146,11 @@ class KeyChain:
             self._strangers_waiting -= 1
 
     def _trust(self, known: _Remembered, error: Exception) -> _Remembered:
-        if self._monotonic() - known.looked_up_at > AWAY_S:
+        now = self._monotonic()
+        if now - known.looked_up_at > AWAY_S:
             raise error
+        # Books that hang are not waited for by every request.
+        known.tried_at, known.is_trusted = now, True
         return known
 
     def _remember(self, key_id: str, found: _Remembered) -> None:

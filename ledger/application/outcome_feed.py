@@ -1,7 +1,7 @@
 """Who wants to hear of which outcome: waiters for one event, listeners to one account; pure bookkeeping, no I/O."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -13,6 +13,8 @@ from ledger.domain.outcome import OutcomeKind
 
 WAITERS_MAX = 20_000
 """Events waited for at once; who comes later is told to ask again, rather than kept in memory."""
+TENANT_SHARE = 0.25
+"""So much of that may be one tenant's."""
 
 
 class Touched(msgspec.Struct, frozen=True, gc=False):
@@ -54,6 +56,7 @@ class OutcomeFeed:
         self._listeners: dict[tuple[str, str], list[Callable[[], None]]] = defaultdict(list)
         self._observers: list[Callable[[Notice], None]] = []
         self._waiters_max = waiters_max
+        self._waiting_of: Counter[str] = Counter()
         self.waiting = 0
         self.is_following = False
         """Whether the topic is read and what is read is fresh; while not, nobody need wait."""
@@ -65,7 +68,7 @@ class OutcomeFeed:
     @contextmanager
     def awaiting(self, events: Sequence[Awaited]) -> Iterator[list["asyncio.Future[Notice]"]]:
         """Register for outcomes before the events are sent; none, where too many wait already."""
-        if self.waiting + len(events) > self._waiters_max:
+        if not self._has_room(events):
             yield []
             return
         futures = [self._register(each) for each in events]
@@ -90,7 +93,7 @@ class OutcomeFeed:
     def hear(self, notice: Notice) -> None:
         """Hand one notice on."""
         for fingerprint, future in self._waiters.get((notice.tenant, notice.event_id), ()):
-            if notice.fingerprint in (None, fingerprint) and not future.done():
+            if notice.fingerprint == fingerprint and not future.done():
                 future.set_result(notice)
         for account in {each.account for each in notice.touched} if self._listeners else ():
             for listener in self._listeners.get((notice.tenant, account), ()):
@@ -104,16 +107,27 @@ class OutcomeFeed:
             for listener in listeners:
                 listener()
 
+    def _has_room(self, events: Sequence[Awaited]) -> bool:
+        if self.waiting + len(events) > self._waiters_max:
+            return False
+        asked = Counter(each.tenant for each in events)
+        share = self._waiters_max * TENANT_SHARE
+        return all(self._waiting_of[tenant] + count <= share for tenant, count in asked.items())
+
     def _register(self, awaited: Awaited) -> "asyncio.Future[Notice]":
         future: asyncio.Future[Notice] = asyncio.get_running_loop().create_future()
         self._waiters[(awaited.tenant, awaited.event_id)].append((awaited.fingerprint, future))
         self.waiting += 1
+        self._waiting_of[awaited.tenant] += 1
         return future
 
     def _unregister(self, awaited: Awaited, future: "asyncio.Future[Notice]") -> None:
         key = (awaited.tenant, awaited.event_id)
         left = [each for each in self._waiters[key] if each[1] is not future]
         self.waiting -= 1
+        self._waiting_of[awaited.tenant] -= 1
+        if not self._waiting_of[awaited.tenant]:
+            del self._waiting_of[awaited.tenant]
         if left:
             self._waiters[key] = left
         else:

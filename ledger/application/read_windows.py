@@ -7,7 +7,6 @@ import msgspec
 from ledger.application.ports import Clock
 from ledger.application.reading import WindowOf, WindowReader
 from ledger.application.stream_reading import (
-    CLOSED_AFTER_US,
     BalanceOf,
     Cause,
     Source,
@@ -66,13 +65,26 @@ def complete_windows(answer: StreamWindows, life: Life) -> CompleteWindows | Non
 
 
 class ReadWindows:
-    """Reads windows of one balance; whatever becomes of the stream, the answer is right."""
+    """Reads windows of one balance; whatever becomes of the stream, the answer is right.
 
-    def __init__(self, stream: StreamReader, books: WindowReader, clock: Clock, signals: Signals) -> None:
+    A window is closed `closed_after_s` seconds after its end: in that time a batch that read the clock before commits
+    and is published, by another worker if its own dies.
+    """
+
+    def __init__(
+        self,
+        stream: StreamReader,
+        books: WindowReader,
+        clock: Clock,
+        signals: Signals,
+        *,
+        closed_after_s: float,
+    ) -> None:
         self._stream = stream
         self._books = books
         self._clock = clock
         self._signals = signals
+        self._closed_after_us = round(closed_after_s * 1_000_000)
 
     async def __call__(
         self, tenant_id: int, of: BalanceOf, asked: WindowRange
@@ -88,7 +100,8 @@ class ReadWindows:
         if answer.life is None:
             return await self._from_books(tenant_id, of, asked, Cause.UNKNOWN)
         complete = complete_windows(answer, answer.life)
-        if complete is None:
+        # That there is nothing says nothing of how old it is, so it takes the books to say it.
+        if complete is None or not complete.windows:
             return await self._from_books(tenant_id, of, asked, Cause.INCOMPLETE)
         return await self._together(tenant_id, of, asked, answer, complete)
 
@@ -134,20 +147,20 @@ class ReadWindows:
         if found is None:
             return None
         return [
-            SourcedWindow(each.start, each.window, _is_closed(each.start, size, known_us), "database", 0)
+            SourcedWindow(each.start, each.window, self._is_closed(each.start, size, known_us), "database", 0)
             for each in found
         ]
 
     def _from_stream(self, each: WindowOf, answer: StreamWindows) -> SourcedWindow:
-        age_ms = max(0, (microseconds(self._clock.now()) - answer.fresh_at_us) // 1000)
-        closed = _is_closed(each.start, answer.size, answer.known_us)
+        now_us = microseconds(self._clock.now())
+        age_ms = max(0, (now_us - answer.fresh_at_us) // 1000)
+        closed = self._is_closed(each.start, answer.size, min(answer.fresh_at_us, now_us))
         return SourcedWindow(each.start, each.window, closed, "stream", age_ms)
+
+    def _is_closed(self, start: int, size: WindowSize, known_us: int) -> bool:
+        return (start + size.seconds) * 1_000_000 + self._closed_after_us <= known_us
 
 
 def _join(older: Sequence[WindowOf], newer: Sequence[WindowOf]) -> bool:
     """Tell whether the newer begin with the version after the one that ends the older."""
     return not older or not newer or older[-1].window.last_version + 1 == newer[0].window.first_version
-
-
-def _is_closed(start: int, size: WindowSize, known_us: int) -> bool:
-    return (start + size.seconds) * 1_000_000 + CLOSED_AFTER_US <= known_us

@@ -12,9 +12,6 @@ from ledger.domain.window import WindowSize
 
 Source = Literal["stream", "database"]
 
-CLOSED_AFTER_US = 5_000_000
-"""A window takes no more entries this long after its end: a batch reads the clock, then commits and is published."""
-
 
 class Cause(StrEnum):
     """Why the stream was not, or not alone, what answered."""
@@ -69,11 +66,6 @@ class StreamWindows(msgspec.Struct, frozen=True):
     time_us: int
     """When the latest entry of the balance's partition was posted."""
     windows: Sequence[WindowOf]
-
-    @property
-    def known_us(self) -> int:
-        """Up to when the stream knows what happened."""
-        return max(self.time_us, self.fresh_at_us)
 
 
 class StreamReader(Protocol):

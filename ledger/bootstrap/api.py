@@ -28,12 +28,13 @@ async def api(settings: Settings, dsn: str, signals: Signals, *, key_secret: str
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         strong = await _strong_pool(stack, dsn, settings, signals)
-        reads = await _heavy_reads(stack, dsn, settings, signals)
+        heavy = await _heavy_pool(stack, dsn, settings, signals, "heavy")
+        reads = await _with_standby(stack, heavy, settings, signals)
         keys = KeyChain(PostgresKeyReader(strong), clock, signals, key_secret, monotonic=time.monotonic)
         stack.push_async_callback(keys.close)
         balances = PostgresBalances(strong, clock)
-        stream = await stack.enter_async_context(stream_reads(settings, balances, reads, clock, signals))
-        live = await stack.enter_async_context(live_reads(settings, dsn, balances, signals))
+        stream = await stack.enter_async_context(stream_reads(settings, balances, heavy, clock, signals))
+        live = await stack.enter_async_context(live_reads(settings, dsn, key_secret, balances, signals))
         yield Services(
             settings=settings,
             signals=signals,
@@ -73,9 +74,10 @@ async def _strong_pool(stack: AsyncExitStack, dsn: str, settings: Settings, sign
     return pool
 
 
-async def _heavy_reads(stack: AsyncExitStack, dsn: str, settings: Settings, signals: Signals) -> Reads:
-    """Open a bulkhead for heavy reads on the primary, and on a standby if there is one."""
-    primary = await _heavy_pool(stack, dsn, settings, signals, "heavy")
+async def _with_standby(
+    stack: AsyncExitStack, primary: TenantPool, settings: Settings, signals: Signals
+) -> Reads:
+    """Let a standby take what may be stale, if there is one; windows tell their age, which a standby does not know."""
     if settings.postgres_replica_dsn is None:
         return primary
     replica = await _heavy_pool(stack, settings.postgres_replica_dsn, settings, signals, "replica")

@@ -42,12 +42,12 @@ class LiveReads(NamedTuple):
 
 @asynccontextmanager
 async def live_reads(
-    settings: Settings, dsn: str, balances: BalanceReader, signals: Signals
+    settings: Settings, dsn: str, key_secret: str, balances: BalanceReader, signals: Signals
 ) -> AsyncIterator[LiveReads]:
     """Compose it over `settings.kafka_bootstrap`; without that, nothing is submitted and nothing is followed."""
     async with AsyncExitStack() as stack:
         feed = OutcomeFeed()
-        cache = await _cache(settings, dsn, signals, stack)
+        cache = await _cache(settings, dsn, key_secret, signals, stack)
         cached = CachedBalances(
             cache,
             balances,
@@ -79,19 +79,33 @@ def places_of(settings: Settings) -> Places:
     return Places(connections + 2 * settings.api_queue_max, settings.api_queue_max, WAIT_S)
 
 
-async def _cache(settings: Settings, dsn: str, signals: Signals, stack: AsyncExitStack) -> BalanceCache:
+async def _cache(
+    settings: Settings, dsn: str, key_secret: str, signals: Signals, stack: AsyncExitStack
+) -> BalanceCache:
     memory = MemoryCache(settings.cache_entries_max, monotonic)
     if settings.redis_url is None:
         return memory
-    redis = RedisCache(settings.redis_url, books_name(dsn, settings), timeout_s=settings.redis_timeout_s)
+    redis = RedisCache(
+        settings.redis_url, books_name(dsn, key_secret, settings), timeout_s=settings.redis_timeout_s
+    )
     stack.push_async_callback(redis.close)
     return Pausing(redis, memory, signals, monotonic)
 
 
-def books_name(dsn: str, settings: Settings) -> str:
-    """Name the books, so that others in the same Redis are never taken for these."""
+def books_name(dsn: str, key_secret: str, settings: Settings) -> str:
+    """Name the books, so that others in the same Redis are never taken for these.
+
+    Two deployments may reach theirs under the same address, but they do not have the same secret.
+    """
     address = urlsplit(dsn)
-    place = (address.hostname, address.port, address.path, address.query, settings.postgres_schema)
+    place = (
+        address.hostname,
+        address.port,
+        address.path,
+        address.query,
+        settings.postgres_schema,
+        key_secret,
+    )
     return blake2b(repr(place).encode(), digest_size=8).hexdigest()
 
 

@@ -32,7 +32,9 @@ async def stream_reads(
     async with _stream(settings, signals) as stream:
         yield StreamReads(
             ReadEventualBalance(stream, balances, clock, signals),
-            ReadWindows(stream, PostgresWindows(heavy), clock, signals),
+            ReadWindows(
+                stream, PostgresWindows(heavy), clock, signals, closed_after_s=closed_after_s(settings)
+            ),
         )
 
 
@@ -46,3 +48,8 @@ async def _stream(settings: Settings, signals: Signals) -> AsyncIterator[StreamR
         seeds, settings.internal_token, signals, timeout_s=settings.window_read_timeout_s
     ) as workers:
         yield workers
+
+
+def closed_after_s(settings: Settings) -> float:
+    """How long a batch may take to be committed and published, counting a worker that dies in between."""
+    return settings.session_timeout_s + settings.rebalance_timeout_s + settings.postgres_statement_timeout_s

@@ -22,6 +22,7 @@ _LEVELS = {
     "request.rate_limited": "debug",
     "request.shed": "debug",
     "batch.halved": "warning",
+    "key.not_looked_up": "warning",
     "batch.posted": "debug",
     "changelog.interrupted": "warning",
     "changelog.lost": "error",

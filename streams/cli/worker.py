@@ -19,7 +19,7 @@ from ledger.observability.window_metrics import WindowMetrics
 from streams.advancing import paying
 from streams.app import working
 from streams.cli.running import told_faults
-from streams.health import health_app, serving
+from streams.health import health_app, own_url, serving
 from streams.metrics import PartitionGauges, WindowGauges
 from streams.rolling import rolling
 from streams.transport.app import ChunkedApp
@@ -76,7 +76,10 @@ async def _serve(
     PartitionGauges(app, registry)
     async with serving(health, settings.worker_host, settings.worker_port) as port:
         # The group tells its members this address of each other.
-        app.conf.canonical_url = URL(settings.worker_url or f"http://{settings.worker_host}:{port}")
+        app.conf.canonical_url = URL(
+            settings.worker_url
+            or own_url(settings.worker_host, port, app.flow.settings.kafka_bootstrap or "")
+        )
         signals.emit("worker.started", port=port, group=app.conf.id)
         code = await run_worker(app)
         signals.emit("worker.stopped", code=int(code))

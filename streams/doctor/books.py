@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from ledger.adapters.postgres.connection import WORKER_ROLE
+from ledger.adapters.postgres.connection import API_ROLE, WORKER_ROLE
 from ledger.adapters.postgres.statements import sql
 from ledger.config import Settings
 from migrations.run import head_revision, known_revisions
@@ -52,7 +52,7 @@ class BooksLook:
         revision = await self._revision()
         yield self._version(revision)
         if revision is not None:
-            yield await self._role()
+            yield await self._roles(WORKER_ROLE, API_ROLE)
             yield await self._partitions()
         if revision == head_revision():
             yield await self._letters()
@@ -93,17 +93,18 @@ class BooksLook:
     def _version(self, revision: str | None) -> Finding:
         return version_finding(self._settings.postgres_schema, revision, known_revisions())
 
-    async def _role(self) -> Finding:
+    async def _roles(self, *roles: str) -> Finding:
         user = await self._connection.fetchval("select current_user")
-        try:
-            await self._connection.execute(f"set role {WORKER_ROLE}")
-        except asyncpg.PostgresError as error:
-            return judged(
-                "role", f"{user} cannot become {WORKER_ROLE}: {error}", wrong=f"grant {WORKER_ROLE} to {user}"
-            )
-        finally:
-            await self._connection.execute("reset role")
-        return fine("role", f"{user} can become {WORKER_ROLE}")
+        for role in roles:
+            try:
+                await self._connection.execute(f"set role {role}")
+            except asyncpg.PostgresError as error:
+                return judged(
+                    "role", f"{user} cannot become {role}: {error}", wrong=f"grant {role} to {user}"
+                )
+            finally:
+                await self._connection.execute("reset role")
+        return fine("role", f"{user} can become {' and '.join(roles)}")
 
     async def _partitions(self) -> Finding:
         rows = await self._connection.fetch(sql("event_partitions"))

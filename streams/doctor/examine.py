@@ -1,4 +1,4 @@
-"""The examination: this machine, then Kafka, then PostgreSQL, then their positions against one another."""
+"""The examination: this machine, then Kafka, then PostgreSQL, then their positions against one another, and windows."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -14,6 +14,7 @@ from streams.doctor.finding import Finding, Level, counted, fine
 from streams.doctor.kafka import KafkaLook, bounds, topic_findings
 from streams.doctor.machine import machine_findings
 from streams.doctor.positions import Log, position_findings
+from streams.doctor.windows import windows_findings
 from streams.embedded.addresses import find_kafka, find_postgres
 from streams.embedded.errors import StackAwayError
 from streams.settings import masked
@@ -30,6 +31,7 @@ async def examine(settings: Settings, environment: Mapping[str, str]) -> list[Fi
     await examination.kafka()
     await examination.books()
     await examination.positions()
+    await examination.windows()
     return findings + examination.findings
 
 
@@ -40,6 +42,8 @@ class _Examination:
     bootstrap: str = ""
     partitions: int = 0
     committed: Mapping[int, int] | None = None
+    rolled: tuple[Mapping[int, int], int] | None = None
+    topics: Mapping[str, int] = field(default_factory=dict)
     posted: dict[int, int] | None = None
 
     async def kafka(self) -> None:
@@ -58,6 +62,8 @@ class _Examination:
             payments = topics.get(self.settings.payments_topic)
             self.partitions = payments.partitions if payments else 0
             self.committed = await look.committed()
+            self.rolled = await look.windows()
+            self.topics = {name: facts.partitions for name, facts in topics.items()}
 
     async def books(self) -> None:
         remedy = "Start PostgreSQL, or set LEDGER_POSTGRES_DSN to where it is, and who may enter."
@@ -70,6 +76,21 @@ class _Examination:
             async for finding in look.findings():
                 self.findings.append(finding)
             self.posted = await look.positions()
+
+    async def windows(self) -> None:
+        topics = (self.settings.entries_topic, self.settings.windows_topic)
+        if self.rolled is not None and all(topic in self.topics for topic in topics):
+            await self._within("windows", self.bootstrap, "Look at Kafka's logs.", self._look_at_windows)
+
+    async def _look_at_windows(self, bootstrap: str) -> None:
+        entries, changelog = self.settings.entries_topic, self.settings.windows_topic
+        committed, members = self.rolled or ({}, 0)
+        self.findings += windows_findings(
+            committed,
+            members,
+            await bounds(bootstrap, entries, self.topics[entries]),
+            await bounds(bootstrap, changelog, self.topics[changelog]),
+        )
 
     async def positions(self) -> None:
         if self.committed is None or self.posted is None or not self.partitions:

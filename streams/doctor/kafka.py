@@ -63,6 +63,11 @@ class KafkaLook:
         group = KafkaGroup(self._admin, self._bootstrap, self._settings.posting_group)
         return await group.committed(self._settings.payments_topic)
 
+    async def windows(self) -> tuple[Mapping[int, int], int]:
+        """What the windows workers' group has committed on the entries, by partition, and how many members it has."""
+        group = KafkaGroup(self._admin, self._bootstrap, self._settings.windows_group)
+        return await group.committed(self._settings.entries_topic), await group.members()
+
 
 def _facts(partitions: Sequence[Mapping[str, Any]]) -> TopicFacts:
     return TopicFacts(

@@ -197,11 +197,6 @@ class Shelf:
 
     # Checkpoints
 
-    @property
-    def is_dirty(self) -> bool:
-        """Whether there is something to write."""
-        return bool(self._dirty or self._gone)
-
     def age(self, keys_max: int = AGED_KEYS_MAX) -> int:
         """Merge windows past their time into those that take them over; returns how many. Not half-way in `take`."""
         self._move_on()

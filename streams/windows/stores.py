@@ -7,6 +7,7 @@ notes the keys whose newest record in the changelog is not the whole truth: they
 
 import gc
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -82,7 +83,43 @@ class Recovering:
         return changes
 
 
-class MemoryStore(faust.stores.memory.Store[bytes, bytes]):
+class Merging(ABC):
+    """What recovery does with a store, whatever it is kept in."""
+
+    _recovering: Recovering
+
+    @abstractmethod
+    def find(self, partition: int) -> Find: ...
+
+    @abstractmethod
+    def offset(self, partition: int) -> int | None: ...
+
+    @abstractmethod
+    def write(
+        self, partition: int, values: Mapping[bytes, bytes], gone: Collection[bytes], offset: int | None
+    ) -> None: ...
+
+    def take_regressed(self, partition: int) -> set[bytes]:
+        return self._recovering.take_regressed(partition)
+
+    def persisted_offset(self, tp: TP) -> int | None:
+        """Give the offset of the last record that is in here, so that a rebalance need not begin anew."""
+        return self.offset(tp.partition)
+
+    def apply_changelog_batch(
+        self, batch: Iterable[EventT[Any]], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]
+    ) -> None:
+        """Merge chunks of the changelog into what is here."""
+        for event in batch:
+            chunk: Chunk = event.message.value  # type: ignore[assignment]  # ours come as chunks
+            changes = self._recovering.changes_of(chunk, self.find(chunk.partition))
+            values = {key: value for key, value in changes.items() if value is not None}
+            gone = [key for key, value in changes.items() if value is None]
+            offset = max(chunk.end_offset - 1, self.offset(chunk.partition) or 0)
+            self.write(chunk.partition, values, gone, offset)
+
+
+class MemoryStore(Merging, faust.stores.memory.Store[bytes, bytes]):
     """Dictionaries, one for each partition, with the offset of the changelog that they are at."""
 
     def __post_init__(self) -> None:
@@ -115,26 +152,7 @@ class MemoryStore(faust.stores.memory.Store[bytes, bytes]):
         self._offsets.pop(partition, None)
         self._recovering.take_regressed(partition)
 
-    def take_regressed(self, partition: int) -> set[bytes]:
-        return self._recovering.take_regressed(partition)
-
     # Faust's side
-
-    def persisted_offset(self, tp: TP) -> int | None:
-        """Give the offset of the last record that is in here, so that a rebalance need not begin anew."""
-        return self.offset(tp.partition)
-
-    def apply_changelog_batch(
-        self, batch: Iterable[EventT[Any]], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]
-    ) -> None:
-        """Merge chunks of the changelog into what is here."""
-        for event in batch:
-            chunk: Chunk = event.message.value  # type: ignore[assignment]  # ours come as chunks
-            changes = self._recovering.changes_of(chunk, self.find(chunk.partition))
-            values = {key: value for key, value in changes.items() if value is not None}
-            gone = [key for key, value in changes.items() if value is None]
-            offset = max(chunk.end_offset - 1, self.offset(chunk.partition) or 0)
-            self.write(chunk.partition, values, gone, offset)
 
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
@@ -148,7 +166,7 @@ class MemoryStore(faust.stores.memory.Store[bytes, bytes]):
         """Nothing is left to drop."""
 
 
-class RocksStore(faust.stores.rocksdb.Store):
+class RocksStore(Merging, faust.stores.rocksdb.Store):
     """RocksDB, a database for each partition. A checkpoint and its offset are written in one step.
 
     What cannot be opened or read is deleted, and comes again from the changelog.
@@ -215,9 +233,6 @@ class RocksStore(faust.stores.rocksdb.Store):
         self._signals.emit("state.unreadable", partition=partition, fault=str(fault))
         shutil.rmtree(self.partition_path(partition), ignore_errors=True)
 
-    def take_regressed(self, partition: int) -> set[bytes]:
-        return self._recovering.take_regressed(partition)
-
     # Faust's side
 
     def _open_for_partition(self, partition: int) -> Any:
@@ -228,19 +243,3 @@ class RocksStore(faust.stores.rocksdb.Store):
                 raise
             self._tell_and_delete(partition, fault)
             return super()._open_for_partition(partition)
-
-    def persisted_offset(self, tp: TP) -> int | None:
-        """Give the offset of the last record that is in here."""
-        return self.offset(tp.partition)
-
-    def apply_changelog_batch(
-        self, batch: Iterable[EventT[Any]], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]
-    ) -> None:
-        """Merge chunks of the changelog into what is here."""
-        for event in batch:
-            chunk: Chunk = event.message.value  # type: ignore[assignment]  # ours come as chunks
-            changes = self._recovering.changes_of(chunk, self.find(chunk.partition))
-            values = {key: value for key, value in changes.items() if value is not None}
-            gone = [key for key, value in changes.items() if value is None]
-            offset = max(chunk.end_offset - 1, self.offset(chunk.partition) or 0)
-            self.write(chunk.partition, values, gone, offset)

@@ -190,6 +190,25 @@ async def test_keys_are_rotated_without_a_gap(world: World) -> None:
         assert (await client.get("/v1/accounts")).status_code == 200
 
 
+async def test_books_that_are_away_are_not_asked_for_a_key_by_every_request(world: World) -> None:
+    async with client_of(create_app(world.services()), await world.key()) as client:
+        assert (await client.get("/v1/accounts")).status_code == 200
+        asked: list[str] = []
+
+        async def away(key_id: str) -> None:
+            asked.append(key_id)
+            raise TransientFaultError("away")
+
+        world.key_store.presented = away  # type: ignore[method-assign]
+        world.monotonic += 10
+        for _ in range(5):
+            assert (await client.get("/v1/accounts")).status_code == 200
+        world.monotonic += 10
+        assert (await client.get("/v1/accounts")).status_code == 200
+        await world.chain.close()
+    assert len(asked) == 2
+
+
 async def test_a_key_that_was_good_is_trusted_while_the_books_are_away(world: World) -> None:
     key = await world.key()
     async with client_of(create_app(world.services()), key) as client:

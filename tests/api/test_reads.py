@@ -60,6 +60,12 @@ async def test_a_time_that_cannot_be_is_refused(client: httpx.AsyncClient, query
     assert (await get(client, BALANCE + query, 422))["code"] == "invalid_range"
 
 
+async def test_a_parameter_that_is_given_twice_is_refused(world: World) -> None:
+    async with client_over(world) as client:
+        problem = await get(client, BALANCE + "&asset=EUR/2", 422)
+    assert problem["errors"] == [{"in": "query", "name": "asset", "message": "It is given more than once."}]
+
+
 async def test_a_cached_balance_tells_its_age(world: World) -> None:
     found_view = await world.services().balances.balance(1, "ann", "USD/2")
     assert found_view is not None
@@ -72,7 +78,7 @@ async def test_a_cached_balance_tells_its_age(world: World) -> None:
 
     async with client_over(world, cached=Cached()) as client:
         found = await get(client, BALANCE + "&consistency=cached")
-    assert (found["source"], found["consistency"], found["age_ms"]) == ("cache", "cached", 1234)
+    assert (found["source"], found["consistency"], found["age_ms"]) == ("cache", "cached", 1235)
 
 
 async def test_an_eventual_balance_tells_its_source(world: World) -> None:

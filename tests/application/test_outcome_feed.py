@@ -1,6 +1,7 @@
 """The hub of outcomes: each notice reaches those who asked for it, and only its own tenant's."""
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 
@@ -32,7 +33,7 @@ class Record:
     ("heard", "reaches"),
     [
         (notice(), True),
-        (notice(fingerprint=None), True),
+        (notice(fingerprint=None), False),
         (notice(fingerprint=OTHER), False),
         (notice(tenant="globex"), False),
     ],
@@ -45,8 +46,18 @@ async def test_a_waiter_hears_of_its_own_event_only(heard: Notice, reaches: bool
         assert future.done() == reaches
 
 
+async def test_no_tenant_takes_the_places_of_others() -> None:
+    feed, mine, others = (
+        OutcomeFeed(waiters_max=4),
+        [Awaited("acme", ID, MINE)],
+        [Awaited("globex", ID, MINE)],
+    )
+    with feed.awaiting(mine) as taken, feed.awaiting(mine) as none, feed.awaiting(others) as given:
+        assert [len(each) for each in (taken, none, given)] == [1, 0, 1]
+
+
 async def test_nobody_is_kept_after_waiting() -> None:
-    feed = OutcomeFeed(waiters_max=2)
+    feed = OutcomeFeed(waiters_max=8)
     for _ in range(3):
         with feed.awaiting([Awaited("acme", ID, MINE), Awaited("acme", ID, OTHER)]) as futures:
             assert (len(futures), feed.waiting) == (2, 2)
@@ -54,9 +65,13 @@ async def test_nobody_is_kept_after_waiting() -> None:
 
 
 async def test_who_comes_when_too_many_wait_is_not_kept() -> None:
-    feed = OutcomeFeed(waiters_max=1)
-    with feed.awaiting([Awaited("acme", ID, MINE)]), feed.awaiting([Awaited("acme", ID, MINE)]) as futures:
-        assert futures == []
+    feed = OutcomeFeed(waiters_max=4)
+    with ExitStack() as waits:
+        waiting = [
+            len(waits.enter_context(feed.awaiting([Awaited(tenant, ID, MINE)])))
+            for tenant in ("acme", "globex", "initech", "hooli", "umbrella")
+        ]
+    assert waiting == [1, 1, 1, 1, 0]
 
 
 async def test_two_who_wait_for_one_event_both_hear() -> None:

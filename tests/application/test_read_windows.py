@@ -35,7 +35,9 @@ class Scene:
     def __init__(self, entries: Sequence[Entry] | None, stream: FakeStream, now_s: int = BEGIN_S) -> None:
         self.books, self.stream = FakeBooks(entries), stream
         self.signals = RememberedSignals()
-        self.read_windows = ReadWindows(stream, self.books, HandClock(moment(now_s)), self.signals)
+        self.read_windows = ReadWindows(
+            stream, self.books, HandClock(moment(now_s)), self.signals, closed_after_s=60
+        )
 
     async def read(
         self, first: int = 0, before: int = FOR_EVER, limit: int = 100, size: WindowSize = MINUTE
@@ -118,14 +120,19 @@ async def test_there_is_no_such_account() -> None:
     assert await scene.read_windows(1, OF, WindowRange(MINUTE, 0, FOR_EVER, 5)) is None
 
 
-async def test_a_window_closes_a_few_seconds_after_its_end_as_its_source_knows_it() -> None:
+async def test_a_window_closes_a_minute_after_its_end_as_its_source_knows_it() -> None:
     end_s = BEGIN_S + 60
     stream = FakeStream(LIFE[:2])
-    for known_s, closed in ((end_s, False), (end_s + 4, False), (end_s + 5, True)):
+    for known_s, closed in ((end_s, False), (end_s + 59, False), (end_s + 60, True)):
         stream.fresh_at_us = known_s * 1_000_000
-        assert [each.closed for each in await Scene(LIFE, stream, now_s=FOR_EVER // 10**6).read()] == [closed]
+        assert [each.closed for each in await Scene(LIFE, stream, now_s=end_s + 3600).read()] == [closed]
         books = Scene(LIFE[:2], FakeStream([]), now_s=known_s)
         assert [each.closed for each in await books.read()] == [closed]
+
+
+async def test_a_clock_that_is_ahead_closes_nothing() -> None:
+    stream = FakeStream(LIFE[:2], fresh_at_us=(BEGIN_S + 3600) * 1_000_000)
+    assert [each.closed for each in await Scene(LIFE, stream, now_s=BEGIN_S + 70).read()] == [False]
 
 
 async def test_what_comes_from_the_stream_says_its_age() -> None:

@@ -13,6 +13,7 @@ from streams.doctor.finding import Finding, Level
 from streams.doctor.kafka import TopicFacts, topic_findings
 from streams.doctor.machine import machine_findings, packages_finding, pinned
 from streams.doctor.positions import Log, position_findings
+from streams.doctor.windows import windows_findings
 
 SETTINGS = Settings(kafka_bootstrap="kafka:9092", postgres_dsn="postgresql://books", partitions=4, workers=2)
 NAMES = (
@@ -198,3 +199,23 @@ def test_no_servers_and_no_stack_is_away(tmp_path: Path) -> None:
     finding = of_machine(settings, {})["stack"]
     assert finding.level is Level.AWAY
     assert "`ledger up`" in finding.remedy
+
+
+# Windows
+
+
+@pytest.mark.parametrize(
+    ("committed", "members", "end", "changelog", "level", "said"),
+    [
+        pytest.param({}, 0, 5, 0, Level.INFORMATION, "no windows worker has run", id="never kept"),
+        pytest.param({0: 5}, 1, 5, 9, Level.FINE, "0 entries wait; 1 worker", id="in step"),
+        pytest.param({0: 2}, 2, 5, 9, Level.FINE, "3 entries wait; 2 workers", id="behind and at work"),
+        pytest.param({0: 2}, 0, 5, 9, Level.WARNING, "3 entries wait; 0 workers", id="nobody at work"),
+        pytest.param({0: 5}, 1, 5, 0, Level.WRONG, "changelog is empty", id="changelog lost"),
+    ],
+)
+def test_windows_are_looked_at(
+    committed: dict[int, int], members: int, end: int, changelog: int, level: Level, said: str
+) -> None:
+    [finding] = windows_findings(committed, members, {0: (0, end)}, {0: (0, changelog)})
+    assert (finding.level, said in finding.detail) == (level, True)

@@ -325,6 +325,14 @@ async def test_a_ledger_without_windows_workers_has_nothing_to_check() -> None:
     assert await scene.verify() == Check("windows", 0, [])
 
 
+async def test_windows_that_nobody_keeps_are_not_taken_for_right() -> None:
+    scene = Scene(7)
+    scene.committed = {}
+    assert [each["what"] for each in (await scene.verify()).violations] == [
+        "the windows are behind the entries"
+    ]
+
+
 async def test_a_changelog_that_is_gone_is_found() -> None:
     scene = Scene(8)
     scene.changelog = {}

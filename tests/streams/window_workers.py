@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from zlib import crc32
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from ledger.adapters.workers.wire import Routes
 from ledger.application.stream_reading import BalanceOf
@@ -89,10 +90,11 @@ class FakeWorker:
         return self.group.owners.get(partition) is self
 
     @web.middleware
-    async def _watch(self, request: web.Request, handler: web.RequestHandler) -> web.StreamResponse:  # type: ignore[type-arg]
+    async def _watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if self.hangs:
-            await asyncio.sleep(0.9)
-        response: web.StreamResponse = await handler(request)  # type: ignore[operator]
+            for _ in range(4):
+                await asyncio.sleep(0.5)
+        response = await handler(request)
         self.asked.append((request.path, response.status))
         return response
 

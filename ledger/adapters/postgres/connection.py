@@ -83,7 +83,7 @@ async def open_pool(
 
 
 async def _keep(connection: object) -> None:
-    """Nothing outlives a unit of work on these connections, so the round trip of a reset is saved."""
+    """Nothing outlives a unit of work but a tenant that its connection knows of: the round trip of a reset is saved."""
 
 
 def _milliseconds(seconds: float) -> str:

@@ -88,7 +88,7 @@ class PostgresHistory:
             rows = await connection.fetch(
                 sql("read_statement"), tenant_id, account, asset, since, before, *place, limit
             )
-            if not rows and await connection.fetchval(sql("has_account"), tenant_id, account) is None:
+            if not rows and not await connection.fetchval(sql("account_exists"), tenant_id, account):
                 return None
             return [_statement_entry(row, account) for row in rows]
 

@@ -98,15 +98,24 @@ class TenantPool:
         until = asyncio.get_running_loop().time() + self._timeout_s
         await self._take_place(tenant_id)
         try:
+            connection = await self._acquire(until)
             with transient_faults():
-                async with asyncio.timeout_at(until):
-                    connection = await self._pool.acquire()
-                    try:
+                try:
+                    async with asyncio.timeout_at(until):
                         yield connection
-                    finally:
-                        await self._pool.release(connection, timeout=RELEASE_S)
+                finally:
+                    await self._pool.release(connection, timeout=RELEASE_S)
         finally:
             self._places.give_back()
+
+    async def _acquire(self, until: float) -> Any:
+        """Connect, if need be. A server that does not answer is away, not too slow. Raises TransientFaultError."""
+        try:
+            with transient_faults():
+                async with asyncio.timeout_at(until):
+                    return await self._pool.acquire()
+        except TooSlowError as error:
+            raise TransientFaultError(f"no connection for {self.name} reads: {error}") from error
 
     async def _take_place(self, tenant_id: int | None) -> None:
         if self._places.is_full(tenant_id):
@@ -154,11 +163,11 @@ class ReplicaFirst:
         if self._monotonic() >= self._tried_again_at:
             try:
                 found = await self._replica.read(tenant_id, work)
-            except TooSlowError:
-                raise
             except TransientFaultError as error:
                 self._tried_again_at = self._monotonic() + REPLICA_PAUSE_S
                 self._signals.emit("replica.not_used", error=str(error))
+                if isinstance(error, TooSlowError):
+                    raise
             else:
                 # None is "there is no such thing", which a standby says of what is only just posted.
                 if found is not None:

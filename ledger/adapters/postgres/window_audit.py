@@ -49,14 +49,14 @@ class PostgresWindowsSnapshot:
             timeout=None,
         )
         for row in rows:
-            found[row["ordinal"] - 1].append((row["start"], window_of_row(row)))
+            found[row["ordinal"] - 1].append((row["start"], window_of_row(row, row["normal_side"])))
         return found
 
     async def part(self, balance: BookedBalance, span: Span) -> Window:
-        row = await self._connection.fetchrow(
+        row: Any = await self._connection.fetchrow(
             sql("audit_window_part"), balance.tenant_id, balance.balance_id, *span, timeout=None
         )
-        return window_of_row(row)
+        return window_of_row(row, row["normal_side"])
 
 
 def snapshots(pool: Pool) -> Callable[[], AbstractAsyncContextManager[WindowsSnapshot]]:

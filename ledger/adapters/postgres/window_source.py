@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from ledger.adapters.postgres.connection import transient_faults
 from ledger.adapters.postgres.statements import sql
+from ledger.adapters.postgres.windows import window_of_row
 from ledger.domain.aging import Standing
 from ledger.domain.window import Window, WindowSize, microseconds
 
@@ -85,20 +86,6 @@ def _source(row: Any) -> Source:
 
 
 def _made(source: Source, row: Any) -> Made:
-    low, high = row["net_low"], row["net_high"]
-    if source.normal_side == "debit":
-        low, high = -high, -low
-    window = Window(
-        source.normal_side,
-        row["first_version"],
-        row["opening_debits"],
-        row["opening_credits"],
-        row["last_version"],
-        row["closing_debits"],
-        row["closing_credits"],
-        low,
-        high,
-        microseconds(row["last_posted_at"]),
-    )
+    window = window_of_row(row, source.normal_side)
     size = None if row["is_life"] else WindowSize(row["size"])
     return Made(source, size, row["start"] or 0, window)

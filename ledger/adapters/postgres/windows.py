@@ -7,6 +7,7 @@ from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.tenancy import Reads
 from ledger.adapters.postgres.types import Connection
 from ledger.application.reading import WindowOf
+from ledger.domain.account import NormalSide
 from ledger.domain.window import Window, WindowSize, microseconds
 
 SECONDS_MAX = 253_402_300_799
@@ -31,7 +32,7 @@ class PostgresWindows:
                 sql("read_windows"), tenant_id, account, asset, size.seconds, since, until, limit
             )
             if rows or await connection.fetchval(sql("account_exists"), tenant_id, account):
-                return [WindowOf(row["start"], window_of_row(row)) for row in rows]
+                return [WindowOf(row["start"], window_of_row(row, row["normal_side"])) for row in rows]
             return None
 
         return await self._reads.read(tenant_id, read)
@@ -42,13 +43,13 @@ def _whole(size: WindowSize, seconds: int) -> int:
     return -(-seconds // size.seconds) * size.seconds
 
 
-def window_of_row(row: Any) -> Window:
+def window_of_row(row: Any, normal_side: NormalSide) -> Window:
     """Make a window of a row with its versions, its totals, and the lowest and highest net credit."""
     low, high = row["net_min"], row["net_max"]
-    if row["normal_side"] == "debit":
+    if normal_side == "debit":
         low, high = -high, -low
     return Window(
-        row["normal_side"],
+        normal_side,
         row["first_version"],
         row["opening_debits"],
         row["opening_credits"],

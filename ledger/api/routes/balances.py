@@ -1,6 +1,7 @@
 """A balance: from the books, from the cache, or as the stream knows it."""
 
 from datetime import datetime
+from math import ceil
 from typing import Any
 
 from fastapi import APIRouter
@@ -80,9 +81,7 @@ async def _cached(services: Services, caller: Caller, account: str, asset: str) 
         raise NotAvailableError("Cached balances are not served here.")
     served = await services.cached.balance(caller.tenant, (caller.tenant_id, account, asset))
     return (
-        None
-        if served is None
-        else _document(served.view, "cached", served.source, round(served.age_s * 1000))
+        None if served is None else _document(served.view, "cached", served.source, ceil(served.age_s * 1000))
     )
 
 

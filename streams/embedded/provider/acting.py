@@ -68,8 +68,7 @@ class Actor:
             return _answer({"key": key, "state": "pending"}, 202)
         if rule.do in (*_DECIDES, "refuse"):
             return self._told(key, line, declined=200)
-        empty = {"key": key, "state": "accepted", "amount": 0, "asset": "", "reference": "none"}
-        return await self._answer(request, rule, line, empty)
+        return await self._answer(request, rule, line, {"key": key, "state": "not_found"})
 
     async def _booked(self, asked: Asked, rule: Rule) -> Line:
         if not rule.late_s and rule.webhooks is None:

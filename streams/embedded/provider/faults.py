@@ -67,7 +67,10 @@ _NONSENSE = {
 def _bent(form: Form, verdict: dict[str, Any]) -> dict[str, Any]:
     if form == "no_reference":
         return {name: value for name, value in verdict.items() if name not in ("reference", "reason")}
-    return {**verdict, **({"key": "another"} if form == "other_key" else {"amount": verdict["amount"] + 1})}
+    return {
+        **verdict,
+        **({"key": "another"} if form == "other_key" else {"amount": verdict.get("amount", 0) + 1}),
+    }
 
 
 async def _cut(request: web.Request, body: bytes) -> web.StreamResponse:

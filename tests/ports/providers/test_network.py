@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,8 @@ async def test_a_wrong_secret_is_told_and_moves_nothing(opened: Opener, tenant: 
 
 async def test_a_clock_that_is_off_is_not_believed(simulator: Simulator, tenant: str) -> None:
     await simulator.follow()
-    opening = open_provider(simulator.rules(), HandClock(), time.monotonic, RememberedSignals())
+    clock = HandClock(datetime.now(UTC) - timedelta(hours=1))
+    opening = open_provider(simulator.rules(), clock, time.monotonic, RememberedSignals())
     async with opening as provider:
         assert kind_of(await provider.charge(charge(f"{tenant}-a", tenant))) == "retry_later"
 

@@ -9,7 +9,7 @@ cross join lateral (
         min(x.posted_debits - greatest(0, -x.amount)) as opening_debits,
         min(x.posted_credits - greatest(0, x.amount)) as opening_credits,
         max(x.posted_debits) as closing_debits, max(x.posted_credits) as closing_credits,
-        min(x.posted_credits - x.posted_debits) as net_low, max(x.posted_credits - x.posted_debits) as net_high,
+        min(x.posted_credits - x.posted_debits) as net_min, max(x.posted_credits - x.posted_debits) as net_max,
         max(x.posted_at) as last_posted_at
     from (
         select e.*, y.second,
