@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
-from pydantic import Field
+import msgspec
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ledger.domain.payments.rules import PaymentRules
 
 PREFIX = "LEDGER_"
 
@@ -90,6 +93,22 @@ class Settings(BaseSettings):
     )
     hold_sweep_s: float = Field(2.0, gt=0, description="how often expired holds are looked for")
 
+    webhooks_topic: str = Field("ledger.webhooks", description="webhooks of providers that were believed")
+    payments_group: str = Field("ledger-payments", description="consumer group of the payments workers")
+    payment_rules: dict[str, int | float] = Field(
+        {}, description="limits of payments that differ from their defaults, as a JSON object"
+    )
+    payment_lease_s: float = Field(
+        2.0, gt=0, description="a payment that a worker took and did not move is due again after this"
+    )
+    payment_look_ms: int = Field(200, ge=1, description="how often payments that are due are looked for")
+    payment_claim_max: int = Field(500, ge=1, le=10_000, description="payments that are taken at once")
+    payments_in_hand_max: int = Field(2000, ge=1, description="payments that a worker works on at a time")
+    provider_payments_max: int = Field(
+        500, ge=1, description="payments of one provider that a worker works on at a time"
+    )
+    provider_calls_max: int = Field(32, ge=1, description="calls to one provider at a time, of one worker")
+
     windows_workers: int = Field(1, ge=0, le=64, description="windows workers that `ledger up` starts")
     windows_urls: str | None = Field(
         None,
@@ -173,3 +192,12 @@ class Settings(BaseSettings):
         10.0, gt=0, description="a stopped worker's transaction is ended"
     )
     retry_backoff_max_s: float = Field(5.0, gt=0, description="longest wait between two tries of a batch")
+
+    @field_validator("payment_rules")
+    @classmethod
+    def _are_limits(cls, given: dict[str, int | float]) -> dict[str, int | float]:
+        try:
+            msgspec.convert(given, PaymentRules)
+        except msgspec.ValidationError as fault:
+            raise ValueError(str(fault)) from fault
+        return given

@@ -53,7 +53,12 @@ def topics_of(settings: Settings) -> Sequence[Topic]:
         Topic(settings.payments_topic, settings.partitions, settings.replication_factor, payments),
         *(
             Topic(name, settings.partitions, settings.replication_factor, derived)
-            for name in (settings.outcomes_topic, settings.entries_topic, settings.dead_letters_topic)
+            for name in (
+                settings.outcomes_topic,
+                settings.entries_topic,
+                settings.dead_letters_topic,
+                settings.webhooks_topic,
+            )
         ),
         Topic(settings.windows_topic, settings.partitions, settings.replication_factor, changelog),
     ]

@@ -26,6 +26,7 @@ def memory_digest(contents: Contents, tenant: str) -> Digest:
             for (of, key), each in contents.holds.items()
             if of == tenant
         },
+        "payments": _memory_payments(contents, tenant),
         "entries": {
             (line.account, line.asset, line.version): (
                 key,
@@ -81,6 +82,7 @@ async def postgres_digest(connection: Any, tenant: str) -> Digest:
                 select event_id::text as id, state, amount_left, captured, released, expires_at
                 from holds where tenant_id = (select tenant_id from tenants where code = $1)""")
         },
+        "payments": await _postgres_payments(connection, tenant),
         "entries": {
             (row["code"], row["asset"], row["version"]): tuple(row)[3:]
             for row in await rows("""
@@ -108,13 +110,39 @@ async def postgres_digest(connection: Any, tenant: str) -> Digest:
                 select event_id::text as id, reversed
                 from reversals where tenant_id = (select tenant_id from tenants where code = $1)""")
         },
-        "processed": {
-            row["id"]: tuple(row)[1:]
-            for row in await rows("""
-                select event_id::text as id, kind, reason, detail, "partition", "offset"
-                from processed_events where tenant_id = (select tenant_id from tenants where code = $1)""")
-        },
+        "processed": await _postgres_processed(connection, tenant),
     }
+
+
+def _memory_payments(contents: Contents, tenant: str) -> Digest:
+    return {
+        key: (
+            each.saga.state.value,
+            each.version,
+            each.terms.provider,
+            each.terms.fee_account,
+            each.terms.fee_amount,
+            each.saga.deadline,
+            len(contents.payment_lines[of, key]),
+        )
+        for (of, key), each in contents.payments.items()
+        if of == tenant
+    }
+
+
+async def _postgres_payments(connection: Any, tenant: str) -> Digest:
+    statement = """
+        select event_id::text as id, state, version, provider, fee_account, fee_amount, deadline,
+               (select count(*) from payment_steps s where s.event_id = p.event_id and s.tenant_id = p.tenant_id)
+        from payments p where tenant_id = (select tenant_id from tenants where code = $1)"""
+    return {row["id"]: tuple(row)[1:] for row in await connection.fetch(statement, tenant)}
+
+
+async def _postgres_processed(connection: Any, tenant: str) -> Digest:
+    statement = """
+        select event_id::text as id, kind, reason, detail, "partition", "offset"
+        from processed_events where tenant_id = (select tenant_id from tenants where code = $1)"""
+    return {row["id"]: tuple(row)[1:] for row in await connection.fetch(statement, tenant)}
 
 
 def _json(text: str | None) -> Any:

@@ -10,10 +10,12 @@ from ledger.domain.commands import (
     CaptureHold,
     CloseAccount,
     Event,
+    Fee,
     OpenAccount,
     PlaceHold,
     PostTransaction,
     PostTransfer,
+    RequestPayment,
     ReverseTransaction,
     VoidHold,
 )
@@ -25,11 +27,13 @@ Entries = list[tuple[str, str, int]]
 
 
 class NaiveHold:
-    def __init__(self, command: PlaceHold, expires_at: datetime | None) -> None:
+    def __init__(self, command: PlaceHold | RequestPayment, expires_at: datetime | None = None) -> None:
         self.command = command
         self.expires_at = expires_at
         self.captures: list[tuple[int, bool]] = []
         self.let_go = ""
+        self.only = ("", "")
+        """Of a payment: which event may do what with it."""
 
     def captured(self) -> int:
         return sum(amount for amount, _ in self.captures)
@@ -53,6 +57,7 @@ class NaiveBooks:
         self.settings: dict[str, tuple[str, int | None, Any]] = {}
         self.closed: set[str] = set()
         self.holds: dict[str, NaiveHold] = {}
+        self.providers = {"bank"}
 
     # What stands
 
@@ -70,7 +75,7 @@ class NaiveBooks:
     def overdraft(self, account: str) -> int | None:
         if account in self.settings:
             return self.settings[account][1]
-        return None if account.startswith("external:") else 0
+        return None if account.startswith(("external:", "transit:")) else 0
 
     def balance(self, account: str, asset: str) -> int:
         net = sum(self.lines(account, asset))
@@ -100,7 +105,9 @@ class NaiveBooks:
     def _OpenAccount(self, event: Event, command: OpenAccount, now: datetime) -> Any:  # noqa: N802
         name = command.account
         limit: Any = command.overdraft
-        if limit == "unlimited" or (not isinstance(limit, int) and name.startswith("external:")):
+        if limit == "unlimited" or (
+            not isinstance(limit, int) and name.startswith(("external:", "transit:"))
+        ):
             limit = None
         elif not isinstance(limit, int):
             limit = 0
@@ -194,7 +201,8 @@ class NaiveBooks:
         given = command.amount if isinstance(command.amount, int) else None
         faults = set() if given is None else self._sign_fault(given)
         hold = self.holds.get(command.hold)
-        if hold is None:
+        whole = given is None and command.final
+        if hold is None or not self._may(event, hold, "capture" if whole else "a part"):
             return faults | {"hold_not_found"}
         taken = hold.left() if given is None else given
         faults |= self._hold_faults(hold, now)
@@ -202,6 +210,9 @@ class NaiveBooks:
             faults.add("exceeds_hold")
         placed = hold.command
         entries = [(placed.debit, placed.asset, -taken), (placed.credit, placed.asset, taken)]
+        if isinstance(placed, RequestPayment) and isinstance(placed.fee, Fee) and taken:
+            entries[1] = (placed.credit, placed.asset, taken - placed.fee.amount)
+            entries.append((placed.fee.account, placed.asset, placed.fee.amount))
         faults |= self._entries_faults(entries, zero_is_a_fault=False, reserved=placed.debit)
         if not faults:
             self._post(event, entries)
@@ -210,12 +221,38 @@ class NaiveBooks:
 
     def _VoidHold(self, event: Event, command: VoidHold, now: datetime) -> set[str]:  # noqa: N802
         hold = self.holds.get(command.hold)
-        if hold is None:
+        if hold is None or not self._may(event, hold, "release"):
             return {"hold_not_found"}
         if hold.closed():
             return {"hold_expired" if hold.let_go == "expired" else "hold_closed"}
         hold.let_go = "expired" if hold.expires_at is not None and hold.expires_at <= now else "voided"
         return set()
+
+    def _RequestPayment(  # noqa: N802
+        self, event: Event, command: RequestPayment, now: datetime
+    ) -> set[str]:
+        names = [command.debit, command.credit]
+        faults = {"same_account"} if command.debit == command.credit else set()
+        faults |= self._sign_fault(command.amount)
+        if isinstance(command.fee, Fee):
+            names.append(command.fee.account)
+            faults |= {"same_account"} if command.fee.account == command.debit else set()
+            if command.fee.amount < 1 or command.fee.amount >= command.amount:
+                faults.add("amount_out_of_range")
+        faults |= self._account_faults(names)
+        if command.provider not in self.providers:
+            faults.add("unknown_provider")
+        if self.held(command.debit, command.asset) + command.amount > MAX:
+            faults.add("amount_out_of_range")
+        if self._falls_short(command.debit, command.asset, command.amount):
+            faults.add("insufficient_funds")
+        if not faults:
+            self.holds[event.id] = NaiveHold(command)
+            self._use([command.debit])
+        return faults
+
+    def _may(self, event: Event, hold: NaiveHold, what: str) -> bool:
+        return isinstance(hold.command, PlaceHold) or hold.only == (event.id, what)
 
     # What can be wrong
 
@@ -265,4 +302,6 @@ class NaiveBooks:
 
     def _use(self, names: list[str]) -> None:
         for name in names:
-            self.settings.setdefault(name, ("credit", None if name.startswith("external:") else 0, None))
+            self.settings.setdefault(
+                name, ("credit", None if name.startswith(("external:", "transit:")) else 0, None)
+            )

@@ -14,6 +14,7 @@ Made = Sequence[tuple[int, str]]
 
 ACCOUNTS = ["ann", "bob", "cash", "shop", "external:bank", "external:fx"]
 ASSETS = ["USD/2", "USD/2", "USD/2", "JPY/0"]
+HOLDING = ("hold.place.v1", "payment.request.v1")
 ODD_AMOUNTS = [0, -1, INT64_MAX, INT64_MAX - 1, INT64_MAX + 1, 2**62, 10**30]
 
 
@@ -38,7 +39,12 @@ def random_stream(chance: Random, count: int, *, tenant: str = "acme", partition
 def random_command(chance: Random, made: Made) -> tuple[str, Data]:
     """Make the type and data of one event; what it reverses, captures or voids was mostly made before."""
     makers = (
-        [_transfer] * 6 + [_post] * 2 + [_reverse] * 2 + [_hold] * 2 + [_capture] * 2 + [_open, _close, _void]
+        [_transfer] * 6
+        + [_post] * 2
+        + [_reverse] * 2
+        + [_hold] * 2
+        + [_capture] * 2
+        + [_open, _close, _void, _pay]
     )
     return chance.choice(makers)(chance, made)
 
@@ -134,10 +140,19 @@ def _hold(chance: Random, made: Made) -> tuple[str, Data]:
     return "hold.place.v1", data
 
 
+def _pay(chance: Random, made: Made) -> tuple[str, Data]:
+    data = _movement(chance) | {"provider": "bank" if chance.random() < 0.9 else "nobody"}
+    if chance.random() < 0.5:
+        data["fee"] = {"account": chance.choice(ACCOUNTS), "amount": _amount(chance) // 9}
+    if chance.random() < 0.2:
+        data["deadline"] = (NOW + timedelta(seconds=chance.randint(-5, 200))).isoformat()
+    return "payment.request.v1", data
+
+
 def _capture(chance: Random, made: Made) -> tuple[str, Data]:
-    data: Data = {"hold": _earlier(chance, made, "hold.place.v1")} | _part(chance)
+    data: Data = {"hold": _earlier(chance, made, *HOLDING)} | _part(chance)
     return "hold.capture.v1", data | ({"final": False} if chance.random() < 0.5 else {})
 
 
 def _void(chance: Random, made: Made) -> tuple[str, Data]:
-    return "hold.void.v1", {"hold": _earlier(chance, made, "hold.place.v1")}
+    return "hold.void.v1", {"hold": _earlier(chance, made, *HOLDING)}

@@ -7,6 +7,7 @@
     h: hold ann shop 70 expires=60        | posted        expires in seconds from the start
     capture h 20 more                     | posted        `more`: not the final capture
     void h                                | posted
+    pay ann shop 70 by=bank fee=fees:2    | posted        a payment; `bank` is a provider
     close ann                             | account_not_empty
     clock 3600                                            moves the clock
     show ann                              | 530 held 0 version 3
@@ -94,6 +95,14 @@ def _movement(words: list[str], settings: Settings) -> Data:
     return data
 
 
+def _pay(words: list[str], settings: Settings) -> Data:
+    data = _movement(words, settings) | {"provider": settings.get("by", "bank")}
+    if "fee" in settings:
+        account, _, amount = settings["fee"].rpartition(":")
+        data["fee"] = {"account": account, "amount": int(amount)}
+    return data
+
+
 def _post(words: list[str], settings: Settings) -> Data:
     return {"entries": [_entry(word) for word in words]}
 
@@ -130,6 +139,7 @@ _VERBS: dict[str, tuple[str, Callable[[list[str], Settings], Data]]] = {
     "hold": ("hold.place.v1", _movement),
     "capture": ("hold.capture.v1", _capture),
     "void": ("hold.void.v1", _void),
+    "pay": ("payment.request.v1", _pay),
 }
 
 
@@ -137,7 +147,7 @@ class Desk:
     """The domain alone: one event after the other, decided against books that are kept nowhere."""
 
     def __init__(self, *, auto_open: bool = True, rules: Rules | None = None) -> None:
-        self.books = Books(auto_open={"acme": auto_open})
+        self.books = Books(auto_open={"acme": auto_open}, providers={("acme", "bank")})
         self.clock = HandClock()
         self.rules = rules or Rules()
 

@@ -22,3 +22,9 @@ def new_event_id() -> str:
     """
     stamp = time.time_ns() // 1_000_000
     return str(uuid6.UUID(int=stamp << 80 | secrets.randbits(80), version=7))
+
+
+def new_event_id_beside(event_id: str) -> str:
+    """Make a UUIDv7 with the time of another, and randomness that nobody can guess."""
+    stamp = uuid6.UUID(event_id).int >> 80
+    return str(uuid6.UUID(int=stamp << 80 | secrets.randbits(80), version=7))

@@ -14,16 +14,31 @@ from ledger.api.routes import (
     holds,
     live,
     metrics,
+    payments,
     submit,
     transactions,
     trial_balance,
+    webhooks,
     windows,
 )
 from ledger.api.services import Services
 from ledger.api.shedding import BodyLimit, LoadShedding
 from ledger.api.telemetry import Telemetry
 
-ROUTES = (accounts, balances, entries, windows, events, transactions, holds, trial_balance, submit, live)
+ROUTES = (
+    accounts,
+    balances,
+    entries,
+    windows,
+    events,
+    transactions,
+    holds,
+    payments,
+    webhooks,
+    trial_balance,
+    submit,
+    live,
+)
 
 
 def create_app(services: Services) -> FastAPI:

@@ -159,6 +159,89 @@ class HoldAnswer(Model):
     captures: Annotated[list[Id], Field(description="Transactions, the first 1,000.", examples=[[]])]
 
 
+PaymentState = Annotated[
+    Literal[
+        "requested",
+        "funds_held",
+        "charging",
+        "charged",
+        "releasing",
+        "refunding",
+        "needs_operator",
+        "settled",
+        "declined",
+        "released",
+        "expired",
+        "refunded",
+    ],
+    Field(examples=["charging"]),
+]
+
+
+class FeeAnswer(Model):
+    """What is paid out of the amount when it is captured."""
+
+    account: Account
+    amount: Amount
+
+
+class TimelineLine(Model):
+    """What happened to a payment, and what was done about it."""
+
+    number: Annotated[int, Field(description="From 1, without gaps.", ge=1, examples=[2])]
+    at: Moment
+    happening: Annotated[str, Field(examples=["retry_later"])]
+    verdict: Literal["moved", "absorbed", "contradiction"]
+    state: PaymentState
+    commands: Annotated[list[str], Field(description="What was done about it.", examples=[["charge"]])]
+    attempt: Annotated[
+        int | None, Field(description="The call to the provider that begins or was answered.", examples=[1])
+    ]
+    event: Annotated[Id | None, Field(description="The capture or void that it is about.", examples=[None])]
+    next_at: Annotated[
+        datetime | None,
+        Field(description="When it goes on by itself; null: at an end.", examples=[EXAMPLE_TIME]),
+    ]
+    detail: Annotated[str | None, Field(examples=["the provider answered 429"])]
+    by: Annotated[str | None, Field(description="The operator who decided.", examples=[None])]
+
+
+class PaymentItem(Model):
+    """A payment that a provider makes; its id is that of its request and of its hold."""
+
+    id: Id
+    state: PaymentState
+    why: Annotated[str, Field(description="Why it is there.", examples=["It is settled."])]
+    next_at: Annotated[
+        datetime | None, Field(description="When it goes on by itself; null: at an end.", examples=[None])
+    ]
+    debit: Account
+    credit: Account
+    amount: Amount
+    asset: Asset
+    fee: FeeAnswer | None
+    provider: Annotated[str, Field(examples=["simulated"])]
+    reference: Annotated[str | None, Field(examples=["order-17"])]
+    requested_at: Moment
+    deadline: Moment
+    attempts: Annotated[int, Field(description="Calls to the provider so far.", ge=0, examples=[1])]
+    charge_reference: Annotated[str | None, Field(examples=["ch_9f2c"])]
+    refund_reference: Annotated[str | None, Field(examples=[None])]
+
+
+class PaymentAnswer(PaymentItem):
+    """A payment with what happened to it, the oldest first."""
+
+    timeline: list[TimelineLine]
+
+
+class PaymentsPage(Model):
+    """Payments, the newest first."""
+
+    items: list[PaymentItem]
+    next_cursor: Cursor
+
+
 class HoldOfOutcome(Model):
     """A hold as it stands now: amount = captured + released + left."""
 

@@ -19,6 +19,7 @@ _TAGS = [
     {"name": "events", "description": "What was sent, and what became of it."},
     {"name": "transactions", "description": "What was posted."},
     {"name": "holds", "description": "Funds set aside."},
+    {"name": "payments", "description": "Money that a provider moves, and where it is."},
     {"name": "trial balance", "description": "Everything together comes to zero."},
     {"name": "operations", "description": "Health and metrics; no key is needed."},
 ]

@@ -56,6 +56,13 @@ TransactionInPath = Annotated[
     Id, Path(description="The id of the event that posted it.", examples=[EXAMPLE_ID])
 ]
 HoldInPath = Annotated[Id, Path(description="The id of the event that placed it.", examples=[EXAMPLE_ID])]
+ProviderInPath = Annotated[
+    str,
+    Path(
+        pattern=r"^[A-Za-z0-9_.:-]{1,128}$", description="The name of the provider.", examples=["simulated"]
+    ),
+]
+PaymentInPath = Annotated[Id, Path(description="The id of its request.", examples=[EXAMPLE_ID])]
 
 _ASSET = Field(description="Code and scale.", examples=["USD/2"])
 _OPTIONAL_ASSET = Field(None, description="Only this asset.", examples=["USD/2"])
@@ -80,6 +87,24 @@ class PageParameters(Parameters):
 
 class AccountsParameters(PageParameters):
     prefix: str = Field("", pattern=PREFIX_PATTERN, description="How codes begin.", examples=["customer:"])
+
+
+class PaymentsParameters(PageParameters):
+    state: (
+        Literal[
+            "funds_held",
+            "charging",
+            "charged",
+            "releasing",
+            "refunding",
+            "needs_operator",
+            "settled",
+            "released",
+            "expired",
+            "refunded",
+        ]
+        | None
+    ) = Field(None, description="Only those in this state.", examples=["needs_operator"])
 
 
 class StatementParameters(PageParameters):
@@ -116,6 +141,7 @@ class NoParameters(Parameters):
     """A query that takes none."""
 
 
+PaymentsQuery = Annotated[PaymentsParameters, Query()]
 AccountsQuery = Annotated[AccountsParameters, Query()]
 StatementQuery = Annotated[StatementParameters, Query()]
 WindowsQuery = Annotated[WindowsParameters, Query()]

@@ -44,6 +44,13 @@ class InsufficientScopeError(ProblemError):
     status, code, title = 403, "insufficient_scope", "The key may not do this"
 
 
+class SignatureProblemError(ProblemError):
+    status, code, title = 401, "signature_refused", "The webhook is not signed by a provider that is known"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": "Ledger-Signature"})
+
+
 class NotFoundError(ProblemError):
     status, code, title = 404, "not_found", "There is nothing at this path"
 
@@ -58,6 +65,10 @@ class TransactionNotFoundError(ProblemError):
 
 class HoldNotFoundError(ProblemError):
     status, code, title = 404, "hold_not_found", "There is no such hold"
+
+
+class PaymentNotFoundError(ProblemError):
+    status, code, title = 404, "payment_not_found", "There is no such payment"
 
 
 class EventNotFoundError(ProblemError):

@@ -10,10 +10,12 @@ from ledger.application.cached_balances import CachedBalances
 from ledger.application.eventual_balance import ReadEventualBalance
 from ledger.application.key_chain import KeyChain
 from ledger.application.live_balances import LiveBalances
+from ledger.application.payment_ports import PaymentReader
 from ledger.application.places import Places
 from ledger.application.ports import Clock
 from ledger.application.read_windows import ReadWindows
 from ledger.application.reading import BalanceReader, HistoryReader
+from ledger.application.receive_webhooks import ReceiveWebhooks
 from ledger.application.submit_events import SubmitEvents
 from ledger.config import Settings
 from ledger.observability.signals import Signals
@@ -31,6 +33,9 @@ class Services:
     history: HistoryReader
     is_ready: Callable[[], Awaitable[bool]]
     """Tells, cheaply, whether the books can be read."""
+    payments: Callable[[int], PaymentReader] | None = None
+    """Gives what reads the payments of a tenant."""
+    webhooks: ReceiveWebhooks | None = None
     cached: CachedBalances | None = None
     eventual: ReadEventualBalance | None = None
     windows: ReadWindows | None = None

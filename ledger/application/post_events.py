@@ -102,6 +102,7 @@ class PostEvents:
         needs = needs_of(firsts.values())
         books = await unit.lock(needs)
         books.watched = needs.originals
+        books.payment_rules = self._rules.payments
         now = self._clock.now()
         known = dict(await unit.claim(list(firsts.values()), now))
         decided = {

@@ -21,7 +21,7 @@ from ledger.domain.books import EventKey
 from ledger.domain.commands import Event
 from ledger.domain.comparing import StoredEvent, differences, is_first
 
-BOOK_CHECKS = ("zero_sum", "one_outcome", "balances", "versions", "holds")
+BOOK_CHECKS = ("zero_sum", "one_outcome", "balances", "versions", "holds", "sagas")
 
 OFFSET_MAX = 2**63 - 1
 

@@ -3,14 +3,19 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
+from ledger.adapters.kafka.submit import KafkaEventLog
 from ledger.adapters.postgres.api_keys import PostgresKeyReader
+from ledger.adapters.postgres.payment_reader import PostgresPaymentReader
 from ledger.adapters.postgres.reader import PostgresBalances, PostgresHistory
 from ledger.adapters.postgres.tenancy import Reads, ReplicaFirst, TenantPool, open_tenant_pool
+from ledger.adapters.postgres.webhook_secrets import PostgresWebhookSecrets
 from ledger.adapters.system import SystemClock
 from ledger.api.readiness import Readiness
 from ledger.api.services import Services
 from ledger.application.key_chain import KeyChain
+from ledger.application.receive_webhooks import ReceiveWebhooks
 from ledger.bootstrap.live_reads import live_reads
 from ledger.bootstrap.stream_reads import stream_reads
 from ledger.config import Settings
@@ -37,11 +42,23 @@ async def api(settings: Settings, dsn: str, signals: Signals, *, key_secret: str
             keys=keys,
             balances=balances,
             history=PostgresHistory(reads, clock),
+            payments=partial(PostgresPaymentReader.of_tenant, strong),
+            webhooks=await _webhooks(stack, settings, strong, clock, signals),
             eventual=stream.eventual,
             windows=stream.windows,
             **live._asdict(),
             is_ready=Readiness(strong.is_reachable, time.monotonic),
         )
+
+
+async def _webhooks(
+    stack: AsyncExitStack, settings: Settings, pool: TenantPool, clock: SystemClock, signals: Signals
+) -> ReceiveWebhooks | None:
+    if settings.kafka_bootstrap is None:
+        return None
+    log = KafkaEventLog(settings.kafka_bootstrap, settings.webhooks_topic, signals)
+    stack.push_async_callback(log.stop)
+    return ReceiveWebhooks(PostgresWebhookSecrets(pool), log, clock)
 
 
 async def _strong_pool(stack: AsyncExitStack, dsn: str, settings: Settings, signals: Signals) -> TenantPool:

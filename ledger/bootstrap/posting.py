@@ -14,6 +14,7 @@ from ledger.adapters.system import SystemClock, new_event_id
 from ledger.application.expire_holds import ExpireHolds
 from ledger.application.ports import BookStore
 from ledger.application.post_events import PostEvents, Waiting, not_said
+from ledger.bootstrap.limits import payment_rules_of
 from ledger.config import Settings
 from ledger.domain.books import Rules
 from ledger.observability.signals import Signals
@@ -35,6 +36,7 @@ def rules_of(settings: Settings) -> Rules:
     return Rules(
         dedupe_horizon=timedelta(days=settings.dedupe_horizon_days),
         future_tolerance=timedelta(seconds=settings.future_tolerance_s),
+        payments=payment_rules_of(settings),
     )
 
 

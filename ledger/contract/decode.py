@@ -17,6 +17,7 @@ from ledger.domain.commands import (
     PlaceHold,
     PostTransaction,
     PostTransfer,
+    RequestPayment,
 )
 from ledger.domain.money import asset_fault
 
@@ -162,7 +163,7 @@ def _json_fault(value: bytes) -> str | None:
 
 def _data_fault(command: Command) -> str | None:
     match command:
-        case PostTransfer() | PlaceHold():
+        case PostTransfer() | PlaceHold() | RequestPayment():
             fault = asset_fault(command.asset)
         case PostTransaction():
             faults = (asset_fault(line.asset) for line in command.entries)
@@ -174,7 +175,7 @@ def _data_fault(command: Command) -> str | None:
 
 def _moment_fault(command: Command) -> str | None:
     """Either end of the calendar: an offset may lead beyond it, and the very ends stand for infinity in a store."""
-    for name in ("effective_at", "expires_at"):
+    for name in ("effective_at", "expires_at", "deadline"):
         moment = getattr(command, name, None)
         if isinstance(moment, datetime) and _is_beyond_store(moment):
             return f"{name} is not between the years 1 and 9999 in UTC"

@@ -10,6 +10,7 @@ from ledger.domain.commands import (
     PlaceHold,
     PostTransaction,
     PostTransfer,
+    RequestPayment,
     ReverseTransaction,
     VoidHold,
 )
@@ -23,6 +24,7 @@ COMMANDS: dict[str, type[Command]] = {
     "hold.place.v1": PlaceHold,
     "hold.capture.v1": CaptureHold,
     "hold.void.v1": VoidHold,
+    "payment.request.v1": RequestPayment,
 }
 
 _VERSIONED = re.compile(r"(?P<name>[a-z]+(?:\.[a-z]+)+)\.v[0-9]+\Z")

@@ -53,6 +53,16 @@ DATA: Mapping[str, Example] = {
     },
     "hold.capture.v1": {"hold": _id("hold.place.v1"), "amount": 3000, "final": False},
     "hold.void.v1": {"hold": _id("hold.place.v1")},
+    "payment.request.v1": {
+        "debit": "customer:ann",
+        "credit": "external:payouts",
+        "amount": 5000,
+        "asset": "USD/2",
+        "provider": "bank",
+        "fee": {"account": "fees", "amount": 75},
+        "reference": "payout-9",
+        "deadline": "2026-11-21T10:15:00Z",
+    },
 }
 
 

@@ -14,6 +14,7 @@ from ledger.domain.commands import (
     PlaceHold,
     PostTransaction,
     PostTransfer,
+    RequestPayment,
     ReverseTransaction,
     VoidHold,
 )
@@ -69,7 +70,7 @@ def _given_key(value: bytes) -> bytes | None:
 def _spending_account(event: Event) -> str | None:
     command = event.command
     match command:
-        case PostTransfer() | PlaceHold():
+        case PostTransfer() | PlaceHold() | RequestPayment():
             return command.debit
         case OpenAccount() | CloseAccount():
             return command.account

@@ -91,6 +91,8 @@ def _outcome_data(outcome: Outcome) -> dict[str, Any]:
         data["entries"] = [_entry_data(entry) for entry in outcome.entries]
     if outcome.hold is not None:
         data["hold"] = msgspec.structs.asdict(outcome.hold)
+    if outcome.payment is not None:
+        data["payment"] = msgspec.structs.asdict(outcome.payment)
     if outcome.reason is not None:
         data["reason"] = outcome.reason
     if outcome.detail is not None:

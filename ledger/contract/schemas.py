@@ -11,6 +11,7 @@ from ledger.contract.decode import Envelope
 from ledger.contract.event_types import COMMANDS
 from ledger.domain.account import NormalSide
 from ledger.domain.commands import AccountCode, AssetCode, EventId
+from ledger.domain.payments.saga import State
 from ledger.domain.rejection import Reason
 
 Schema = dict[str, Any]
@@ -59,6 +60,13 @@ class HoldData(msgspec.Struct):
     left: _Total
 
 
+class PaymentData(msgspec.Struct):
+    """A payment, and where it is."""
+
+    id: EventId
+    state: State
+
+
 class OutcomeData(msgspec.Struct):
     """What became of one event."""
 
@@ -68,6 +76,7 @@ class OutcomeData(msgspec.Struct):
     transaction: EventId | UnsetType = UNSET
     entries: list[EntryData] | UnsetType = UNSET
     hold: HoldData | UnsetType = UNSET
+    payment: PaymentData | UnsetType = UNSET
     reason: Reason | UnsetType = UNSET
     detail: str | UnsetType = UNSET
 

@@ -5,16 +5,16 @@ from typing import Any, Literal
 
 import msgspec
 
-from ledger.domain.commands import OpenAccount
+from ledger.domain.commands import TRANSIT_PREFIX, OpenAccount
 from ledger.domain.metadata import same_json
+
+EXTERNAL_PREFIX = "external:"
 
 NormalSide = Literal["credit", "debit"]
 AccountKey = tuple[str, str]
 """(tenant, account)"""
 BalanceKey = tuple[str, str, str]
 """(tenant, account, asset)"""
-
-EXTERNAL_PREFIX = "external:"
 
 
 class Account(msgspec.Struct):
@@ -81,8 +81,8 @@ def overdraft_of(command: OpenAccount) -> int | None:
 
 
 def default_overdraft(code: str) -> int | None:
-    """The outside world may be overdrawn without limit; any other account not at all."""
-    return None if code.startswith(EXTERNAL_PREFIX) else 0
+    """The outside world and other tenants may be overdrawn without limit; any other account not at all."""
+    return None if code.startswith((EXTERNAL_PREFIX, TRANSIT_PREFIX)) else 0
 
 
 def default_account(tenant: str, code: str) -> Account:

@@ -1,7 +1,7 @@
 """The books as one batch sees them: the locked state that its events read and change, and what they changed."""
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -15,14 +15,21 @@ from ledger.domain.commands import (
     PlaceHold,
     PostTransaction,
     PostTransfer,
+    RequestPayment,
     ReverseTransaction,
     VoidHold,
+    credit_of,
 )
 from ledger.domain.holds import Hold
+from ledger.domain.payments.rules import PaymentRules
+from ledger.domain.payments.saga import Saga
+from ledger.domain.payments.terms import Terms
 from ledger.domain.transaction import Original, Transaction
 
 EventKey = tuple[str, str]
 """(tenant, event id)"""
+ProviderKey = tuple[str, str]
+"""(tenant, name)"""
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -30,6 +37,7 @@ class Rules(msgspec.Struct, frozen=True):
 
     dedupe_horizon: timedelta = timedelta(days=90)
     future_tolerance: timedelta = timedelta(minutes=5)
+    payments: PaymentRules = PaymentRules()
 
 
 class Needs(msgspec.Struct, frozen=True):
@@ -42,6 +50,8 @@ class Needs(msgspec.Struct, frozen=True):
     balances: set[BalanceKey]
     holds: set[EventKey]
     originals: set[EventKey]
+    providers: set[ProviderKey] = set()
+    """Asked for by payments; read without a lock."""
 
 
 def needs_of(events: Iterable[Event]) -> Needs:
@@ -58,6 +68,11 @@ def _add_needs(needs: Needs, tenant: str, command: Command) -> None:
         case PostTransfer() | PlaceHold():
             needs.balances.add((tenant, command.debit, command.asset))
             needs.balances.add((tenant, command.credit, command.asset))
+        case RequestPayment():
+            codes = {command.debit, credit_of(command)}
+            codes |= set() if command.fee is msgspec.UNSET else {command.fee.account}
+            needs.balances.update((tenant, code, command.asset) for code in codes)
+            needs.providers.add((tenant, command.provider))
         case PostTransaction():
             needs.balances.update((tenant, line.account, line.asset) for line in command.entries)
         case ReverseTransaction():
@@ -71,6 +86,14 @@ def _add_needs(needs: Needs, tenant: str, command: Command) -> None:
             needs.closing.add((tenant, command.account))
 
 
+class PaymentRequested(msgspec.Struct, frozen=True):
+    """A payment that was accepted; its funds are held under its id."""
+
+    terms: Terms
+    saga: Saga
+    at: datetime
+
+
 class Changes(msgspec.Struct):
     """What the decisions of a batch changed, for an adapter to write down; each thing once."""
 
@@ -81,6 +104,7 @@ class Changes(msgspec.Struct):
     holds_placed: list[Hold] = []
     holds_changed: dict[EventKey, Hold] = {}
     reversals: dict[EventKey, Original] = {}
+    payments: list[PaymentRequested] = []
 
 
 class Books(msgspec.Struct):
@@ -95,6 +119,9 @@ class Books(msgspec.Struct):
     """Transactions that an event of this batch reverses: kept as originals if this batch posts them."""
     oldest_id: str = ""
     """Ids before this one are no longer known, so that none of them may be posted."""
+    providers: set[ProviderKey] = set()
+    """Those that were asked for and are there."""
+    payment_rules: PaymentRules = PaymentRules()
     changes: Changes = msgspec.field(default_factory=Changes)
 
     def account(self, tenant: str, code: str) -> Account:

@@ -34,9 +34,22 @@ SignedAmount = Annotated[
         extra_json_schema={"minimum": -AMOUNT_MAX, "maximum": AMOUNT_MAX, "not": {"const": 0}},
     ),
 ]
+ProviderName = Annotated[
+    str,
+    Meta(
+        pattern=r"^(ledger:)?[a-z0-9][a-z0-9-]{0,62}$(?!\n)",
+        description="one of the tenant's providers, or ledger:TENANT for another tenant of this ledger",
+    ),
+]
 Reference = Annotated[str, Meta(min_length=1, max_length=256, description="the producer's own name for it")]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339, with its offset")]
 Metadata = dict[str, Any]
+
+
+LEDGER_PREFIX = "ledger:"
+"""A provider of this name is another tenant of this ledger."""
+TRANSIT_PREFIX = "transit:"
+"""An account of this name stands for another tenant of this ledger."""
 
 
 class _Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -101,6 +114,24 @@ class VoidHold(_Command, frozen=True):
     hold: EventId
 
 
+class Fee(_Command, frozen=True):
+    """What of a payment goes to another account than `credit`."""
+
+    account: AccountCode
+    amount: Amount
+
+
+class RequestPayment(_Command, frozen=True):
+    debit: AccountCode
+    credit: AccountCode
+    amount: Amount
+    asset: AssetCode
+    provider: ProviderName
+    fee: Fee | UnsetType = UNSET
+    reference: Reference | UnsetType = UNSET
+    deadline: Moment | UnsetType = UNSET
+
+
 Command = (
     OpenAccount
     | CloseAccount
@@ -110,6 +141,7 @@ Command = (
     | PlaceHold
     | CaptureHold
     | VoidHold
+    | RequestPayment
 )
 
 
@@ -138,10 +170,17 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         return self.tenant, self.id
 
 
+def credit_of(command: PlaceHold | RequestPayment) -> str:
+    """Name the account that a capture credits here: of a payment to another tenant, the one that stands for it."""
+    if isinstance(command, RequestPayment) and command.provider.startswith(LEDGER_PREFIX):
+        return TRANSIT_PREFIX + command.provider.removeprefix(LEDGER_PREFIX)
+    return command.credit
+
+
 def hold_of(event: Event) -> str | None:
     """Name the hold that an event is about, if it is about one."""
     match event.command:
-        case PlaceHold():
+        case PlaceHold() | RequestPayment():
             return event.id
         case CaptureHold() | VoidHold():
             return event.command.hold.lower()

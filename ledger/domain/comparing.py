@@ -10,11 +10,14 @@ from ledger.domain.commands import (
     CaptureHold,
     Command,
     Event,
+    Fee,
     OpenAccount,
     PlaceHold,
     PostTransaction,
     PostTransfer,
+    RequestPayment,
     ReverseTransaction,
+    credit_of,
 )
 
 StoredLine = tuple[str | None, str, int]
@@ -46,6 +49,15 @@ class StoredHold(msgspec.Struct, frozen=True, gc=False):
     reference: str | None
 
 
+class StoredPayment(msgspec.Struct, frozen=True, gc=False):
+    """What of a payment never changes, and does not stand in its hold, as it is stored."""
+
+    provider: str
+    fee_account: str | None
+    fee_amount: int
+    deadline: datetime
+
+
 class StoredEvent(msgspec.Struct, frozen=True, gc=False):
     """What the books hold of an event."""
 
@@ -58,6 +70,7 @@ class StoredEvent(msgspec.Struct, frozen=True, gc=False):
     kind: str
     transaction: StoredTransaction | None = None
     hold: StoredHold | None = None
+    payment: StoredPayment | None = None
 
 
 def is_first(event: Event, stored: StoredEvent) -> bool:
@@ -76,8 +89,16 @@ def differences(event: Event, stored: StoredEvent) -> Iterator[str]:
         yield "kind"
     if stored.transaction is not None:
         yield from _transaction_differences(event, stored.transaction)
-    if isinstance(event.command, PlaceHold) and stored.hold not in (None, _hold_of(event.command)):
+    yield from _hold_differences(event.command, stored)
+
+
+def _hold_differences(command: Command, stored: StoredEvent) -> Iterator[str]:
+    if not isinstance(command, PlaceHold | RequestPayment):
+        return
+    if stored.hold not in (None, _hold_of(command)):
         yield "hold"
+    if isinstance(command, RequestPayment) and stored.payment not in (None, _payment_of(command, stored)):
+        yield "payment"
 
 
 def _transaction_differences(event: Event, stored: StoredTransaction) -> Iterator[str]:
@@ -112,15 +133,28 @@ def _lines_stand(command: Command, lines: Sequence[StoredLine]) -> bool:
     return False
 
 
-def _hold_of(command: PlaceHold) -> StoredHold:
+def _hold_of(command: PlaceHold | RequestPayment) -> StoredHold:
     expires_at = _moment(command, "expires_at")
     return StoredHold(
         command.debit,
-        command.credit,
+        credit_of(command),
         command.asset,
         command.amount,
         expires_at,
         _optional(command, "reference"),
+    )
+
+
+def _payment_of(command: RequestPayment, stored: StoredEvent) -> StoredPayment | None:
+    """Give what is to be stored; where the request leaves the deadline open, it may be any."""
+    if stored.payment is None:
+        return None
+    fee: Fee | None = _optional(command, "fee")
+    return StoredPayment(
+        command.provider,
+        None if fee is None else fee.account,
+        0 if fee is None else fee.amount,
+        _moment(command, "deadline") or stored.payment.deadline,
     )
 
 

@@ -5,7 +5,25 @@ from typing import Literal
 
 import msgspec
 
+from ledger.domain.payments.saga import Step
+
 HoldState = Literal["open", "captured", "voided", "expired"]
+
+
+class Guard(msgspec.Struct, frozen=True):
+    """What the payment behind a hold says of it: the fee in its capture, and the one event that may close it."""
+
+    fee_account: str | None
+    fee_amount: int
+    """Minor units."""
+    event_id: str | None = None
+    """The capture or void that the payment's saga stored, if it has come so far."""
+    step: Step | None = None
+    """What the saga is about to do: that event may do nothing else."""
+
+    def lets(self, event_id: str, step: Step) -> bool:
+        """Tell whether an event may do the capture or release."""
+        return self.event_id is not None and (self.event_id, self.step) == (event_id, step)
 
 
 class Hold(msgspec.Struct):
@@ -24,8 +42,16 @@ class Hold(msgspec.Struct):
     expires_at: datetime | None = None
     reference: str | None = None
     placed_at: datetime | None = None
+    guard: Guard | None = None
+    """None unless it is a payment's."""
     row_exists: bool = False
     """False while only this batch knows of it."""
+
+    @property
+    def accounts(self) -> list[str]:
+        """Name the accounts that its capture moves."""
+        fee = [] if self.guard is None or self.guard.fee_account is None else [self.guard.fee_account]
+        return [self.debit, self.credit, *fee]
 
     def has_expired(self, now: datetime) -> bool:
         """Tell whether its time is over: swept already, or open past its end."""

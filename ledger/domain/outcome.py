@@ -23,6 +23,13 @@ class HoldView(msgspec.Struct, frozen=True, omit_defaults=True):
     left: int
 
 
+class PaymentView(msgspec.Struct, frozen=True):
+    """A payment as it stood after the event."""
+
+    id: str
+    state: str
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """What became of one event; `transaction` and `entries` if it posted any."""
 
@@ -35,6 +42,7 @@ class Outcome(msgspec.Struct, frozen=True):
     hold: HoldView | None = None
     reason: Reason | None = None
     detail: str | None = None
+    payment: PaymentView | None = None
 
 
 class Earlier(msgspec.Struct, frozen=True):

@@ -23,6 +23,7 @@ HELP = {
     "Exit 1 on a violation.",
     "windows": "What the stream keeps for readers: rebuild it from the books when its changelog was lost.",
     "doctor": "Look for what is wrong with the set-up. Exit 1 if something is, 3 if a service is away.",
+    "payments": "Payments that a provider makes: list or show them, retry or resolve those that need an operator.",
     "dlq": "Records that could not be events: list, show, requeue or drop them.",
     "gap": "Records that the books miss and the workers would pass by: show, rewind to them, or accept their loss.",
 }

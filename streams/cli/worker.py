@@ -1,4 +1,4 @@
-"""`ledger worker`: a worker in this process, of payments or of windows."""
+"""`ledger worker`: a worker in this process, which posts, rolls windows or advances payments."""
 
 import asyncio
 import gc
@@ -12,8 +12,11 @@ from yarl import URL
 from ledger.config import Settings
 from ledger.observability.logs import SignalLog, configure_logs
 from ledger.observability.metrics import WorkerMetrics
+from ledger.observability.payment_metrics import PaymentMetrics
+from ledger.observability.provider_metrics import ProviderMetrics
 from ledger.observability.signals import Signals
 from ledger.observability.window_metrics import WindowMetrics
+from streams.advancing import paying
 from streams.app import working
 from streams.cli.running import told_faults
 from streams.health import health_app, own_url, serving
@@ -27,6 +30,7 @@ from streams.windows.serving import add_window_routes
 class WorkerName(StrEnum):
     POST_EVENTS = "post-events"
     ROLL_WINDOWS = "roll-windows"
+    ADVANCE_PAYMENTS = "advance-payments"
 
 
 def worker(
@@ -52,6 +56,11 @@ async def _work(name: WorkerName, settings: Settings) -> int:
             health = health_app(windows.app, registry)
             add_window_routes(health, windows.book, windows.app, settings)
             return await _serve(windows.app, health, settings, signals, registry)
+    if name is WorkerName.ADVANCE_PAYMENTS:
+        listeners = (WorkerMetrics(registry), PaymentMetrics(registry), ProviderMetrics(registry))
+        signals = Signals(SignalLog(), *listeners)
+        async with paying(settings, signals) as app:
+            return await _serve(app, health_app(app, registry), settings, signals, registry)
     signals = Signals(SignalLog(), WorkerMetrics(registry))
     async with working(settings, signals) as app:
         return await _serve(app, health_app(app, registry), settings, signals, registry)

@@ -7,13 +7,21 @@ import pytest
 from fastapi import FastAPI
 from starlette.routing import Route
 
+from ledger.adapters.memory.payments import MemoryPayments
 from ledger.api.app import create_app
 from ledger.application.api_keys import KeyText
 from ledger.application.faults import TransientFaultError
 from tests.api.world import World, client_of
 from tests.builders import body, encoded, event_id
 
-KEYLESS = {"/docs", "/openapi.json", "/health/live", "/health/ready", "/metrics"}
+KEYLESS = {
+    "/docs",
+    "/openapi.json",
+    "/health/live",
+    "/health/ready",
+    "/metrics",
+    "/v1/providers/{provider}/webhooks",
+}
 
 # What is there for the tenant acme.
 EXISTING = {
@@ -21,9 +29,18 @@ EXISTING = {
     "event": event_id("d1"),
     "transaction": event_id("d1"),
     "hold": event_id("h1"),
+    "payment": event_id("p1"),
 }
 NEEDED = {"asset": "USD/2"}
 TAKES_ASSET = ("balance", "windows")
+
+
+@pytest.fixture
+async def world(world: World) -> World:
+    """A world that has a payment as well."""
+    await MemoryPayments(world.books).put("acme", "bank", {})
+    await world.live(script="p1: pay external:bank shop 70 by=bank")
+    return world
 
 
 def routes() -> list[tuple[str, str]]:

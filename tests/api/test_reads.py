@@ -150,7 +150,7 @@ async def _no_windows(*given: Any) -> list[SourcedWindow]:
     return []
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/accounts/", "/v1/payments", "/v1/accounts/a/b/c"])
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/accounts/", "/v1/payment", "/v1/accounts/a/b/c"])
 async def test_nothing_is_at_other_paths(client: httpx.AsyncClient, path: str) -> None:
     assert (await get(client, path, 404))["code"] == "not_found"
 

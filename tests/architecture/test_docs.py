@@ -21,6 +21,7 @@ from ledger.contract.decode import decode_event
 from ledger.contract.event_types import COMMANDS
 from ledger.domain.rejection import Reason
 from ledger.observability.metrics import WorkerMetrics
+from ledger.observability.payment_metrics import PaymentMetrics
 from ledger.observability.provider_metrics import ProviderMetrics
 from ledger.observability.window_metrics import WindowMetrics
 from streams import metrics as partition_metrics
@@ -157,6 +158,7 @@ def metric_names() -> set[str]:
     WindowMetrics(registry)
     ApiMetrics(registry)
     ProviderMetrics(registry)
+    PaymentMetrics(registry)
     registry.register(ApiGauges(dict.fromkeys(GAUGES, float), {}))
     counted = {
         f"{family.name}_total" if family.type == "counter" else family.name for family in registry.collect()
@@ -184,6 +186,7 @@ def test_operations_name_every_crash_point() -> None:
 WORKER_CODE = ("ledger", "streams/agents", "streams/transport", "streams/windows")
 WORKER_FILES = (
     "streams/app.py",
+    "streams/advancing.py",
     "streams/rolling.py",
     "streams/publishing.py",
     "streams/cli/worker.py",

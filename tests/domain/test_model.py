@@ -6,9 +6,11 @@ from random import Random
 from typing import Any
 
 import hypothesis.strategies as st
+import msgspec
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
+from ledger.domain.payments.saga import Step
 from ledger.domain.transaction import is_unbalanced
 from tests.builders import INT64_MAX, event, event_id
 from tests.naive import NaiveBooks
@@ -39,6 +41,16 @@ class Pair:
         assert answer == self.naive.answer(sent, self.desk.clock.now()), sent
         self.answers[answer] += 1
         return sent.id
+
+    def send_of_saga(self, payment: str, step: Step) -> str:
+        """Store the id of the next event in the payment's saga, and send it."""
+        held, known = self.desk.books.holds.get(("acme", payment)), self.naive.holds.get(payment)
+        if held is not None and held.guard is not None and known is not None:
+            next_id = event_id(len(self.made))
+            held.guard = msgspec.structs.replace(held.guard, event_id=next_id, step=step)
+            known.only = (next_id, step.value)
+        verb = "capture" if step is Step.CAPTURE else "void"
+        return self.send(f"hold.{verb}.v1", {"hold": payment})
 
     def compare(self) -> None:
         for (_, code, asset), balance in self.desk.books.balances.items():
@@ -71,10 +83,15 @@ class BooksMachine(RuleBasedStateMachine):
 
     transactions = Bundle("transactions")
     holds = Bundle("holds")
+    payments = Bundle("payments")
 
     @initialize(target=transactions, auto_open=st.sampled_from([True, True, True, False]))
     def begin(self, auto_open: bool) -> str:
         self.pair = Pair(auto_open=auto_open)
+        return event_id("nothing")
+
+    @initialize(target=payments)
+    def no_payment(self) -> str:
         return event_id("nothing")
 
     @initialize(target=holds)
@@ -129,6 +146,31 @@ class BooksMachine(RuleBasedStateMachine):
     def void(self, of: str) -> None:
         self.pair.send("hold.void.v1", {"hold": of})
 
+    @rule(
+        target=payments,
+        debit=accounts,
+        credit=accounts,
+        amount=amounts,
+        fee=st.none() | st.tuples(accounts, st.sampled_from([0, 1, 5, INT64_MAX])),
+        provider=st.sampled_from(["bank", "bank", "bank", "nobody"]),
+    )
+    def pay(self, debit: str, credit: str, amount: int, fee: tuple[str, int] | None, provider: str) -> str:
+        data = {"debit": debit, "credit": credit, "amount": amount, "asset": "USD/2", "provider": provider}
+        asked = None if fee is None else {"account": fee[0], "amount": fee[1]}
+        return self.pair.send("payment.request.v1", data | optional(fee=asked))
+
+    @rule(target=transactions, of=payments, amount=parts, final=st.booleans())
+    def capture_of_a_stranger(self, of: str, amount: int | None, final: bool) -> str:
+        return self.pair.send("hold.capture.v1", {"hold": of, "final": final} | optional(amount=amount))
+
+    @rule(of=payments)
+    def void_of_a_stranger(self, of: str) -> None:
+        self.pair.send("hold.void.v1", {"hold": of})
+
+    @rule(target=transactions, of=payments, step=st.sampled_from([Step.CAPTURE, Step.RELEASE]))
+    def saga(self, of: str, step: Step) -> str:
+        return self.pair.send_of_saga(of, step)
+
     @rule(seconds=st.integers(-60, 100))
     def wait(self, seconds: int) -> None:
         self.pair.desk.clock.move(seconds)
@@ -153,6 +195,10 @@ def test_long_random_lives_agree_with_the_model() -> None:
         chance = Random(seed)
         pair = Pair(auto_open=seed % 4 > 0)
         for _ in range(120):
+            payments = [name for name, event_type in pair.made if event_type == "payment.request.v1"]
+            if payments and chance.random() < 0.05:
+                step = chance.choice([Step.CAPTURE, Step.RELEASE])
+                pair.send_of_saga(event_id(chance.choice(payments)), step)
             pair.send(*random_command(chance, pair.made))
             if chance.random() < 0.05:
                 pair.desk.clock.move(chance.randint(-30, 60))
@@ -177,5 +223,6 @@ REACHED = [
     "hold_closed",
     "hold_expired",
     "exceeds_hold",
+    "unknown_provider",
     "insufficient_funds",
 ]

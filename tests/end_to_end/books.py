@@ -103,6 +103,8 @@ class Books:
             "LEDGER_ENTRIES_TOPIC": f"{name}.entries",
             "LEDGER_DEAD_LETTERS_TOPIC": f"{name}.dead-letters",
             "LEDGER_POSTING_GROUP": name,
+            "LEDGER_WEBHOOKS_TOPIC": f"{name}.webhooks",
+            "LEDGER_PAYMENTS_GROUP": f"{name}.advancing",
             "LEDGER_WINDOWS_GROUP": f"{name}.windows",
             "LEDGER_WINDOWS_TOPIC": f"{name}.windows-changelog",
             "LEDGER_INTERNAL_TOKEN": "a token of the tests",

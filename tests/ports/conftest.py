@@ -1,41 +1,28 @@
 """The books, in memory and in PostgreSQL: each test gets a tenant and a topic of its own in either."""
 
-import itertools
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
 
 import asyncpg
 import pytest
 
 from ledger.adapters.memory.books import MemoryBooks
+from ledger.adapters.memory.payments import MemoryPayments
 from ledger.adapters.postgres.books import PostgresBooks
 from ledger.adapters.postgres.connection import open_pool
+from ledger.adapters.postgres.payment_reader import PostgresPaymentReader
+from ledger.adapters.postgres.payments import PostgresPayments
+from ledger.adapters.postgres.providers import PostgresProviders
 from ledger.adapters.postgres.tenancy import TenantPool, open_tenant_pool
 from ledger.adapters.postgres.types import Pool
-from ledger.application.ports import BookStore, Position
-from ledger.application.post_events import Batch, PostEvents
 from ledger.config import Settings
-from ledger.contract.dead_letter import DeadLetter
-from ledger.domain.books import Rules
-from ledger.domain.commands import Event
-from ledger.domain.outcome import Outcome
 from migrations.run import migrate
-from tests.builders import HandClock
 from tests.digests import Digest, memory_digest, postgres_digest
 from tests.fakes import RememberedSignals
+from tests.ports.bench import Bench as Bench
+from tests.ports.payments import Office
 
 SCHEMA = "ports"
 SETTINGS = Settings(postgres_schema=SCHEMA, postgres_lock_timeout_s=8.0)
-
-_numbers = itertools.count(1)
-
-
-class Look(Protocol):
-    """How a test looks into the books."""
-
-    async def digest(self, tenant: str) -> Digest: ...
-    async def position(self, topic: str, partition: int) -> int | None: ...
-    async def letters(self, topic: str) -> list[tuple[int, bytes | None, bytes | None, str]]: ...
 
 
 class MemoryLook:
@@ -74,44 +61,6 @@ class PostgresLook:
             'select "offset", key, value, detail from dead_letters where topic = $1 order by 1', topic
         )
         return [tuple(row) for row in rows]
-
-
-class Bench:
-    """One store under test, with the use case over it."""
-
-    def __init__(self, store: BookStore, look: Look) -> None:
-        number = next(_numbers)
-        self.tenant, self.topic = f"t{number}", f"topic-{number}"
-        self.store, self.look = store, look
-        self.clock = HandClock()
-        self.signals = RememberedSignals()
-
-    def poster(self, store: BookStore | None = None) -> PostEvents:
-        """Give a worker of its own over these books, or over `store`."""
-        return PostEvents(store or self.store, self.clock, Rules(), self.signals, backoff_max_s=0.01)
-
-    async def post(
-        self,
-        *events: Event,
-        letters: tuple[DeadLetter, ...] = (),
-        position: Position | None = None,
-        store: BookStore | None = None,
-    ) -> list[Outcome]:
-        return await self.poster(store)(Batch(events, letters, position))
-
-    async def answers(self, *events: Event, **more: Any) -> list[str]:
-        return [str(each.reason or each.kind) for each in await self.post(*events, **more)]
-
-    async def digest(self) -> Digest:
-        return await self.look.digest(self.tenant)
-
-    async def balance(self, account: str, asset: str = "USD/2") -> str:
-        """Write a balance as scripts do."""
-        digest = await self.digest()
-        debits, credits_, held, version = digest["balances"].get((account, asset), (0, 0, 0, 0))
-        side = digest["accounts"].get(account, ("credit",))[0]
-        net = credits_ - debits if side == "credit" else debits - credits_
-        return f"{net} held {held} version {version}"
 
 
 @pytest.fixture(scope="session")
@@ -183,3 +132,23 @@ async def tenant_pool(books_dsn: str) -> AsyncIterator[TenantPool]:
     )
     yield pool
     await pool.close()
+
+
+@pytest.fixture
+def memory_office(memory: Bench) -> Office:
+    assert isinstance(memory.store, MemoryBooks)
+    payments = MemoryPayments(memory.store)
+    return Office(memory, payments, payments, payments)
+
+
+@pytest.fixture
+def postgres_office(postgres: Bench, pool: Pool) -> Office:
+    reader = PostgresPaymentReader.of_all(pool)
+    return Office(postgres, PostgresPayments(pool), reader, PostgresProviders(pool))
+
+
+@pytest.fixture(params=["memory_office", "postgres_office"])
+def office(request: pytest.FixtureRequest) -> Office:
+    """Payments, in memory and then in PostgreSQL."""
+    found: Office = request.getfixturevalue(request.param)
+    return found

@@ -122,18 +122,25 @@ async def test_worker_may_do_nothing_but_post(owner: Owner, privilege: str) -> N
 
 async def test_worker_cannot_delete_what_counts(owner: Owner) -> None:
     kept = {"tenants", "accounts", "balances", "transactions", "entries", "holds", "reversals"}
-    kept |= {"processed_events", "stream_offsets"}
+    kept |= {"processed_events", "stream_offsets", "payments", "payment_steps"}
     assert await granted(owner, "ledger_worker", "delete") & kept == set()
 
 
 async def test_worker_updates_only_what_moves(owner: Owner) -> None:
-    final = {"tenants", "transactions", "entries"}
+    final = {"tenants", "transactions", "entries", "payments", "payment_steps"}
     assert await granted(owner, "ledger_worker", "update") & final == set()
+
+
+async def test_worker_cannot_change_what_was_asked_for(owner: Owner) -> None:
+    await owner.execute("set local role ledger_worker")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+        await owner.execute("update payments set amount = amount + 1")
 
 
 @pytest.mark.parametrize("privilege", ["insert", "update", "delete", "truncate"])
 async def test_api_cannot_write_to_the_books(owner: Owner, privilege: str) -> None:
     books = {"accounts", "balances", "transactions", "entries", "holds", "reversals", "processed_events"}
+    books |= {"payments", "payment_steps", "providers"}
     assert await granted(owner, "ledger_api", privilege) & books == set()
 
 

@@ -14,6 +14,7 @@ from ledger.contract.decode import METADATA_DEPTH_MAX, decode_event
 from ledger.domain.commands import Event
 from tests.builders import NOW, TRANSFER, body
 from tests.ports.conftest import Bench
+from tests.ports.payments import Office
 from tests.random_events import random_stream
 
 
@@ -25,14 +26,18 @@ def batches(chance: Random, stream: list[Event]) -> list[list[Event]]:
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_memory_and_postgres_agree(memory: Bench, postgres: Bench, seed: int) -> None:
+async def test_memory_and_postgres_agree(memory_office: Office, postgres_office: Office, seed: int) -> None:
+    memory, postgres = memory_office.bench, postgres_office.bench
     memory.tenant = postgres.tenant
+    for office in (memory_office, postgres_office):
+        await office.providers.put(memory.tenant, "bank", {})
     chance = Random(seed)
     for batch in batches(chance, random_stream(chance, 150, tenant=memory.tenant)):
         assert await postgres.post(*batch) == await memory.post(*batch)
         memory.clock.move(chance.choice([0, 1, 30, -20]))
         postgres.clock.time = memory.clock.time
     assert await postgres.digest() == await memory.digest()
+    assert (await memory.digest())["payments"]
 
 
 async def test_any_memory_of_rows_gives_the_same(memory: Bench, forgetful: Bench) -> None:

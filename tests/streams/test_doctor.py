@@ -22,6 +22,7 @@ NAMES = (
     SETTINGS.entries_topic,
     SETTINGS.dead_letters_topic,
     SETTINGS.windows_topic,
+    SETTINGS.webhooks_topic,
 )
 NOON = datetime(2026, 12, 21, 12, tzinfo=UTC)
 

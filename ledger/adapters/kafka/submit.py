@@ -5,14 +5,13 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import murmur2
 
 from ledger.application.faults import LogAwayError, RecordRefusedError
-from ledger.application.submit_events import Submission
 from ledger.contract.decode import ADDRESS_BYTES_MAX, RECORD_BYTES_MAX
 from ledger.contract.outgoing import CONTENT_TYPE
 from ledger.observability.signals import Signals
@@ -25,6 +24,21 @@ FEW_RECORDS = 8
 """Fewer share batches with other requests; more fill batches of their own, which is much cheaper."""
 BATCH_OVERHEAD = 4096
 KEYS_REMEMBERED_MAX = 100_000
+
+
+class Keyed(Protocol):
+    """What is written: bytes under a key."""
+
+    @property
+    def key(self) -> bytes: ...
+
+    @property
+    def value(self) -> bytes: ...
+
+
+class _Record(NamedTuple):
+    key: bytes
+    value: bytes
 
 
 class KafkaEventLog:
@@ -66,7 +80,11 @@ class KafkaEventLog:
             await _close(producer)
         await asyncio.gather(*self._closing)
 
-    async def publish(self, submissions: Sequence[Submission]) -> None:
+    async def keep(self, key: bytes, value: bytes) -> None:
+        """Write one record of any kind, as `publish` does."""
+        await self.publish([_Record(key, value)])
+
+    async def publish(self, submissions: Sequence[Keyed]) -> None:
         if self._now() < self._paused_until:
             raise LogAwayError("Kafka did not take events a moment ago")
         try:
@@ -78,7 +96,7 @@ class KafkaEventLog:
             self._failed(error)
             raise LogAwayError(f"Kafka did not acknowledge in {self._delivery_s:g} s") from error
 
-    async def _publish(self, producer: Any, submissions: Sequence[Submission]) -> None:
+    async def _publish(self, producer: Any, submissions: Sequence[Keyed]) -> None:
         if len(submissions) < FEW_RECORDS:
             sending = [
                 await producer.send(
@@ -91,7 +109,7 @@ class KafkaEventLog:
                 for each in submissions
             ]
         else:
-            groups: dict[int, list[Submission]] = defaultdict(list)
+            groups: dict[int, list[Keyed]] = defaultdict(list)
             for each in submissions:
                 groups[await self._place(producer, each.key)].append(each)
             batches = (
@@ -149,7 +167,7 @@ async def _close(producer: Any) -> None:
         await producer.client.close()
 
 
-def _batches(producer: Any, group: Sequence[Submission]) -> list[Any]:
+def _batches(producer: Any, group: Sequence[Keyed]) -> list[Any]:
     """Fill batches with a partition's events, in order."""
     batches = [producer.create_batch()]
     for each in group:
@@ -162,5 +180,5 @@ def _batches(producer: Any, group: Sequence[Submission]) -> list[Any]:
     return batches
 
 
-def _append(batch: Any, each: Submission) -> Any:
+def _append(batch: Any, each: Keyed) -> Any:
     return batch.append(key=each.key, value=each.value, timestamp=None, headers=[CONTENT_TYPE])

@@ -5,19 +5,24 @@ import copy
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from ledger.application.faults import PositionGapError
+from ledger.application.payment_ports import Line, Payment
+from ledger.application.payment_requests import first_line, payment_of
 from ledger.application.ports import Position
 from ledger.contract.dead_letter import DeadLetter
 from ledger.domain.account import Account, AccountKey, Balance, BalanceKey
-from ledger.domain.books import Books, Changes, EventKey, Needs
+from ledger.domain.books import Books, Changes, EventKey, Needs, ProviderKey
 from ledger.domain.commands import Event, hold_of
+from ledger.domain.holding import view_of
 from ledger.domain.holds import Hold
-from ledger.domain.outcome import Earlier, HoldView, Outcome
-from ledger.domain.posting import view_of
+from ledger.domain.outcome import Earlier, HoldView, Outcome, PaymentView
 from ledger.domain.transaction import Original, Transaction, original_of
+
+LEDGER_PREFIX = "ledger:"
 
 
 class Contents(msgspec.Struct):
@@ -35,6 +40,12 @@ class Contents(msgspec.Struct):
     """Of the events processed."""
     opened_at: dict[AccountKey, datetime] = {}
     closed_at: dict[AccountKey, datetime] = {}
+    tenants: set[str] = set()
+    payments: dict[EventKey, Payment] = {}
+    payment_lines: dict[EventKey, tuple[Line, ...]] = {}
+    """A line for each version."""
+    claimed_until: dict[EventKey, datetime] = {}
+    providers: dict[ProviderKey, Mapping[str, Any]] = {}
     closed_to_strangers: set[str] = set()
     """Tenants whose accounts must be opened by command."""
 
@@ -72,7 +83,9 @@ class MemoryUnitOfWork:
         # Of the state that decisions mutate the unit works on copies of its own.
         kept = self.contents
         books = Books(auto_open=dict.fromkeys(kept.closed_to_strangers, False))
-        books.holds = {key: copy.copy(kept.holds[key]) for key in needs.holds if key in kept.holds}
+        kept.tenants = kept.tenants | needs.tenants
+        books.providers = {key for key in needs.providers if _is_provider(kept, key)}
+        books.holds = {key: _hold(kept, key) for key in needs.holds if key in kept.holds}
         books.originals = {
             key: copy.copy(kept.originals[key]) for key in needs.originals if key in kept.originals
         }
@@ -108,6 +121,7 @@ class MemoryUnitOfWork:
             entries=transaction.entries if transaction else (),
             effective_at=transaction.effective_at if transaction else None,
             hold=self._hold_view(event) if earlier.kind == "posted" else None,
+            payment=self._payment_view(event) if earlier.kind == "posted" else None,
             reason=earlier.reason,
             detail=earlier.detail,
         )
@@ -115,6 +129,10 @@ class MemoryUnitOfWork:
     def _hold_view(self, event: Event) -> HoldView | None:
         hold = self.contents.holds.get((event.tenant, hold_of(event) or ""))
         return None if hold is None else view_of(hold)
+
+    def _payment_view(self, event: Event) -> PaymentView | None:
+        payment = self.contents.payments.get(event.identity)
+        return None if payment is None else PaymentView(payment.saga.id, payment.saga.state)
 
     async def write(self, books: Books, decided: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
         self._write_changes(books, books.changes)
@@ -140,6 +158,10 @@ class MemoryUnitOfWork:
         for hold in placed.values():
             hold.row_exists = True
         kept.holds = kept.holds | placed | changes.holds_changed
+        requested = {payment.key: payment for payment in map(payment_of, changes.payments)}
+        kept.payments = kept.payments | requested
+        lines = {key: (first_line(payment),) for key, payment in requested.items()}
+        kept.payment_lines = kept.payment_lines | lines
         posted = {(each.tenant, each.id): each for each in changes.transactions}
         kept.transactions = kept.transactions | posted
         fresh = {key: original_of(each) for key, each in posted.items()}
@@ -156,11 +178,24 @@ class MemoryUnitOfWork:
         self.committed = True
 
 
+def _is_provider(kept: Contents, key: ProviderKey) -> bool:
+    tenant, name = key
+    if name.startswith(LEDGER_PREFIX):
+        return name.removeprefix(LEDGER_PREFIX) in kept.tenants - {tenant}
+    return key in kept.providers
+
+
+def _hold(kept: Contents, key: EventKey) -> Hold:
+    hold = copy.copy(kept.holds[key])
+    if hold.guard is not None:
+        saga = kept.payments[key].saga
+        hold.guard = msgspec.structs.replace(hold.guard, event_id=saga.event_id, step=saga.step)
+    return hold
+
+
 def _keys_behind(books: Books) -> set[BalanceKey]:
     """Name the balances that the holds and originals of a batch lead to."""
-    keys = {
-        (hold.tenant, code, hold.asset) for hold in books.holds.values() for code in (hold.debit, hold.credit)
-    }
+    keys = {(hold.tenant, code, hold.asset) for hold in books.holds.values() for code in hold.accounts}
     for (tenant, _), original in books.originals.items():
         keys |= {(tenant, line.account, line.asset) for line in original.lines}
     return keys

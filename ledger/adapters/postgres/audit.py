@@ -14,7 +14,7 @@ from ledger.application.verify_books import OFFSET_MAX, Handled, StoredLetter
 from ledger.contract.dead_letter import Header
 from ledger.domain.audit import VIOLATIONS_SHOWN_MAX, Check
 from ledger.domain.commands import Event
-from ledger.domain.comparing import StoredEvent, StoredHold, StoredTransaction, metadata_of
+from ledger.domain.comparing import StoredEvent, StoredHold, StoredPayment, StoredTransaction, metadata_of
 
 ROWS_MAX = 20_000
 """More than a run of records can account for: what is left out of so many was invented, as others among them."""
@@ -115,6 +115,7 @@ def _event(row: Any) -> StoredEvent:
         row["kind"],
         None if row["transaction_type"] is None else _transaction(row),
         None if row["debit"] is None else _hold(row),
+        None if row["provider"] is None else _payment(row),
     )
 
 
@@ -140,6 +141,10 @@ def _hold(row: Any) -> StoredHold:
         row["expires_at"],
         row["hold_reference"],
     )
+
+
+def _payment(row: Any) -> StoredPayment:
+    return StoredPayment(row["provider"], row["fee_account"], row["fee_amount"], row["deadline"])
 
 
 def _letter(row: Any) -> StoredLetter:

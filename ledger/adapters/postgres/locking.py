@@ -1,4 +1,4 @@
-"""Lock what a batch needs: holds, then accounts, then balances, each in the order of its key."""
+"""Lock what a batch needs: holds, then accounts, balances, payments, each in the order of its key."""
 
 from typing import Any
 
@@ -11,7 +11,8 @@ from ledger.adapters.postgres.types import Connection
 from ledger.application.faults import TransientFaultError
 from ledger.domain.account import Account, AccountKey, Balance, BalanceKey
 from ledger.domain.books import Books, EventKey, Needs
-from ledger.domain.holds import Hold
+from ledger.domain.holds import Guard, Hold
+from ledger.domain.payments.saga import Step
 from ledger.domain.transaction import Line, Original
 
 RowKey = tuple[int, int]
@@ -39,6 +40,8 @@ class Locking:
         crowded = await self._find_rows()
         await self._lock_accounts(crowded)
         await self._lock_balances()
+        await self._lock_payments()
+        await self._find_providers()
         await self._find_reversals()
         return self._books
 
@@ -46,7 +49,7 @@ class Locking:
         for row in await self._by_event("lock_holds", self._needs.holds):
             hold = self._hold(row)
             self._books.holds[hold.tenant, hold.id] = hold
-            self._wanted.update((hold.tenant, code, hold.asset) for code in (hold.debit, hold.credit))
+            self._wanted.update((hold.tenant, code, hold.asset) for code in hold.accounts)
 
     async def _by_event(self, statement: str, keys: set[EventKey]) -> list[asyncpg.Record]:
         if not keys:
@@ -69,6 +72,7 @@ class Locking:
             expires_at=row["expires_at"],
             reference=row["reference"],
             placed_at=row["placed_at"],
+            guard=Guard(row["fee_account"], row["fee_amount"]) if row["of_payment"] else None,
             row_exists=True,
         )
 
@@ -177,6 +181,22 @@ class Locking:
             row["last_posted_at"],
             row["balance_id"],
         )
+
+    async def _lock_payments(self) -> None:
+        """Learn what the sagas of locked holds want to be done with them; they store it before they publish it."""
+        guarded = {key for key, hold in self._books.holds.items() if hold.guard is not None}
+        for row in await self._by_event("lock_payments", guarded):
+            hold = self._books.holds[self._codes[row["tenant_id"]], row["event_id"]]
+            step = None if row["step"] is None else Step(row["step"])
+            if hold.guard is not None:
+                hold.guard = msgspec.structs.replace(hold.guard, event_id=row["publishes"], step=step)
+
+    async def _find_providers(self) -> None:
+        wanted = sorted((self._tenants[tenant].id, name) for tenant, name in self._needs.providers)
+        if wanted:
+            tenants, names = zip(*wanted, strict=True)
+            found = await self._connection.fetch(sql("find_providers"), tenants, names)
+            self._books.providers = {(self._codes[row["tenant_id"]], row["name"]) for row in found}
 
     async def _find_reversals(self) -> None:
         for row in await self._by_event("find_reversals", set(self._books.originals)):

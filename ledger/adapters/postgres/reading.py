@@ -6,8 +6,8 @@ from typing import Any
 from ledger.adapters.postgres.directory import Tenant
 from ledger.adapters.postgres.statements import sql
 from ledger.domain.books import EventKey
-from ledger.domain.commands import Event, hold_of
-from ledger.domain.outcome import Earlier, HoldView, Outcome
+from ledger.domain.commands import Event, RequestPayment, hold_of
+from ledger.domain.outcome import Earlier, HoldView, Outcome, PaymentView
 from ledger.domain.rejection import Reason
 from ledger.domain.transaction import Entry
 
@@ -43,7 +43,7 @@ async def recall(
     events: Sequence[Event],
     earlier: Mapping[EventKey, Earlier],
 ) -> list[Outcome]:
-    """Rebuild the outcomes of `events` from what is stored. A hold is shown as it stands now."""
+    """Rebuild the outcomes of `events` from what is stored. Holds and payments are shown as they stand now."""
     codes = {tenant.id: tenant.code for tenant in tenants.values()}
     entries: dict[EventKey, list[Entry]] = {}
     effective: dict[EventKey, Any] = {}
@@ -52,6 +52,8 @@ async def recall(
         entries.setdefault(key, []).append(_entry(row))
         effective[key] = row["effective_at"]
     holds = await _find_holds(connection, tenants, [event for event in events if hold_of(event)])
+    requests = [event for event in events if isinstance(event.command, RequestPayment)]
+    payments = await _find_payments(connection, tenants, requests)
     return [
         _outcome(
             event,
@@ -59,6 +61,7 @@ async def recall(
             tuple(entries.get(event.identity, ())),
             effective.get(event.identity),
             holds,
+            payments,
         )
         for event in events
     ]
@@ -94,12 +97,25 @@ async def _find_holds(
     }
 
 
+async def _find_payments(
+    connection: Any, tenants: Mapping[str, Tenant], events: Sequence[Event]
+) -> dict[EventKey, PaymentView]:
+    if not events:
+        return {}
+    codes = {tenant.id: tenant.code for tenant in tenants.values()}
+    return {
+        (codes[row["tenant_id"]], row["event_id"]): PaymentView(row["event_id"], row["state"])
+        for row in await connection.fetch(sql("find_payments"), *_keys(tenants, events))
+    }
+
+
 def _outcome(
     event: Event,
     earlier: Earlier,
     entries: tuple[Entry, ...],
     effective_at: Any,
     holds: Mapping[EventKey, HoldView],
+    payments: Mapping[EventKey, PaymentView],
 ) -> Outcome:
     hold = holds.get((event.tenant, hold_of(event) or "")) if earlier.kind == "posted" else None
     return Outcome(
@@ -112,4 +128,5 @@ def _outcome(
         hold,
         earlier.reason,
         earlier.detail,
+        payments.get(event.identity) if earlier.kind == "posted" else None,
     )

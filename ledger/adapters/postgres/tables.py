@@ -233,3 +233,74 @@ api_keys = sa.Table(
     sa.Column("last_used_at", _moment),
     sa.Index("api_keys_by_tenant", "tenant_id", "created_at"),
 )
+
+payments = sa.Table(
+    "payments",
+    METADATA,
+    sa.Column("event_id", sa.Uuid, primary_key=True),
+    sa.Column("tenant_id", sa.Integer, primary_key=True),
+    sa.Column("debit", sa.Text, nullable=False),
+    sa.Column("credit", sa.Text, nullable=False),
+    sa.Column("amount", _big, nullable=False),
+    sa.Column("asset", sa.Text, nullable=False),
+    sa.Column("provider", sa.Text, nullable=False),
+    sa.Column("fee_account", sa.Text),
+    sa.Column("fee_amount", _big, nullable=False),
+    sa.Column("reference", sa.Text),
+    sa.Column("deadline", _moment, nullable=False),
+    sa.Column("created_at", _moment, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("step", sa.Text),
+    sa.Column(
+        "publishes",
+        sa.Uuid,
+        comment="the one event that may capture or void its hold, if it has come so far",
+    ),
+    sa.Column(
+        "due_at",
+        _moment,
+        comment="when its saga must be woken, or while a worker has claimed it, when that claim ends; "
+        "null: at an end",
+    ),
+    sa.Column("saga", pg.JSON, nullable=False),
+    sa.Index("payments_by_tenant", "tenant_id", "event_id"),
+    sa.Index("payments_due", "due_at", postgresql_where=sa.text("due_at is not null")),
+)
+
+payment_steps = sa.Table(
+    "payment_steps",
+    METADATA,
+    sa.Column("event_id", sa.Uuid, primary_key=True),
+    sa.Column("tenant_id", sa.Integer, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("at", _moment, nullable=False),
+    sa.Column("happening", sa.Text, nullable=False),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("commands", pg.ARRAY(sa.Text), nullable=False),
+    sa.Column("attempt", sa.Integer),
+    sa.Column("begins", sa.Boolean, nullable=False),
+    sa.Column("publishes", sa.Uuid),
+    sa.Column("next_at", _moment),
+    sa.Column("detail", sa.Text),
+    sa.Column("done_by", sa.Text),
+    sa.Index(
+        "payment_steps_begun",
+        "event_id",
+        "tenant_id",
+        "attempt",
+        unique=True,
+        postgresql_where=sa.text("begins"),
+    ),
+    comment="the timeline: one line for each version of a saga, stored with it",
+)
+
+providers = sa.Table(
+    "providers",
+    METADATA,
+    sa.Column("tenant_id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("settings", pg.JSONB, nullable=False),
+    sa.Column("changed_at", _moment, nullable=False, server_default=sa.func.now()),
+)

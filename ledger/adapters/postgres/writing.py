@@ -8,6 +8,7 @@ import orjson
 
 from ledger.adapters.postgres.directory import Tenant, json_text
 from ledger.adapters.postgres.statements import sql
+from ledger.adapters.postgres.writing_payments import insert_payments
 from ledger.application.faults import TransientFaultError
 from ledger.contract.dead_letter import DeadLetter, Header, bytes_of_address, name_bytes
 from ledger.domain.account import Account, Balance
@@ -75,6 +76,7 @@ async def write(
     await _copy_transactions(connection, tenants, books)
     await _copy_entries(connection, tenants, books)
     await _write_holds(connection, tenants, books)
+    await insert_payments(connection, tenants, changes.payments)
     await _write_reversals(connection, tenants, books)
     await _close_accounts(connection, tenants, changes.closed, decided)
     await _settle(connection, tenants, [outcome for outcome in decided if outcome.kind != "posted"])

@@ -3,7 +3,8 @@ select k.ordinal, p.topic, p."partition", p."offset", p.fingerprint, p.type, p.k
        t.type as transaction_type, t.posted_at, t.effective_at, t.reference, t.metadata_stands,
        t.reverses::text as reverses, t.captures::text as captures,
        l.accounts, l.assets, l.amounts,
-       h.debit, h.credit, h.asset, h.amount, h.expires_at, h.reference as hold_reference
+       h.debit, h.credit, h.asset, h.amount, h.expires_at, h.reference as hold_reference,
+       y.provider, y.fee_account, y.fee_amount, y.deadline
 from unnest($1::uuid[], $2::int[], $3::text[]) with ordinality as k (event_id, tenant_id, metadata, ordinal)
 cross join lateral (
     select * from processed_events p where p.event_id = k.event_id and p.tenant_id = k.tenant_id offset 0
@@ -28,5 +29,10 @@ left join lateral (
 ) l on t.event_id is not null
 left join lateral (
     select * from holds h
-    where p.type = 'hold.place.v1' and h.event_id = k.event_id and h.tenant_id = k.tenant_id offset 0
+    where p.type in ('hold.place.v1', 'payment.request.v1')
+      and h.event_id = k.event_id and h.tenant_id = k.tenant_id offset 0
 ) h on true
+left join lateral (
+    select * from payments y
+    where p.type = 'payment.request.v1' and y.event_id = k.event_id and y.tenant_id = k.tenant_id offset 0
+) y on true

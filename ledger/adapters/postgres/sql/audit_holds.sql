@@ -34,12 +34,23 @@ where r.reversed is null or u.reversed is null
    or r.reversed > r.size
 union all
 select 'capture is not between the accounts of its hold', e.tenant_id, e.event_id::text, e.asset, a.code,
-       case when e.amount < 0 then h.debit else h.credit end
+       case when e.amount < 0 then h.debit when e.line = 2 then p.fee_account else h.credit end
 from transactions t join holds h on h.tenant_id = t.tenant_id and h.event_id = t.captures
+left join payments p on p.tenant_id = t.tenant_id and p.event_id = t.captures
 join entries e on e.event_id = t.event_id and e.tenant_id = t.tenant_id
 left join balances b on b.tenant_id = e.tenant_id and b.balance_id = e.balance_id
 left join accounts a on a.tenant_id = e.tenant_id and a.account_id = b.account_id
-where (a.code, e.asset) is distinct from (case when e.amount < 0 then h.debit else h.credit end, h.asset)
+where (a.code, e.asset) is distinct from
+      (case when e.amount < 0 then h.debit when e.line = 2 then p.fee_account else h.credit end, h.asset)
+union all
+select 'capture of a payment is not the whole with its fee', p.tenant_id, t.event_id::text, p.asset,
+       string_agg(e.amount::text, ', ' order by e.line), concat_ws(', ', -p.amount, p.amount - p.fee_amount,
+                                                                  nullif(p.fee_amount, 0))
+from payments p join transactions t on t.tenant_id = p.tenant_id and t.captures = p.event_id
+left join entries e on e.event_id = t.event_id and e.tenant_id = t.tenant_id
+group by p.tenant_id, p.event_id, t.event_id, p.asset, p.amount, p.fee_amount
+having string_agg(e.amount::text, ', ' order by e.line) is distinct from
+       concat_ws(', ', -p.amount, p.amount - p.fee_amount, nullif(p.fee_amount, 0))
 union all
 select 'reversal is not the opposite of its transaction', e.tenant_id, e.event_id::text, e.asset, e.amount::text,
        o.amount::text

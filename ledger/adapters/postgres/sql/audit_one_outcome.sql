@@ -19,11 +19,20 @@ where p.kind = 'posted' and p.type <> t.type
 union all
 select 'posted outcome without its hold', p.tenant_id, p.event_id::text, p.type
 from processed_events p left join holds h using (event_id, tenant_id)
-where p.kind = 'posted' and p.type = 'hold.place.v1' and h.event_id is null
+where p.kind = 'posted' and p.type in ('hold.place.v1', 'payment.request.v1') and h.event_id is null
 union all
 select 'hold without a posted outcome', h.tenant_id, h.event_id::text, p.kind
 from holds h left join processed_events p using (event_id, tenant_id)
-where (p.kind, p.type) is distinct from ('posted', 'hold.place.v1') and h.event_id >= (select id from oldest)
+where (p.kind = 'posted' and p.type in ('hold.place.v1', 'payment.request.v1')) is not true
+  and h.event_id >= (select id from oldest)
+union all
+select 'posted outcome without its payment', p.tenant_id, p.event_id::text, p.type
+from processed_events p left join payments y using (event_id, tenant_id)
+where p.kind = 'posted' and p.type = 'payment.request.v1' and y.event_id is null
+union all
+select 'payment without a posted outcome', y.tenant_id, y.event_id::text, p.kind
+from payments y left join processed_events p using (event_id, tenant_id)
+where (p.kind, p.type) is distinct from ('posted', 'payment.request.v1') and y.event_id >= (select id from oldest)
 union all
 select 'refused without a reason, or the other way round', tenant_id, event_id::text, kind
 from processed_events where (kind = 'rejected') <> (reason is not null)

@@ -1,0 +1,138 @@
+"""Payments beside the books in memory: their sagas, timelines and providers."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ledger.adapters.memory.books import Contents, MemoryBooks
+from ledger.application.payment_ports import (
+    BooksSay,
+    Change,
+    EventOutcome,
+    NumberedLine,
+    Payment,
+    PaymentKey,
+    StateCount,
+)
+from ledger.application.payment_verdicts import books_say
+from ledger.domain.payments.saga import State
+
+
+class MemoryPayments:
+    """A PaymentStore, PaymentReader and ProviderDirectory over books in memory."""
+
+    def __init__(self, books: MemoryBooks) -> None:
+        self._books = books
+
+    @property
+    def _kept(self) -> Contents:
+        return self._books.contents
+
+    async def claim(self, now: datetime, until: datetime, limit: int) -> Sequence[Payment]:
+        due = [
+            (at, key) for key in self._kept.payments if (at := self._due_at(key)) is not None and at <= now
+        ]
+        keys = [key for _, key in sorted(due)[:limit]]
+        self._kept.claimed_until = self._kept.claimed_until | dict.fromkeys(keys, until)
+        return [self._kept.payments[key] for key in keys]
+
+    def _due_at(self, key: tuple[str, str]) -> datetime | None:
+        next_at = self._kept.payments[key].saga.next_at
+        return None if next_at is None else self._kept.claimed_until.get(key, next_at)
+
+    async def load(self, keys: Sequence[PaymentKey]) -> Sequence[Payment]:
+        return [self._kept.payments[key] for key in keys if key in self._kept.payments]
+
+    async def said(self, keys: Sequence[PaymentKey]) -> Mapping[PaymentKey, BooksSay]:
+        return {key: said for key in keys if (said := self._said(key)) is not None}
+
+    def _said(self, key: PaymentKey) -> BooksSay | None:
+        payment = self._kept.payments.get(key)
+        if payment is None or payment.saga.event_id is None:
+            return None
+        found = self._kept.processed.get((key.tenant, payment.saga.event_id))
+        if found is None:
+            return None
+        return books_say(
+            key.id,
+            publishes=payment.saga.event_id,
+            step=payment.saga.step,
+            fingerprint=found.fingerprint,
+            kind=found.kind,
+            reason=found.reason,
+            hold=self._kept.holds[key].state,
+        )
+
+    async def outcome(self, tenant: str, event_id: str) -> EventOutcome | None:
+        found = self._kept.processed.get((tenant, event_id))
+        return None if found is None else EventOutcome(found.kind == "posted", found.reason)
+
+    async def apply(self, changes: Sequence[Change]) -> Sequence[Payment | None]:
+        return [self._apply(change) for change in changes]
+
+    def _apply(self, change: Change) -> Payment | None:
+        key, kept = change.before.key, self._kept
+        lines = kept.payment_lines[key]
+        begun = {line.attempt for line in lines if line.begins}
+        if kept.payments[key].version != change.before.version:
+            return None
+        if change.line.begins and change.line.attempt in begun:
+            return None
+        stored = msgspec.structs.replace(change.before, saga=change.saga, version=change.before.version + 1)
+        kept.payments = kept.payments | {key: stored}
+        kept.payment_lines = kept.payment_lines | {key: (*lines, change.line)}
+        kept.claimed_until = {each: until for each, until in kept.claimed_until.items() if each != key}
+        return stored
+
+    async def counts(self) -> Sequence[StateCount]:
+        found: dict[State, list[datetime]] = {}
+        for payment in self._kept.payments.values():
+            if not payment.saga.state.is_end:
+                found.setdefault(payment.saga.state, []).append(payment.created_at)
+        return [StateCount(state, len(times), min(times)) for state, times in found.items()]
+
+    # What readers see
+
+    async def payment(self, key: PaymentKey) -> Payment | None:
+        return self._kept.payments.get(key)
+
+    async def payments(
+        self, tenant: str | None, states: Sequence[State], before: PaymentKey | None, limit: int
+    ) -> Sequence[Payment]:
+        found = [
+            each
+            for each in self._kept.payments.values()
+            if tenant in (None, each.key.tenant)
+            and (not states or each.saga.state in states)
+            and (before is None or _place(each.key) < _place(before))
+        ]
+        return sorted(found, key=lambda each: _place(each.key), reverse=True)[:limit]
+
+    async def timeline(self, key: PaymentKey, after: int, limit: int) -> Sequence[NumberedLine]:
+        lines = enumerate(self._kept.payment_lines.get(key, ()), start=1)
+        return [NumberedLine(number, line) for number, line in lines if number > after][:limit]
+
+    # Providers
+
+    async def find(self, tenant: str, name: str) -> Mapping[str, Any] | None:
+        return self._kept.providers.get((tenant, name))
+
+    async def put(self, tenant: str, name: str, settings: Mapping[str, Any]) -> None:
+        self._kept.tenants = self._kept.tenants | {tenant}
+        self._kept.providers = self._kept.providers | {(tenant, name): dict(settings)}
+
+    async def remove(self, tenant: str, name: str) -> bool:
+        was_there = (tenant, name) in self._kept.providers
+        self._kept.providers = {
+            key: settings for key, settings in self._kept.providers.items() if key != (tenant, name)
+        }
+        return was_there
+
+    async def all(self) -> Sequence[tuple[str, str, Mapping[str, Any]]]:
+        return [(*key, settings) for key, settings in sorted(self._kept.providers.items())]
+
+
+def _place(key: PaymentKey) -> tuple[str, str]:
+    return key.id, key.tenant

@@ -1,0 +1,111 @@
+"""Sagas in PostgreSQL: claimed, read and stored with their timelines."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from ledger.adapters.postgres.connection import transient_faults
+from ledger.adapters.postgres.payment_rows import payment, saga_json, text
+from ledger.adapters.postgres.statements import sql
+from ledger.adapters.postgres.types import Pool
+from ledger.application.payment_ports import (
+    BooksSay,
+    Change,
+    EventOutcome,
+    Payment,
+    PaymentKey,
+    StateCount,
+)
+from ledger.application.payment_verdicts import books_say
+from ledger.domain.payments.saga import Saga, State
+from ledger.domain.payments.steps import Verdict
+
+
+class PostgresPayments:
+    """A PaymentStore over a pool in the worker's role."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def claim(self, now: datetime, until: datetime, limit: int) -> Sequence[Payment]:
+        rows = await self._fetch("claim_payments", now, until, limit)
+        return [payment(row) for row in sorted(rows, key=lambda row: row["was_due_at"])]
+
+    async def load(self, keys: Sequence[PaymentKey]) -> Sequence[Payment]:
+        return [payment(row) for row in await self._fetch("load_payments", *_columns(keys))]
+
+    async def said(self, keys: Sequence[PaymentKey]) -> Mapping[PaymentKey, BooksSay]:
+        rows = await self._fetch("payments_said", *_columns(keys))
+        return {
+            PaymentKey(row["tenant"], row["event_id"]): books_say(
+                row["event_id"],
+                publishes=row["publishes"],
+                step=row["step"],
+                fingerprint=row["fingerprint"],
+                kind=row["kind"],
+                reason=row["reason"],
+                hold=row["hold"],
+            )
+            for row in rows
+        }
+
+    async def outcome(self, tenant: str, event_id: str) -> EventOutcome | None:
+        rows = await self._fetch("find_outcome", tenant, event_id)
+        return EventOutcome(rows[0]["kind"] == "posted", rows[0]["reason"]) if rows else None
+
+    async def apply(self, changes: Sequence[Change]) -> Sequence[Payment | None]:
+        if not changes:
+            return []
+        rows = await self._fetch("store_payments", *_saga_columns(changes), *_line_columns(changes))
+        stored = {row["ordinal"] - 1 for row in rows}
+        return [_stored(each) if index in stored else None for index, each in enumerate(changes)]
+
+    async def counts(self) -> Sequence[StateCount]:
+        rows = await self._fetch("count_payments")
+        return [StateCount(State(row["state"]), row["payments"], row["oldest"]) for row in rows]
+
+    async def _fetch(self, statement: str, *arguments: object) -> list[Any]:
+        with transient_faults():
+            async with self._pool.acquire() as connection:
+                found: list[Any] = await connection.fetch(sql(statement), *arguments)
+                return found
+
+
+def _columns(keys: Sequence[PaymentKey]) -> tuple[list[str], list[str]]:
+    return [key.tenant for key in keys], [key.id for key in keys]
+
+
+def _saga_columns(changes: Sequence[Change]) -> list[list[Any]]:
+    sagas: list[Saga] = [each.saga for each in changes]
+    return [
+        *_columns([each.before.key for each in changes]),
+        [each.before.version for each in changes],
+        [saga.state for saga in sagas],
+        [saga.step for saga in sagas],
+        [saga.event_id for saga in sagas],
+        [saga.next_at for saga in sagas],
+        [saga_json(saga) for saga in sagas],
+    ]
+
+
+def _line_columns(changes: Sequence[Change]) -> list[list[Any]]:
+    lines = [each.line for each in changes]
+    return [
+        [line.at for line in lines],
+        [line.happening for line in lines],
+        [Verdict(line.verdict) for line in lines],
+        [",".join(line.commands) for line in lines],
+        [line.attempt for line in lines],
+        [line.begins for line in lines],
+        [line.event_id for line in lines],
+        [line.next_at for line in lines],
+        [text(line.detail) for line in lines],
+        [text(line.by) for line in lines],
+    ]
+
+
+def _stored(change: Change) -> Payment:
+    before = change.before
+    return Payment(
+        saga=change.saga, terms=before.terms, version=before.version + 1, created_at=before.created_at
+    )

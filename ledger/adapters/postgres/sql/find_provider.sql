@@ -1,0 +1,1 @@
+select p.settings from providers p join tenants t using (tenant_id) where t.code = $1 and p.name = $2

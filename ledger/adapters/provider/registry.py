@@ -1,0 +1,113 @@
+"""The providers of all tenants: opened from their settings when they are first asked, each with its own breaker."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, NamedTuple
+
+from ledger.adapters.provider.http import HttpProvider, open_provider
+from ledger.adapters.provider.settings import ProviderSettings, SettingsRefusedError, read_settings
+from ledger.application.advance_payments import Mood
+from ledger.application.breaker import BreakerState, Monotonic
+from ledger.application.ledger_provider import LedgerProvider
+from ledger.application.payment_ports import ProviderDirectory
+from ledger.application.ports import Clock
+from ledger.application.providers import PaymentProvider
+from ledger.domain.commands import LEDGER_PREFIX
+from ledger.observability.signals import Signals
+
+FRESH_S = 10.0
+"""So long settings are believed before they are read again."""
+
+
+class _Opened(NamedTuple):
+    provider: HttpProvider
+    settings: ProviderSettings
+    stack: AsyncExitStack
+
+
+class ProviderRegistry:
+    """Providers, to be closed at the end. Changed settings take effect within FRESH_S."""
+
+    def __init__(
+        self,
+        directory: ProviderDirectory,
+        transit: Callable[[str], LedgerProvider],
+        clock: Clock,
+        monotonic: Monotonic,
+        signals: Signals,
+    ) -> None:
+        self._directory = directory
+        self._transit = transit
+        self._clock = clock
+        self._monotonic = monotonic
+        self._signals = signals
+        self._opened: dict[tuple[str, str], _Opened] = {}
+        self._read_at: dict[tuple[str, str], float] = {}
+        self._missing: set[tuple[str, str]] = set()
+        self._opening = asyncio.Lock()
+
+    async def find(self, tenant: str, name: str) -> PaymentProvider | None:
+        """Give a provider; raises TransientFaultError where its settings cannot be read."""
+        if name.startswith(LEDGER_PREFIX):
+            return self._transit(name.removeprefix(LEDGER_PREFIX))
+        key = (tenant, name)
+        if self._monotonic() - self._read_at.get(key, float("-inf")) >= FRESH_S:
+            async with self._opening:
+                await self._refresh(key)
+        return None if key in self._missing else self._opened[key].provider
+
+    def mood(self, tenant: str, name: str) -> Mood:
+        """Say how it stands with a provider."""
+        opened = self._opened.get((tenant, name))
+        if opened is None or opened.provider.state is BreakerState.CLOSED:
+            return Mood.UP
+        if opened.provider.state is BreakerState.HALF_OPEN:
+            return Mood.TRIES
+        return Mood.DECLINES if opened.settings.when_down == "decline" else Mood.WAITS
+
+    def states(self) -> Mapping[tuple[str, str], BreakerState]:
+        """Give the state of each breaker, by tenant and name."""
+        return {key: opened.provider.state for key, opened in self._opened.items()}
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for key in list(self._opened):
+            await self._forget(key)
+
+    async def _refresh(self, key: tuple[str, str]) -> None:
+        if self._monotonic() - self._read_at.get(key, float("-inf")) < FRESH_S:
+            return
+        stored = await self._directory.find(*key)
+        self._missing.discard(key)
+        if stored is None:
+            await self._miss(key)
+        else:
+            await self._open(key, stored)
+        self._read_at[key] = self._monotonic()
+
+    async def _open(self, key: tuple[str, str], stored: Mapping[str, Any]) -> None:
+        try:
+            settings = read_settings(stored)
+            if key in self._opened and self._opened[key].settings == settings:
+                return
+            rules = settings.rules(key[1])
+        except (SettingsRefusedError, ValueError) as fault:
+            self._signals.emit("provider.misconfigured", tenant=key[0], provider=key[1], fault=str(fault))
+            await self._miss(key)
+            return
+        await self._forget(key)
+        stack = AsyncExitStack()
+        provider = await stack.enter_async_context(
+            open_provider(rules, self._clock, self._monotonic, self._signals)
+        )
+        self._opened[key] = _Opened(provider, settings, stack)
+
+    async def _miss(self, key: tuple[str, str]) -> None:
+        await self._forget(key)
+        self._missing.add(key)
+
+    async def _forget(self, key: tuple[str, str]) -> None:
+        opened = self._opened.pop(key, None)
+        if opened is not None:
+            await opened.stack.aclose()

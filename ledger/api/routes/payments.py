@@ -1,0 +1,146 @@
+"""Payments: where each is, why, and all that happened to it."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ledger.api.access import Reader, services_of
+from ledger.api.answers import answer
+from ledger.api.documented import READING, link, responses
+from ledger.api.models import PaymentAnswer, PaymentsPage
+from ledger.api.pages import Cursors
+from ledger.api.parameters import ID_PATTERN, EmptyQuery, PaymentInPath, PaymentsQuery
+from ledger.api.problems import InvalidCursorError, NotAvailableError, PaymentNotFoundError
+from ledger.application.access import Caller
+from ledger.application.payment_ports import NumberedLine, Payment, PaymentKey, PaymentReader
+from ledger.application.payment_story import why
+from ledger.domain.payments.saga import State
+
+router = APIRouter(prefix="/v1/payments", tags=["payments"])
+
+LINES_MAX = 500
+
+
+class _After(msgspec.Struct, array_like=True):
+    id: Annotated[str, msgspec.Meta(pattern=ID_PATTERN)]
+
+
+_cursors = Cursors("payments", _After)
+
+_LINKS = {
+    "Hold": link("getHold", "The hold on its funds.", hold="id"),
+    "Event": link("getEvent", "The event that requested it.", event="id"),
+}
+_PAGE_LINKS = {
+    "Payment": link("getPayment", "The first of them.", payment="items/0/id"),
+    "NextPage": link("listPayments", "The next page.", cursor="next_cursor"),
+}
+
+
+@router.get(
+    "",
+    operation_id="listPayments",
+    summary="List payments",
+    responses=responses(
+        PaymentsPage,
+        *READING,
+        InvalidCursorError,
+        NotAvailableError,
+        says="A page of payments, the newest first.",
+        links=_PAGE_LINKS,
+    ),
+)
+async def list_payments(request: Request, caller: Reader, query: PaymentsQuery) -> Response:
+    """List payments by their ids, the newest first; with `state` only those that are there now."""
+    place = _cursors.read(query.cursor, query.state)
+    before = None if place is None else PaymentKey(caller.tenant, place.id)
+    states = [] if query.state is None else [State(query.state)]
+    found = await _reader(request, caller).payments(caller.tenant, states, before, query.limit + 1)
+    more = len(found) > query.limit
+    return answer(
+        {
+            "items": [payment_members(each) for each in found[: query.limit]],
+            "next_cursor": _cursors.write(_After(found[query.limit - 1].saga.id), query.state)
+            if more
+            else None,
+        }
+    )
+
+
+@router.get(
+    "/{payment}",
+    operation_id="getPayment",
+    summary="Read a payment",
+    responses=responses(
+        PaymentAnswer,
+        *READING,
+        PaymentNotFoundError,
+        NotAvailableError,
+        says="The payment, with its timeline.",
+        links=_LINKS,
+    ),
+)
+async def get_payment(
+    request: Request, payment: PaymentInPath, caller: Reader, query: EmptyQuery
+) -> Response:
+    """Read where a payment is, why, when it goes on by itself, and the first 500 lines of what happened to it."""
+    reader, key = _reader(request, caller), PaymentKey(caller.tenant, payment)
+    found = await reader.payment(key)
+    if found is None:
+        raise PaymentNotFoundError(f"There is no payment {payment}.")
+    lines = await reader.timeline(key, 0, LINES_MAX)
+    return answer({**payment_members(found), "timeline": timeline_members(lines)})
+
+
+def _reader(request: Request, caller: Caller) -> PaymentReader:
+    payments = services_of(request).payments
+    if payments is None:
+        raise NotAvailableError("Payments are not set up here.")
+    return payments(caller.tenant_id)
+
+
+def payment_members(payment: Payment) -> dict[str, Any]:
+    saga, terms = payment.saga, payment.terms
+    fee = {"account": terms.fee_account, "amount": terms.fee_amount} if terms.fee_account else None
+    return {
+        "id": saga.id,
+        "state": saga.state,
+        "why": why(saga),
+        "next_at": saga.next_at,
+        "debit": terms.debit,
+        "credit": terms.credit,
+        "amount": terms.amount,
+        "asset": terms.asset,
+        "fee": fee,
+        "provider": terms.provider,
+        "reference": terms.reference,
+        "requested_at": payment.created_at,
+        "deadline": saga.deadline,
+        "attempts": saga.attempts,
+        "charge_reference": saga.charge_reference,
+        "refund_reference": saga.refund_reference,
+    }
+
+
+def timeline_members(lines: Sequence[NumberedLine]) -> list[dict[str, Any]]:
+    return [{"number": each.number, **_line_members(each)} for each in lines]
+
+
+def _line_members(numbered: NumberedLine) -> dict[str, Any]:
+    line = numbered.line
+    return {
+        "at": line.at,
+        "happening": line.happening,
+        "verdict": line.verdict,
+        "state": line.state,
+        "commands": line.commands,
+        "attempt": line.attempt,
+        "event": line.event_id,
+        "next_at": line.next_at,
+        "detail": line.detail,
+        "by": line.by,
+    }

@@ -1,0 +1,67 @@
+"""What operators do about payments: look, and decide; each decision is a line of the timeline, with who and why."""
+
+from collections.abc import Sequence
+
+from ledger.application.payment_calls import DETAIL_MAX, Heard
+from ledger.application.payment_ports import NumberedLine, Payment, PaymentKey, PaymentReader
+from ledger.application.saga_mover import Moved, SagaMover
+from ledger.domain.payments.happenings import Decided, Decision
+from ledger.domain.payments.saga import State
+
+LINES_AT_ONCE = 500
+
+
+class NoPaymentError(Exception):
+    """There is no such payment."""
+
+
+class NotForOperatorsError(Exception):
+    """The payment does not wait for an operator, or not for this decision: nothing was done."""
+
+
+class PaymentDesk:
+    """Decisions are stored, and workers carry out what follows from them when it is due."""
+
+    def __init__(self, reader: PaymentReader, mover: SagaMover) -> None:
+        self._reader = reader
+        self._mover = mover
+
+    async def list(self, tenant: str | None, states: Sequence[State], limit: int) -> Sequence[Payment]:
+        """List payments of a tenant, or of all, in these states, or in any; the newest first."""
+        return await self._reader.payments(tenant, states, None, limit)
+
+    async def find(self, key: PaymentKey) -> tuple[Payment, Sequence[NumberedLine]]:
+        """Read a payment and all of its timeline; raises NoPaymentError."""
+        payment = await self._reader.payment(key)
+        if payment is None:
+            raise NoPaymentError(f"{key.tenant} has no payment {key.id}.")
+        lines = [*await self._reader.timeline(key, 0, LINES_AT_ONCE)]
+        while lines and len(page := await self._reader.timeline(key, lines[-1].number, LINES_AT_ONCE)):
+            lines += page
+        return payment, lines
+
+    async def decide(
+        self, key: PaymentKey, decision: Decision, *, by: str, why: str, reference: str | None = None
+    ) -> Payment:
+        """Decide about a payment that needs an operator; gives it as it is then.
+
+        Raises NoPaymentError, NotForOperatorsError, TransientFaultError, and ValueError for `charged` without
+        the provider's reference.
+        """
+        payment = await self._reader.payment(key)
+        if payment is None:
+            raise NoPaymentError(f"{key.tenant} has no payment {key.id}.")
+        if payment.saga.state is not State.NEEDS_OPERATOR:
+            raise NotForOperatorsError(f"The payment is {payment.saga.state}: it does not need an operator.")
+        moved = await self._mover.move(
+            payment, Heard(Decided(decision, by, reference), why[:DETAIL_MAX], by=by)
+        )
+        return _decided(moved, decision)
+
+
+def _decided(moved: Moved | None, decision: Decision) -> Payment:
+    if moved is None:
+        raise NotForOperatorsError(f"{decision} is known already: nothing was done.")
+    if moved.payment.saga.state is State.NEEDS_OPERATOR and moved.verdict == "contradiction":
+        raise NotForOperatorsError(f"{decision} contradicts what is known of this payment.")
+    return moved.payment

@@ -1,0 +1,53 @@
+"""Why a payment is where it is, in words for people."""
+
+from ledger.domain.payments.saga import Saga, State, Step
+
+_DOES = {
+    Step.CHARGE: "charge",
+    Step.REFUND: "refund",
+    Step.CAPTURE: "capture",
+    Step.RELEASE: "void",
+}
+
+
+def why(saga: Saga) -> str:
+    """Tell why a payment is where it is; when it goes on by itself stands in `Saga.next_at`."""
+    if saga.state is State.NEEDS_OPERATOR:
+        return f"It needs an operator: {saga.stuck or 'a step could not be done'}."
+    if saga.state.is_end:
+        return _ended(saga)
+    if saga.step in (Step.CHARGE, Step.REFUND):
+        return _because(saga, _asking(saga))
+    return _because(saga, f"The books have not posted its {_DOES[saga.step]} yet." if saga.step else "")
+
+
+def _ended(saga: Saga) -> str:
+    if saga.state is State.SETTLED:
+        return "It is settled."
+    return _because(saga, "It is at its end.")
+
+
+def _asking(saga: Saga) -> str:
+    verb = _DOES[saga.step] if saga.step else ""
+    if saga.state is State.FUNDS_HELD:
+        return "Its funds are held; the provider was not asked yet."
+    if saga.awaiting is not None and saga.queries:
+        return f"The provider is asked what became of its {verb}."
+    if saga.awaiting is not None:
+        return f"The provider is asked for the {verb}, for the {_time(saga.tries)} time."
+    if saga.unknown_since is not None:
+        return f"It is not known what became of its {verb}: the provider will be asked."
+    return f"The provider did nothing ({_answer(saga)}): the {verb} will be tried again."
+
+
+def _answer(saga: Saga) -> str:
+    return (saga.last_answer or "no answer").replace("_", " ")
+
+
+def _time(tries: int) -> str:
+    suffix = "th" if tries % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(tries % 10, "th")
+    return f"{tries}{suffix}"
+
+
+def _because(saga: Saga, text: str) -> str:
+    return text if saga.reason is None else f"{text} It does not settle: {saga.reason}."

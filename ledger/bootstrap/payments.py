@@ -1,0 +1,81 @@
+"""Compose the advancing of payments."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from random import SystemRandom
+from time import monotonic
+
+from ledger.adapters.postgres.connection import open_pool
+from ledger.adapters.postgres.payment_reader import PostgresPaymentReader
+from ledger.adapters.postgres.payments import PostgresPayments
+from ledger.adapters.postgres.providers import PostgresProviders
+from ledger.adapters.provider.registry import ProviderRegistry
+from ledger.adapters.system import SystemClock, new_event_id_beside
+from ledger.application.advance_payments import AdvancePayments, Pace
+from ledger.application.decide_payments import PaymentDesk
+from ledger.application.ledger_provider import LedgerProvider
+from ledger.application.payment_ports import PaymentLog, PaymentStore
+from ledger.application.provider_lanes import ProviderLanes
+from ledger.application.saga_mover import Outside, SagaMover
+from ledger.bootstrap.limits import payment_rules_of
+from ledger.config import Settings
+from ledger.observability.signals import Signals
+
+CONNECTIONS = 6
+SLOT_WAIT_S = 5.0
+FINISH_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Advancing:
+    """What a payments worker works with."""
+
+    advance: AdvancePayments
+    store: PaymentStore
+    clock: SystemClock
+
+
+@asynccontextmanager
+async def advancing(
+    settings: Settings, dsn: str, log: PaymentLog, signals: Signals
+) -> AsyncIterator[Advancing]:
+    """Compose it over PostgreSQL; what is in hand at the end has a moment to finish."""
+    pool = await open_pool(dsn, settings, size=CONNECTIONS)
+    clock = SystemClock()
+    store = PostgresPayments(pool)
+    registry = ProviderRegistry(
+        PostgresProviders(pool, auto_open=settings.auto_open_accounts),
+        lambda target: LedgerProvider(target, store, log),
+        clock,
+        monotonic,
+        signals,
+    )
+    lanes = ProviderLanes(
+        settings.provider_payments_max,
+        settings.provider_calls_max,
+        lambda fault: signals.emit("task.failed", error=repr(fault)),
+    )
+    rules = payment_rules_of(settings)
+    outside = Outside(clock, SystemRandom().random, new_event_id_beside)
+    mover = SagaMover(store, outside, rules, signals)
+    pace = Pace(settings.payment_lease_s, SLOT_WAIT_S)
+    try:
+        advance = AdvancePayments(store, mover, registry, log, lanes, outside, rules, signals, pace)
+        yield Advancing(advance, store, clock)
+        await lanes.finish(FINISH_S)
+    finally:
+        await registry.close()
+        await pool.close()
+
+
+@asynccontextmanager
+async def payment_desk(settings: Settings, dsn: str) -> AsyncIterator[PaymentDesk]:
+    """Compose what operators do about payments."""
+    pool = await open_pool(dsn, settings, size=1, name="ledger-operator")
+    try:
+        outside = Outside(SystemClock(), SystemRandom().random, new_event_id_beside)
+        mover = SagaMover(PostgresPayments(pool), outside, payment_rules_of(settings), Signals())
+        yield PaymentDesk(PostgresPaymentReader.of_all(pool), mover)
+    finally:
+        await pool.close()

@@ -1,0 +1,89 @@
+-- What was asked for never changes; what follows `version` is stored anew with each move of the saga.
+create table payments (
+    event_id uuid not null,
+    tenant_id int not null,
+    debit text not null,
+    credit text not null,
+    amount bigint not null check (amount > 0),
+    asset text not null,
+    provider text not null,
+    fee_account text,
+    fee_amount bigint not null check (fee_amount >= 0 and fee_amount < amount),
+    reference text,
+    deadline timestamptz not null,
+    created_at timestamptz not null,
+    version int not null check (version > 0),
+    state text not null,
+    step text,
+    publishes uuid,
+    due_at timestamptz,
+    saga json not null,
+    primary key (event_id, tenant_id),
+    check ((fee_account is null) = (fee_amount = 0)),
+    check ((due_at is null) = (state in ('settled', 'declined', 'released', 'expired', 'refunded')))
+) with (fillfactor = 70)
+--;
+comment on column payments.due_at is
+    'when its saga must be woken, or while a worker has claimed it, when that claim ends; null: at an end'
+--;
+comment on column payments.publishes is 'the one event that may capture or void its hold, if it has come so far'
+--;
+create index payments_by_tenant on payments (tenant_id, event_id)
+--;
+create index payments_due on payments (due_at) where due_at is not null
+--;
+create table payment_steps (
+    event_id uuid not null,
+    tenant_id int not null,
+    number int not null,
+    at timestamptz not null,
+    happening text not null,
+    verdict text not null,
+    state text not null,
+    commands text[] not null,
+    attempt int,
+    begins boolean not null,
+    publishes uuid,
+    next_at timestamptz,
+    detail text,
+    done_by text,
+    primary key (event_id, tenant_id, number),
+    check (not begins or attempt is not null)
+)
+--;
+comment on table payment_steps is 'the timeline: one line for each version of a saga, stored with it'
+--;
+create unique index payment_steps_begun on payment_steps (event_id, tenant_id, attempt) where begins
+--;
+create table providers (
+    tenant_id int not null,
+    name text not null,
+    settings jsonb not null,
+    changed_at timestamptz not null default now(),
+    primary key (tenant_id, name)
+)
+--;
+grant select, insert, update (version, state, step, publishes, due_at, saga) on payments to ledger_worker
+--;
+grant select, insert on payment_steps to ledger_worker
+--;
+grant select, insert, update, delete on providers to ledger_worker
+--;
+grant select on payments, payment_steps, providers to ledger_api
+--;
+-- A webhook names its tenant, and is believed by its signature: until then, the one row of that tenant can be seen.
+create policy the_tenant_of_a_webhook on tenants for select
+    using (code = nullif(current_setting('ledger.webhook_tenant', true), ''))
+--;
+do $$
+declare
+    name text;
+begin
+    foreach name in array array['payments', 'payment_steps', 'providers'] loop
+        execute format('alter table %I enable row level security', name);
+        execute format('alter table %I force row level security', name);
+        execute format($policy$
+            create policy one_tenant on %I
+            using (tenant_id = nullif(current_setting('ledger.tenant_id', true), '')::int)$policy$, name);
+    end loop;
+end $$

@@ -1,0 +1,12 @@
+"""Payments with their sagas and timelines, and the providers of each tenant."""
+
+from migrations.statements import run_file
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_file("0006_payments.sql")

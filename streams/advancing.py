@@ -1,0 +1,71 @@
+"""The payments worker: a Faust app of its own that follows outcomes, and a timer over what is due."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any, cast
+
+import faust
+from faust.types import StreamT
+
+from ledger.bootstrap.payments import advancing
+from ledger.config import Settings
+from ledger.observability.signals import Signals
+from streams.agents.advance_payments import DueTimer, HearChunk, HearWebhooks, count_payments
+from streams.embedded.addresses import find_addresses
+from streams.payment_log import SharedLog
+from streams.transport.app import ChunkedApp, chunked_app, chunked_topic
+from streams.transport.lanes import Handler, PartitionLanes
+from streams.transport.publisher import BatchPublisher
+
+
+def create_payments_app(settings: Settings, signals: Signals) -> ChunkedApp:
+    """Make the payments app, without its agent."""
+    return chunked_app(
+        settings.payments_group, settings, signals, [settings.outcomes_topic, settings.webhooks_topic]
+    )
+
+
+def add_advancing(app: ChunkedApp, settings: Settings, handler: Handler, webhooks: Handler) -> None:
+    """Give the app its agents."""
+    lanes, webhook_lanes = PartitionLanes(app, handler), PartitionLanes(app, webhooks)
+
+    @app.agent(chunked_topic(app, settings.outcomes_topic), name="advance_payments")
+    async def advance_payments(stream: StreamT[Any]) -> None:
+        await lanes.run(cast(faust.Stream[Any], stream))
+
+    @app.agent(chunked_topic(app, settings.webhooks_topic), name="hear_webhooks")
+    async def hear_webhooks(stream: StreamT[Any]) -> None:
+        await webhook_lanes.run(cast(faust.Stream[Any], stream))
+
+
+@asynccontextmanager
+async def paying(settings: Settings, signals: Signals) -> AsyncIterator[ChunkedApp]:
+    """Compose a payments worker on the servers that are set or that `ledger up` started."""
+    addresses = find_addresses(settings)
+    settings = settings.model_copy(
+        update={"kafka_bootstrap": addresses.kafka, "postgres_dsn": addresses.postgres_dsn}
+    )
+    async with AsyncExitStack() as stack:
+        app = create_payments_app(settings, signals)
+        batches = BatchPublisher(addresses.kafka)
+        await batches.start()
+        stack.push_async_callback(batches.stop)
+        log = SharedLog(batches, settings.payments_topic)
+        parts = await stack.enter_async_context(advancing(settings, addresses.postgres_dsn, log, signals))
+        timer = DueTimer(parts.advance, settings, signals)
+        webhooks = HearWebhooks(parts.advance, parts.store, signals)
+        add_advancing(app, settings, HearChunk(parts.advance, timer, signals), webhooks)
+        for work in (timer.run(), count_payments(parts.store, parts.clock, signals)):
+            task = asyncio.create_task(work)
+            task.add_done_callback(partial(_crash_with, app))
+            stack.callback(task.cancel)
+        yield app
+
+
+def _crash_with(app: ChunkedApp, task: asyncio.Task[None]) -> None:
+    """End the worker with a task beside it: without its timer it would only seem well."""
+    if not task.cancelled() and (fault := task.exception()) is not None:
+        app.flow.signals.emit("task.failed", error=repr(fault))
+        app.crashing = asyncio.ensure_future(app.crash(fault))

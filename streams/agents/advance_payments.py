@@ -1,0 +1,190 @@
+"""The payments agent: outcomes of the topic wake payments that wait for them, a timer those that are due."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from aiokafka import ConsumerRecord
+
+from ledger.application.advance_payments import AdvancePayments
+from ledger.application.faults import TransientFaultError
+from ledger.application.payment_calls import told
+from ledger.application.payment_ports import Payment, PaymentKey, PaymentStore
+from ledger.application.ports import Clock
+from ledger.application.receive_webhooks import ReceivedWebhook
+from ledger.config import Settings
+from ledger.domain.payments.saga import Step
+from ledger.observability.signals import Signals
+from streams.transport.chunk import Chunk
+
+FULL_S = 0.02
+"""How long to wait where as many payments are in hand as may be."""
+AWAY_S = 1.0
+COUNT_S = 5.0
+_STEPS = ("hold.capture.v1", "hold.void.v1")
+_REQUEST = "payment.request.v1"
+
+
+class _Hold(msgspec.Struct, gc=False):
+    hold: str
+
+
+class _Data(msgspec.Struct, gc=False):
+    event_type: str = ""
+    hold: _Hold | None = None
+
+
+class _Outcome(msgspec.Struct, gc=False):
+    tenant: str
+    id: str
+    data: _Data
+
+
+_received = msgspec.json.Decoder(ReceivedWebhook)
+_outcomes = msgspec.json.Decoder(_Outcome)
+
+
+class DueTimer:
+    """Takes payments that are due: now and then, at once after `poke`, and on and on while there are many."""
+
+    def __init__(self, advance: AdvancePayments, settings: Settings, signals: Signals) -> None:
+        self._advance = advance
+        self._settings = settings
+        self._signals = signals
+        self._poked = asyncio.Event()
+
+    def poke(self) -> None:
+        """Something is due right now."""
+        self._poked.set()
+
+    async def run(self) -> None:
+        """Take until cancelled."""
+        while True:
+            room = self._settings.payments_in_hand_max - self._advance.in_hand
+            if room <= 0:
+                await asyncio.sleep(FULL_S)
+                continue
+            self._poked.clear()
+            if not await self._took_all(min(room, self._settings.payment_claim_max)):
+                await self._rest()
+
+    async def _took_all(self, limit: int) -> bool:
+        """Whether as many were taken as asked for: more may be due."""
+        try:
+            taken = await self._advance.take_due(limit)
+        except TransientFaultError as fault:
+            self._signals.emit("payments.not_taken", fault=str(fault))
+            await asyncio.sleep(AWAY_S)
+            return False
+        if taken.begun or taken.put_off:
+            self._signals.emit("payments.taken", begun=taken.begun, put_off=taken.put_off)
+        return taken.begun + taken.put_off >= limit
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(self._settings.payment_look_ms / 1000):
+                await self._poked.wait()
+        except TimeoutError:
+            return
+
+
+class HearChunk:
+    """Handles one chunk of outcomes; what it misses, the timer finds."""
+
+    def __init__(self, advance: AdvancePayments, timer: DueTimer, signals: Signals) -> None:
+        self._advance = advance
+        self._timer = timer
+        self._signals = signals
+
+    async def __call__(self, chunk: Chunk) -> None:
+        keys, requests = read_outcomes(chunk.records)
+        if requests:
+            self._timer.poke()
+        if not keys:
+            return
+        try:
+            await self._advance.hear(keys)
+        except TransientFaultError as fault:
+            self._signals.emit("payments.not_heard", payments=len(keys), fault=str(fault))
+
+
+class HearWebhooks:
+    """Handles one chunk of webhooks; one that is missed is made good by asking for the status."""
+
+    def __init__(self, advance: AdvancePayments, store: PaymentStore, signals: Signals) -> None:
+        self._advance = advance
+        self._store = store
+        self._signals = signals
+
+    async def __call__(self, chunk: Chunk) -> None:
+        received = [each for record in chunk.records if (each := self._read(record)) is not None]
+        keys = list({PaymentKey(each.webhook.tenant, each.webhook.payment): None for each in received})
+        try:
+            found = {payment.key: payment for payment in await self._store.load(keys)}
+            await asyncio.gather(*(self._tell(each, found) for each in received))
+        except TransientFaultError as fault:
+            self._signals.emit("payments.not_heard", payments=len(keys), fault=str(fault))
+
+    def _read(self, record: ConsumerRecord[Any, Any]) -> ReceivedWebhook | None:
+        try:
+            received = _received.decode(record.value or b"")
+            UUID(received.webhook.payment)
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as fault:
+            self._signals.emit("webhook.not_heard", tenant=None, provider=None, fault=str(fault))
+            return None
+        return received
+
+    async def _tell(self, received: ReceivedWebhook, found: Mapping[PaymentKey, Payment]) -> None:
+        webhook = received.webhook
+        payment = found.get(PaymentKey(webhook.tenant, webhook.payment.lower()))
+        if payment is None or not _is_about(received, payment):
+            fault = "there is no such payment of this provider"
+            tenant, provider = webhook.tenant, received.provider
+            self._signals.emit("webhook.not_heard", tenant=tenant, provider=provider, fault=fault)
+            return
+        await self._advance.tell(payment, told(webhook))
+
+
+def _is_about(received: ReceivedWebhook, payment: Payment) -> bool:
+    key = payment.saga.key(Step(received.webhook.step.value))
+    return (payment.terms.provider, key) == (received.provider, received.webhook.idempotency_key)
+
+
+def read_outcomes(records: Sequence[ConsumerRecord[Any, Any]]) -> tuple[list[PaymentKey], int]:
+    """Give the holds that captures and voids were about, each once, and how many requests there were."""
+    keys: dict[PaymentKey, None] = {}
+    requests = 0
+    for record in records:
+        value = record.value or b""
+        if (
+            b"hold.capture.v1" not in value
+            and b"hold.void.v1" not in value
+            and b"payment.request" not in value
+        ):
+            continue
+        try:
+            outcome = _outcomes.decode(value)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue  # who follows outcomes for readers tells of it
+        requests += outcome.data.event_type == _REQUEST
+        if outcome.data.event_type in _STEPS and outcome.data.hold is not None:
+            keys[PaymentKey(outcome.tenant, outcome.data.hold.hold)] = None
+    return list(keys), requests
+
+
+async def count_payments(store: PaymentStore, clock: Clock, signals: Signals) -> None:
+    """Tell how many payments are under way, and for how long, until cancelled."""
+    while True:
+        try:
+            counts = await store.counts()
+        except TransientFaultError as fault:
+            signals.emit("payments.not_taken", fault=str(fault))
+        else:
+            now = clock.now()
+            states = {
+                each.state.value: (each.payments, (now - each.oldest).total_seconds()) for each in counts
+            }
+            signals.emit("payments.counted", states=states)
+        await asyncio.sleep(COUNT_S)

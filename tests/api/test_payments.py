@@ -1,0 +1,220 @@
+"""Payments over HTTP: where each is, why, and what happened to it."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from ledger.adapters.memory.payments import MemoryPayments
+from ledger.api.app import create_app
+from ledger.api.models import PaymentAnswer, PaymentsPage
+from ledger.application.faults import LogAwayError
+from ledger.application.payment_calls import Heard
+from ledger.application.payment_ports import PaymentKey
+from ledger.application.payment_story import why
+from ledger.application.providers import Accepted
+from ledger.application.receive_webhooks import ReceivedWebhook, ReceiveWebhooks
+from ledger.application.saga_mover import Outside, SagaMover
+from ledger.contract.signature import sign
+from ledger.domain.payments.commands import Charge, QueryCharge
+from ledger.domain.payments.happenings import WokeUp
+from ledger.domain.payments.rules import PaymentRules
+from ledger.domain.payments.saga import Saga, State, Step
+from tests.api.world import World, client_of
+from tests.builders import NOW, USD, event, event_id, transfer
+
+
+async def requested(*names: str) -> tuple[World, MemoryPayments]:
+    """A world in which payments were requested."""
+    world = World()
+    payments = MemoryPayments(world.books)
+    await payments.put("acme", "bank", {})
+    await world.office.post(transfer("external:bank", "ann", 1000))
+    for name in names:
+        data = {"debit": "ann", "credit": "shop", "amount": 70, "asset": USD, "provider": "bank"}
+        fee = {"account": "fees", "amount": 3}
+        await world.office.post(event("payment.request.v1", {**data, "fee": fee}, name=name))
+    return world, payments
+
+
+async def asked(world: World, path: str, **parameters: Any) -> httpx.Response:
+    async with client_of(create_app(world.services()), await world.key("read")) as client:
+        return await client.get(path, params=parameters)
+
+
+async def test_a_payment_tells_where_it_is_and_why() -> None:
+    world, payments = await requested("p")
+    outside = Outside(world.clock, lambda: 0.5, lambda payment_id: event_id("fresh"))
+    mover = SagaMover(payments, outside, PaymentRules(), world.signals)
+    (payment,) = await payments.load([PaymentKey("acme", event_id("p"))])
+    await mover.move(payment, Heard(WokeUp()))
+    found = await asked(world, f"/v1/payments/{event_id('p')}")
+    assert found.status_code == 200, found.text
+    told = PaymentAnswer.model_validate_json(found.content)
+    assert (told.state, told.why) == ("charging", "The provider is asked for the charge, for the 1st time.")
+    assert told.fee is not None
+    assert told.fee.amount == 3
+    assert [(line.happening, line.commands, line.attempt) for line in told.timeline] == [
+        ("requested", [], None),
+        ("woke_up", ["charge"], 1),
+    ]
+    assert told.next_at == told.timeline[-1].next_at is not None
+
+
+async def test_another_tenant_does_not_see_it() -> None:
+    world, _ = await requested("p")
+    async with client_of(create_app(world.services()), await world.key("read", tenant="rival")) as client:
+        found = await client.get(f"/v1/payments/{event_id('p')}")
+        page = await client.get("/v1/payments")
+    assert (found.status_code, found.json()["code"]) == (404, "payment_not_found")
+    assert page.json()["items"] == []
+
+
+async def test_payments_come_in_pages_the_newest_first() -> None:
+    world, _ = await requested("a", "b", "c")
+    ids, cursor = [], None
+    while True:
+        parameters = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        found = await asked(world, "/v1/payments", **parameters)
+        page = PaymentsPage.model_validate_json(found.content)
+        ids += [item.id for item in page.items]
+        if (cursor := page.next_cursor) is None:
+            break
+    assert ids == sorted((event_id(name) for name in "abc"), reverse=True)
+
+
+async def test_payments_are_listed_by_state() -> None:
+    world, _ = await requested("a")
+    held = await asked(world, "/v1/payments", state="funds_held")
+    settled = await asked(world, "/v1/payments", state="settled")
+    assert [len(each.json()["items"]) for each in (held, settled)] == [1, 0]
+    assert (await asked(world, "/v1/payments", state="lost")).status_code == 422
+
+
+SAGA = Saga(id="p", tenant="acme", deadline=NOW, state=State.CHARGING, step=Step.CHARGE, tries=2)
+
+
+@pytest.mark.parametrize(
+    ("saga", "told"),
+    [
+        (SAGA, "The provider did nothing (no answer): the charge will be tried again."),
+        (
+            replace(SAGA, last_answer="retry_later"),
+            "The provider did nothing (retry later): the charge will be tried again.",
+        ),
+        (
+            replace(SAGA, unknown_since=NOW),
+            "It is not known what became of its charge: the provider will be asked.",
+        ),
+        (
+            replace(SAGA, awaiting=QueryCharge("k", 3), queries=1, unknown_since=NOW),
+            "The provider is asked what became of its charge.",
+        ),
+        (
+            replace(SAGA, awaiting=Charge("k", 2)),
+            "The provider is asked for the charge, for the 2nd time.",
+        ),
+        (
+            replace(SAGA, state=State.RELEASING, step=Step.RELEASE, reason="poor"),
+            "The books have not posted its void yet. It does not settle: poor.",
+        ),
+        (
+            replace(SAGA, state=State.NEEDS_OPERATOR, stuck="charge unknown for too long"),
+            "It needs an operator: charge unknown for too long.",
+        ),
+        (replace(SAGA, state=State.SETTLED, step=None), "It is settled."),
+        (
+            replace(SAGA, state=State.EXPIRED, step=None, reason="deadline passed"),
+            "It is at its end. It does not settle: deadline passed.",
+        ),
+    ],
+)
+def test_the_story_of_a_payment(saga: Saga, told: str) -> None:
+    assert why(saga) == told
+
+
+# Webhooks
+
+SECRET = b"a secret of the tests"
+WEBHOOK = {
+    "id": "wh_1",
+    "key": f"acme:{event_id('p')}:charge",
+    "payment": event_id("p"),
+    "tenant": "acme",
+    "kind": "charge",
+    "state": "accepted",
+    "reference": "ch_1",
+}
+
+
+class Shared:
+    """Secrets of one provider, and a log that remembers or is away."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[bytes, bytes]] = []
+        self.away = False
+
+    async def secrets(self, tenant: str, provider: str) -> Sequence[bytes]:
+        return [SECRET] if (tenant, provider) == ("acme", "bank") else []
+
+    async def keep(self, key: bytes, value: bytes) -> None:
+        if self.away:
+            raise LogAwayError("as told")
+        self.kept.append((key, value))
+
+
+async def told(
+    shared: Shared, body: Any = WEBHOOK, *, provider: str = "bank", secret: bytes = SECRET, late_s: int = 0
+) -> httpx.Response:
+    world = World()
+    content = json.dumps(body).encode()
+    headers = sign(secret, "webhook", content, now_s=int(world.clock.now().timestamp()) - late_s)
+    services = world.services(webhooks=ReceiveWebhooks(shared, shared, world.clock))
+    async with client_of(create_app(services)) as client:
+        return await client.post(f"/v1/providers/{provider}/webhooks", content=content, headers=headers)
+
+
+async def test_a_webhook_that_is_signed_is_kept() -> None:
+    shared = Shared()
+    assert (await told(shared)).json() == {"id": "wh_1"}
+    ((key, value),) = shared.kept
+    received = msgspec.json.decode(value, type=ReceivedWebhook)
+    assert key == f"acme/{event_id('p')}".encode()
+    assert (received.provider, received.webhook.answer) == ("bank", Accepted("ch_1"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"secret": b"another secret that is long"},
+        {"provider": "other"},
+        {"body": {**WEBHOOK, "tenant": "rival"}},
+        {"body": {**WEBHOOK, "tenant": "x" * 64}},
+        {"body": ["nothing"]},
+        {"late_s": 301},
+    ],
+    ids=str,
+)
+async def test_a_webhook_that_is_not_signed_by_its_provider_is_refused(wrong: dict[str, Any]) -> None:
+    shared = Shared()
+    refused = await told(shared, **wrong)
+    assert (refused.status_code, refused.json()["code"]) == (401, "signature_refused")
+    assert shared.kept == []
+
+
+async def test_a_webhook_that_is_none_is_told_so() -> None:
+    shared = Shared()
+    refused = await told(shared, {**WEBHOOK, "state": "perhaps"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
+    assert shared.kept == []
+
+
+async def test_a_webhook_that_cannot_be_kept_is_told_again() -> None:
+    shared = Shared()
+    shared.away = True
+    away = await told(shared)
+    assert (away.status_code, away.headers["Retry-After"]) == (503, "2")

@@ -1,0 +1,298 @@
+"""Payments are advanced: whatever a provider does and wherever a worker dies, they end with every sum right."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from ledger.adapters.memory.provider import Act, MemoryProvider
+from ledger.application.advance_payments import Mood
+from ledger.application.payment_calls import Heard
+from ledger.application.providers import (
+    Answer,
+    ChargeRequest,
+    Declined,
+    RefundRequest,
+    RetryLater,
+    StatusAnswer,
+    Unknown,
+)
+from ledger.domain.payments.happenings import ChargeAccepted, WokeUp
+from tests.payment_stage import LEASE_S, RULES, CutOffError, Stage, Tape
+
+Request = ChargeRequest | RefundRequest
+
+
+def refuses_refunds(times: int) -> MemoryProvider:
+    def script(request: Request, asked: int) -> Act:
+        refuses = isinstance(request, RefundRequest) and asked < times
+        return Act(books=False, answer=Declined("not now")) if refuses else Act()
+
+    return MemoryProvider(script)
+
+
+def says(answer: Answer, *, books: bool, times: int = 1) -> MemoryProvider:
+    return MemoryProvider(lambda request, asked: Act(books, answer) if asked < times else Act())
+
+
+BEHAVIOURS: dict[str, tuple[Callable[[], MemoryProvider], bool, set[str]]] = {
+    "accepts": (MemoryProvider, False, {"settled"}),
+    "declines": (lambda: MemoryProvider(lambda request, asked: Act(declines="poor")), False, {"released"}),
+    "times out after success": (lambda: says(Unknown("no answer"), books=True), False, {"settled"}),
+    "loses the call": (lambda: says(Unknown("reset"), books=False), False, {"settled"}),
+    "is throttling": (lambda: says(RetryLater("429", 3.0), books=False), False, {"settled"}),
+    "is away": (lambda: says(RetryLater("no connection"), books=False, times=99), False, {"released"}),
+    "is pending": (lambda: MemoryProvider(lambda request, asked: Act(pends=asked == 0)), False, {"settled"}),
+    "must give it back": (MemoryProvider, True, {"refunded"}),
+    "refuses refunds": (lambda: refuses_refunds(1), True, {"refunded"}),
+    "loses a refund's answer": (lambda: says(Unknown("no answer"), books=True), True, {"refunded"}),
+}
+each_behaviour = pytest.mark.parametrize("behaviour", BEHAVIOURS)
+
+
+def stage_of(behaviour: str) -> Stage:
+    make, refuses_capture, _ = BEHAVIOURS[behaviour]
+    stage = Stage(make(), refuses_capture=refuses_capture)
+    stage.request()
+    return stage
+
+
+async def played(stage: Stage, tape: Tape | None = None) -> None:
+    for _ in range(20):
+        await stage.run(tape=tape, rounds=4)
+        stage.provider.settle()
+    stage.check()
+
+
+@each_behaviour
+async def test_each_behaviour_of_a_provider_has_its_end(behaviour: str) -> None:
+    stage = stage_of(behaviour)
+    await played(stage)
+    assert stage.states() == BEHAVIOURS[behaviour][2]
+
+
+@each_behaviour
+async def test_a_worker_may_die_at_any_place(behaviour: str) -> None:
+    tape = Tape()
+    await played(stage_of(behaviour), tape)
+    assert tape.passed > 6
+    for place in range(1, tape.passed + 1):
+        stage = stage_of(behaviour)
+        await played(stage, Tape(cut_at=place))
+
+
+async def test_a_charge_that_was_answered_and_not_stored_is_asked_for() -> None:
+    stage = Stage()
+    key = stage.request()
+    tape = Tape()
+    await stage.round(stage.worker(tape))
+    place = tape.places.index("after charge") + 1
+    stage = Stage()
+    stage.request()
+    await stage.round(stage.worker(Tape(cut_at=place)))
+    assert isinstance(stage.failures[0], CutOffError)
+    assert stage.store.payments[key].saga.state == "charging"
+    await stage.run()
+    stage.check()
+    begun = [each.line.commands for each in stage.store.lines[key] if each.line.begins]
+    assert begun == [("charge",), ("query_charge",)]
+    assert stage.states() == {"settled"}
+
+
+class Gate:
+    """A provider behind a gate: its charges wait until it opens."""
+
+    def __init__(self) -> None:
+        self.inner = MemoryProvider()
+        self.came, self.open = asyncio.Event(), asyncio.Event()
+        self.moved, self.settle = self.inner.moved, self.inner.settle
+        self.charges = 0
+
+    async def charge(self, request: ChargeRequest) -> Answer:
+        self.charges += 1
+        self.came.set()
+        await self.open.wait()
+        return await self.inner.charge(request)
+
+    async def refund(self, request: RefundRequest) -> Answer:
+        return await self.inner.refund(request)
+
+    async def status(self, idempotency_key: str) -> StatusAnswer:
+        return await self.inner.status(idempotency_key)
+
+
+async def test_a_worker_that_comes_back_from_the_dead_charges_nobody_twice() -> None:
+    gate = Gate()
+    stage = Stage(gate)
+    key = stage.request()
+    zombie = stage.worker()
+    lanes = stage.lanes
+    await zombie.take_due(10)
+    await gate.came.wait()
+    # Its time is over, and another takes the payment: it asks, and does not charge.
+    stage.clock.move(RULES.answer_s + 1)
+    await stage.round(stage.worker())
+    assert stage.store.payments[key].saga.unknown_since is not None
+    gate.open.set()
+    await lanes.finish(5.0)
+    await stage.run()
+    stage.check()
+    assert gate.charges == 1
+    assert stage.states() == {"settled"}
+
+
+async def test_of_two_who_take_the_same_payment_one_begins() -> None:
+    stage = Stage()
+    key = stage.request()
+    first, second = stage.worker(), stage.worker()
+    taken = await stage.store.claim(stage.clock.now(), stage.clock.now(), 10)
+    woken = Heard(WokeUp())
+    moved = await asyncio.gather(first.tell(taken[0], woken), second.tell(taken[0], woken))
+    assert [each is None for each in moved].count(True) == 1
+    await stage.run()
+    stage.check()
+    assert stage.provider.asked[f"acme:{key.id}:charge"] == 1
+
+
+async def test_what_was_taken_by_a_dead_worker_is_due_again_when_its_lease_ends() -> None:
+    stage = Stage()
+    stage.request()
+    await stage.store.claim(stage.clock.now(), stage.clock.time.replace(second=int(LEASE_S)), 10)
+    assert (await stage.worker().take_due(10)).begun == 0
+    stage.clock.move(LEASE_S + 1)
+    await stage.run()
+    assert stage.states() == {"settled"}
+
+
+async def test_a_fact_is_stored_though_somebody_else_moved_the_payment() -> None:
+    stage = Stage()
+    key = stage.request()
+    stale = stage.store.payments[key]
+    worker = stage.worker()
+    await worker.tell(stale, Heard(ChargeAccepted("ch_7"), "webhook wh_1"))
+    moved = await worker.tell(stale, Heard(ChargeAccepted("ch_7"), "webhook wh_1"))
+    assert moved is None, "it was known, found after the stored saga was read again"
+    await stage.lanes.finish(1.0)
+    assert stage.store.payments[key].saga.charge_reference == "ch_7"
+
+
+async def test_a_provider_that_hangs_holds_up_neither_others_nor_claims() -> None:
+    gate = Gate()
+    stage = Stage(gate)
+    for number in range(20):
+        stage.request(("slow", number))
+    worker = stage.worker(slots=2, lane=4)
+    taken = await worker.take_due(100)
+    assert (taken.begun, taken.put_off) == (4, 16)
+    await gate.came.wait()
+    gate.inner.script = lambda request, asked: Act()
+    quick = stage.request("quick", provider="other")
+    assert (await worker.take_due(100)).begun == 1
+    for _ in range(50):
+        await asyncio.sleep(0.005)
+        if stage.store.payments[quick].saga.state != "funds_held":
+            break
+    assert stage.store.payments[quick].saga.state == "charging"
+    gate.open.set()
+    await stage.run()
+    stage.check()
+
+
+async def test_a_call_without_a_slot_is_put_off_and_was_not_made() -> None:
+    gate = Gate()
+    stage = Stage(gate)
+    stage.request("a")
+    stage.request("b")
+    worker = stage.worker(slots=1)
+    await worker.take_due(10)
+    await gate.came.wait()
+    for _ in range(100):
+        await asyncio.sleep(0.005)
+        heard = [each.line.happening for lines in stage.store.lines.values() for each in lines]
+        if "retry_later" in heard:
+            break
+    assert heard.count("retry_later") == 1
+    assert gate.charges == 1
+    gate.open.set()
+    await stage.run()
+    stage.check()
+
+
+async def test_payments_wait_while_a_breaker_is_open_and_go_on_by_themselves() -> None:
+    stage = Stage()
+    key = stage.request()
+    stage.providers.moods["bank"] = Mood.WAITS
+    await stage.round(stage.worker())
+    assert stage.store.payments[key].version == 1
+    stage.providers.moods["bank"] = Mood.UP
+    stage.clock.move(LEASE_S)
+    await stage.run()
+    assert stage.states() == {"settled"}
+
+
+async def test_a_payment_that_waits_for_a_breaker_ends_at_its_deadline() -> None:
+    stage = Stage()
+    stage.request(deadline_s=20)
+    stage.providers.moods["bank"] = Mood.WAITS
+    await stage.run()
+    stage.check()
+    assert stage.states() == {"expired"}
+
+
+async def test_a_tenant_may_have_payments_declined_while_a_breaker_is_open() -> None:
+    stage = Stage()
+    key = stage.request()
+    stage.providers.moods["bank"] = Mood.DECLINES
+    await stage.run()
+    stage.check()
+    assert stage.states() == {"released"}
+    assert stage.store.payments[key].saga.reason == "provider unavailable"
+    assert not stage.provider.asked
+
+
+async def test_one_payment_at_a_time_tries_a_provider_that_was_away() -> None:
+    stage = Stage()
+    stage.request("a")
+    stage.request("b")
+    stage.providers.moods["bank"] = Mood.TRIES
+    taken = await stage.worker().take_due(10)
+    assert (taken.begun, taken.put_off) == (1, 1)
+    await stage.lanes.finish(1.0)
+
+
+async def test_the_timeline_says_what_happened_and_when_it_is_tried_again() -> None:
+    stage = Stage(says(RetryLater("429", 3.0), books=False))
+    key = stage.request()
+    await stage.run()
+    lines = [each.line for each in stage.store.lines[key]]
+    assert [(line.happening, line.state.value, line.commands, line.attempt) for line in lines] == [
+        ("woke_up", "charging", ("charge",), 1),
+        ("retry_later", "charging", (), 1),
+        ("woke_up", "charging", ("charge",), 2),
+        ("charge_accepted", "charged", ("capture",), 2),
+        ("capture_posted", "settled", (), None),
+    ]
+    assert lines[1].detail == "429"
+    assert lines[1].next_at is not None
+    assert lines[3].event_id == lines[4].event_id == stage.books.published[0]["id"]
+
+
+async def test_an_operator_is_called_and_called_again() -> None:
+    stage = Stage(refuses_refunds(99), refuses_capture=True)
+    stage.request()
+    await stage.run(rounds=25)
+    assert stage.states() == {"needs_operator"}
+    alerts = [facts["reason"] for name, facts in stage.heard if name == "payment.alerted"]
+    assert len(alerts) > 1
+    assert alerts[0] == "out of refund tries: not now"
+
+
+async def test_outcomes_that_are_heard_of_move_payments_at_once() -> None:
+    stage = Stage()
+    key = stage.request()
+    worker = stage.worker()
+    await stage.round(worker)
+    assert stage.states() == {"charged"}
+    assert await worker.hear([key]) == 1
+    assert stage.states() == {"settled"}
+    assert await worker.hear([key]) == 0

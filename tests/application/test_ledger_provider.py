@@ -1,0 +1,121 @@
+"""Another tenant of this ledger as a provider: its transfer is posted once, and taken back once."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pytest
+
+from ledger.application import ledger_provider
+from ledger.application.ledger_provider import LedgerProvider
+from ledger.application.payment_ports import EventOutcome
+from ledger.application.providers import Accepted, ChargeRequest, Declined, NotFound, RefundRequest, Unknown
+from tests.builders import event_id
+
+PAYMENT = event_id("p")
+CHARGE = ChargeRequest(
+    idempotency_key=f"acme:{PAYMENT}:charge",
+    payment=PAYMENT,
+    tenant="acme",
+    amount=70,
+    asset="USD/2",
+    account="shop",
+)
+
+
+@dataclass
+class Books:
+    """A log whose events are posted, refused with a reason, or left lying."""
+
+    refuses: list[str] = field(default_factory=list)
+    is_away: bool = False
+    events: dict[str, dict[str, Any]] = field(default_factory=dict)
+    outcomes: dict[str, EventOutcome] = field(default_factory=dict)
+
+    async def publish(self, key: bytes, value: bytes) -> None:
+        event = orjson.loads(value)
+        assert self.events.setdefault(event["id"], event) == event, "an id with other content"
+        if not self.is_away and event["id"] not in self.outcomes:
+            reason = self.refuses.pop(0) if self.refuses else None
+            self.outcomes[event["id"]] = EventOutcome(reason is None, reason)
+
+    async def outcome(self, tenant: str, event_id: str) -> EventOutcome | None:
+        assert tenant == "rival"
+        return self.outcomes.get(event_id)
+
+
+def refund_of(charge: str) -> RefundRequest:
+    return RefundRequest(
+        idempotency_key=f"acme:{PAYMENT}:refund",
+        payment=PAYMENT,
+        tenant="acme",
+        amount=70,
+        asset="USD/2",
+        charge=charge,
+    )
+
+
+async def charged(books: Books) -> tuple[LedgerProvider, Accepted]:
+    provider = LedgerProvider("rival", books, books)
+    answer = await provider.charge(CHARGE)
+    assert isinstance(answer, Accepted)
+    return provider, answer
+
+
+async def test_a_charge_is_a_transfer_from_the_account_that_stands_for_the_payer() -> None:
+    books = Books()
+    _, answer = await charged(books)
+    event = books.events[answer.reference]
+    assert (event["type"], event["tenant"]) == ("transfer.post.v1", "rival")
+    assert event["data"] == {"debit": "transit:acme", "credit": "shop", "amount": 70, "asset": "USD/2"}
+
+
+async def test_a_charge_is_posted_once_however_often_it_is_asked_for() -> None:
+    books = Books()
+    provider, answer = await charged(books)
+    assert await provider.charge(CHARGE) == answer
+    assert await provider.status(CHARGE.idempotency_key) == answer
+    assert len(books.events) == 1
+
+
+async def test_a_charge_that_the_books_refuse_is_declined_for_good() -> None:
+    books = Books(refuses=["account_closed"])
+    provider = LedgerProvider("rival", books, books)
+    assert await provider.charge(CHARGE) == Declined("account_closed")
+    assert await provider.charge(CHARGE) == Declined("account_closed")
+
+
+async def test_a_charge_that_is_not_posted_in_time_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_provider, "LOOKS", 2)
+    books = Books(is_away=True)
+    provider = LedgerProvider("rival", books, books)
+    assert isinstance(await provider.charge(CHARGE), Unknown)
+    assert await provider.status(CHARGE.idempotency_key) == NotFound()
+
+
+async def test_a_refund_reverses_the_transfer() -> None:
+    books = Books()
+    provider, answer = await charged(books)
+    request = refund_of(answer.reference)
+    assert await provider.status(request.idempotency_key) == NotFound()
+    first = await provider.refund(request)
+    assert isinstance(first, Accepted)
+    assert await provider.refund(request) == await provider.status(request.idempotency_key) == first
+    reversals = [each["data"] for each in books.events.values() if each["type"] == "transaction.reverse.v1"]
+    assert reversals == [{"transaction": answer.reference}]
+
+
+async def test_a_refund_that_was_refused_is_tried_under_another_id() -> None:
+    books = Books()
+    provider, answer = await charged(books)
+    books.refuses = ["insufficient_funds"]
+    request = refund_of(answer.reference)
+    assert await provider.refund(request) == Declined("insufficient_funds")
+    assert isinstance(await provider.refund(request), Accepted)
+
+
+async def test_a_transfer_that_was_reversed_by_hand_is_refunded() -> None:
+    books = Books()
+    provider, answer = await charged(books)
+    books.refuses = ["already_reversed"]
+    assert isinstance(await provider.refund(refund_of(answer.reference)), Accepted)

@@ -1,0 +1,261 @@
+"""Payments end to end: a provider that misbehaves in every way, workers that die, and books that agree in the end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence, Set
+from contextlib import AsyncExitStack
+from time import monotonic
+from typing import Any
+
+import orjson
+import pytest
+
+from ledger.adapters.postgres.connection import open_pool
+from ledger.adapters.postgres.providers import PostgresProviders
+from ledger.adapters.system import new_event_id
+from tests.end_to_end.books import Books, event, transfer
+from tests.provider import SECRET, Simulator
+
+PAYING = ("worker", "advance-payments")
+WAIT_S = 40.0
+RULES = {
+    "answer_s": 2,
+    "outcome_s": 2,
+    "backoff_s": 0.05,
+    "backoff_s_max": 0.5,
+    "not_found_grace_s": 1,
+    "unknown_s_max": 5,
+}
+POINTS = ["saga_stored", "attempt_begun", "provider_answered", "step_published"]
+FAULTS: dict[str, dict[str, Any]] = {
+    "declines": {"do": "decline", "reason": "poor"},
+    "pends": {"do": "pend", "pend_s": 0.5},
+    "errs": {"do": "error", "code": 502, "times": 1},
+    "errs-booked": {"do": "error", "code": 502, "times": 1, "booked": True},
+    "resets": {"do": "reset", "times": 1, "booked": True},
+    "hangs": {"do": "hang", "times": 1},
+    "hangs-booked": {"do": "hang", "times": 1, "booked": True},
+    "throttles": {"do": "throttle", "times": 1, "retry_after_s": 1},
+    "is-away": {"do": "unavailable", "times": 1, "retry_after_s": 1},
+    "babbles": {"do": "malformed", "times": 1, "booked": True},
+    "is-late": {"do": "hang", "times": 1, "booked": True, "late_s": 0.5},
+}
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    simulator = Simulator(tmp_path_factory.mktemp("provider") / "book.db").start()
+    yield simulator
+    simulator.stop()
+
+
+class Payments:
+    """Payments of one tenant, with the provider that charges them."""
+
+    def __init__(self, books: Books, simulator: Simulator) -> None:
+        self.books = books
+        self.simulator = simulator
+        self.requested: dict[str, str] = {}
+
+    async def begin(self) -> None:
+        """Give the tenant its provider."""
+        settings = self.books.settings
+        pool = await open_pool(str(settings.postgres_dsn), settings, size=1)
+        try:
+            providers = PostgresProviders(pool, auto_open=True)
+            await providers.put(
+                "acme",
+                "simulated",
+                {
+                    "url": self.simulator.url,
+                    "secrets": [SECRET.decode()],
+                    "hosts": ["127.0.0.1"],
+                    "networks": ["127.0.0.0/8"],
+                    "plain_http": True,
+                    "total_timeout_s": 1.0,
+                },
+            )
+        finally:
+            await pool.close()
+
+    async def request(self, accounts: Sequence[str], *, fee: int = 10) -> list[str]:
+        """Fund accounts and request a payment from each."""
+        before = await self.books.handled()
+        await self.books.send([transfer("external:bank", account, 1000) for account in accounts])
+        await self.books.until_handled(before + len(accounts))
+        ids = [new_event_id() for _ in accounts]
+        data = {"credit": "shop", "amount": 250, "asset": "USD/2", "provider": "simulated"}
+        if fee:
+            data["fee"] = {"account": "fees", "amount": fee}
+        await self.books.send(
+            [
+                event("payment.request.v1", {"debit": account, **data}, payment)
+                for account, payment in zip(accounts, ids, strict=True)
+            ]
+        )
+        return ids
+
+    async def states(self, ids: Sequence[str]) -> list[str]:
+        rows = await self.books.sql(
+            "select event_id::text as id, state from payments where event_id = any($1::uuid[])", ids
+        )
+        found = {row["id"]: row["state"] for row in rows}
+        return [found.get(each, "nowhere") for each in ids]
+
+    async def until_ended(self, ids: Sequence[str]) -> list[str]:
+        """Wait until every payment is at an end."""
+        return await self.until_states(ids, {"settled", "released", "expired", "refunded"})
+
+    async def command(self, *arguments: str) -> Any:
+        """Run `ledger payments` to its end; gives what it prints as JSON."""
+        async with self.books.worker(arguments=("payments", *arguments, "--json")) as command:
+            assert await command.exit_code() == 0, command.log
+            return orjson.loads(command.log)
+
+    async def until_states(self, ids: Sequence[str], wanted: Set[str]) -> list[str]:
+        """Wait until every payment is in one of these states."""
+        deadline = monotonic() + WAIT_S
+        while True:
+            states = await self.states(ids)
+            if wanted >= set(states):
+                return states
+            assert monotonic() < deadline, f"{states}: {await self.timelines(ids)}"
+            await asyncio.sleep(0.05)
+
+    async def timelines(self, ids: Sequence[str]) -> list[tuple[str, str, str]]:
+        rows = await self.books.sql(
+            "select state, happening, detail from payment_steps where event_id = any($1::uuid[]) "
+            "order by event_id, number",
+            ids,
+        )
+        return [(row["state"], row["happening"], row["detail"]) for row in rows]
+
+    async def check(self, ids: Sequence[str]) -> None:
+        """The provider's book is ours: of what settled it has the money, once, and of nothing else."""
+        states = dict(zip(ids, await self.states(ids), strict=True))
+        lines = [line for line in await self.simulator.lines("acme") if line["payment"] in states]
+        charged = {
+            line["payment"] for line in lines if (line["kind"], line["state"]) == ("charge", "accepted")
+        }
+        refunded = {
+            line["payment"] for line in lines if (line["kind"], line["state"]) == ("refund", "accepted")
+        }
+        assert charged - refunded == {each for each, state in states.items() if state == "settled"}
+        assert (await self.simulator.book())["twice"] == []
+        held = await self.books.sql("select coalesce(sum(held), 0)::bigint as held from balances")
+        assert held[0]["held"] == 0
+
+
+@pytest.fixture(scope="module")
+async def payments(
+    kafka: str, postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory, simulator: Simulator
+) -> AsyncIterator[Payments]:
+    async with AsyncExitStack() as stack:
+        directory = tmp_path_factory.mktemp("payments")
+        books = await stack.enter_async_context(Books.open(kafka, postgres_dsn, "payments", directory))
+        books.environment["LEDGER_PAYMENT_RULES"] = orjson.dumps(RULES).decode()
+        books.environment["LEDGER_PAYMENT_LEASE_S"] = "2"
+        payments = Payments(books, simulator)
+        await payments.begin()
+        await stack.enter_async_context(books.worker())
+        yield payments
+
+
+async def test_whatever_a_provider_does_its_book_is_ours_in_the_end(payments: Payments) -> None:
+    await payments.simulator.follow(*({**rule, "account": f"{name}:"} for name, rule in FAULTS.items()))
+    names = ["accepts", *FAULTS]
+    async with payments.books.worker(arguments=PAYING):
+        ids = await payments.request([f"{name}:ann" for name in names])
+        states = await payments.until_ended(ids)
+    expected = ["released" if name == "declines" else "settled" for name in names]
+    assert dict(zip(names, states, strict=True)) == dict(zip(names, expected, strict=True))
+    await payments.check(ids)
+    balances = await payments.books.balances()
+    assert [balances[f"{name}:ann"] for name in ("accepts", "declines")] == [750, 1000]
+    assert balances["fees"] == 10 * states.count("settled")
+    assert balances["shop"] == 240 * states.count("settled")
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_worker_that_dies_at_a_step_leaves_no_payment_stuck(payments: Payments, point: str) -> None:
+    await payments.simulator.follow()
+    async with payments.books.worker(arguments=PAYING, LEDGER_CRASH=f"{point}:2") as worker:
+        ids = await payments.request([f"{point}:{number}" for number in range(4)])
+        assert await worker.exit_code() == 137, worker.log
+    async with payments.books.worker(arguments=PAYING):
+        assert set(await payments.until_ended(ids)) == {"settled"}
+    await payments.check(ids)
+
+
+async def test_an_operator_finds_what_is_stuck_and_says_what_is_so(payments: Payments) -> None:
+    await payments.simulator.follow({"do": "pend", "pend_s": 600, "account": "stuck:"})
+    async with payments.books.worker(arguments=PAYING):
+        (stuck,) = await payments.request(["stuck:ann"])
+        await payments.until_states([stuck], {"needs_operator"})
+        listed = await payments.command("list")
+        assert [each["payment"] for each in listed["payments"]] == [f"acme/{stuck}"]
+        resolve = (
+            "resolve",
+            f"acme/{stuck}",
+            "--as",
+            "charged",
+            "--reference",
+            "ch_1",
+            "--why",
+            "they say so",
+        )
+        assert (await payments.command(*resolve, "--yes"))["state"] == "charged"
+        assert await payments.until_ended([stuck]) == ["settled"]
+    told = await payments.command("show", f"acme/{stuck}")
+    (decided,) = [line for line in told["timeline"] if line["by"] is not None]
+    assert (decided["happening"], decided["detail"]) == ("told_charged", "they say so")
+    await payments.check([stuck])
+
+
+async def test_a_webhook_settles_a_payment_whose_answer_never_came(payments: Payments) -> None:
+    async with payments.books.worker(arguments=("api",), LEDGER_API_PORT="0") as api:
+        deadline = monotonic() + WAIT_S
+        while not api.port:
+            assert monotonic() < deadline, api.log
+            await asyncio.sleep(0.1)
+        await payments.simulator.follow(
+            {"do": "hang", "booked": True, "account": "told:", "webhooks": {"when": "before", "copies": 2}},
+            {"do": "pend", "on": ["status"]},
+            webhook_url=f"http://127.0.0.1:{api.port}/v1/providers/simulated/webhooks",
+        )
+        async with payments.books.worker(arguments=PAYING):
+            ids = await payments.request(["told:ann"])
+            assert await payments.until_ended(ids) == ["settled"]
+    details = [
+        detail or "" for _, happening, detail in await payments.timelines(ids) if "charge" in happening
+    ]
+    assert details[0].startswith("webhook wh_")
+    await payments.check(ids)
+
+
+async def test_money_goes_to_another_tenant_by_two_legs_or_not_at_all(payments: Payments) -> None:
+    books = payments.books
+    before = await books.handled()
+    await books.send(
+        [
+            transfer("external:bank", "sender", 1000),
+            event("account.open.v1", {"account": "receiver"}, tenant="rival"),
+            event("account.open.v1", {"account": "shut"}, tenant="rival"),
+            event("account.close.v1", {"account": "shut"}, tenant="rival"),
+        ],
+        keys=[b"transit"] * 4,
+    )
+    await books.until_handled(before + 4)
+    ids = [new_event_id(), new_event_id()]
+    data = {"debit": "sender", "amount": 300, "asset": "USD/2", "provider": "ledger:rival"}
+    async with books.worker(arguments=PAYING):
+        await books.send(
+            [
+                event("payment.request.v1", {**data, "credit": credit}, payment)
+                for credit, payment in zip(("receiver", "shut"), ids, strict=True)
+            ]
+        )
+        assert await payments.until_ended(ids) == ["settled", "released"]
+    balances = await books.balances()
+    names = ("sender", "transit:rival", "transit:acme", "receiver")
+    assert [balances[name] for name in names] == [700, 300, -300, 300]
+    assert (await books.verdict()).ok
