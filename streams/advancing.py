@@ -1,9 +1,7 @@
 """The payments worker: a Faust app of its own that follows outcomes, and a timer over what is due."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from typing import Any, cast
 
 import faust
@@ -13,6 +11,7 @@ from ledger.bootstrap.payments import advancing
 from ledger.config import Settings
 from ledger.observability.signals import Signals
 from streams.agents.advance_payments import DueTimer, HearChunk, HearWebhooks, count_payments
+from streams.beside import run_beside
 from streams.embedded.addresses import find_addresses
 from streams.payment_log import SharedLog
 from streams.transport.app import ChunkedApp, chunked_app, chunked_topic
@@ -57,15 +56,5 @@ async def paying(settings: Settings, signals: Signals) -> AsyncIterator[ChunkedA
         timer = DueTimer(parts.advance, settings, signals)
         webhooks = HearWebhooks(parts.advance, parts.store, signals)
         add_advancing(app, settings, HearChunk(parts.advance, timer, signals), webhooks)
-        for work in (timer.run(), count_payments(parts.store, parts.clock, signals)):
-            task = asyncio.create_task(work)
-            task.add_done_callback(partial(_crash_with, app))
-            stack.callback(task.cancel)
+        run_beside(app, stack, timer.run(), count_payments(parts.store, parts.clock, signals))
         yield app
-
-
-def _crash_with(app: ChunkedApp, task: asyncio.Task[None]) -> None:
-    """End the worker with a task beside it: without its timer it would only seem well."""
-    if not task.cancelled() and (fault := task.exception()) is not None:
-        app.flow.signals.emit("task.failed", error=repr(fault))
-        app.crashing = asyncio.ensure_future(app.crash(fault))

@@ -1,9 +1,7 @@
 """The posting worker: a Faust app of its own, with its agent, its sweep and its health."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from typing import Any, cast
 
 import faust
@@ -17,6 +15,7 @@ from ledger.observability.signals import Signals
 from streams.agents.expire_holds import HoldSweep
 from streams.agents.post_events import PostChunk
 from streams.agents.upkeep import keep_partitions_ahead
+from streams.beside import run_beside
 from streams.embedded.addresses import find_addresses
 from streams.publishing import PatientPublisher
 from streams.transport.app import ChunkedApp, chunked_app, chunked_topic
@@ -66,18 +65,8 @@ async def working(settings: Settings, signals: Signals) -> AsyncIterator[Chunked
             use_cases.expire_holds, publisher, settings, signals, lambda: _holds_partition_0(app)
         )
         await _begin(use_cases.books, settings, addresses.kafka)
-        for work in (sweep.run(), keep_partitions_ahead(use_cases.make_partitions_ahead, signals)):
-            task = asyncio.create_task(work)
-            task.add_done_callback(partial(_crash_with, app))
-            stack.callback(task.cancel)
+        run_beside(app, stack, sweep.run(), keep_partitions_ahead(use_cases.make_partitions_ahead, signals))
         yield app
-
-
-def _crash_with(app: ChunkedApp, task: asyncio.Task[None]) -> None:
-    """End the worker with a task beside it: without its sweep or upkeep it would only seem well."""
-    if not task.cancelled() and (fault := task.exception()) is not None:
-        app.flow.signals.emit("task.failed", error=repr(fault))
-        app.crashing = asyncio.ensure_future(app.crash(fault))
 
 
 async def _begin(books: BookStore, settings: Settings, bootstrap: str) -> None:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from time import monotonic
 from typing import Any, cast
 
@@ -17,6 +16,7 @@ from ledger.config import Settings
 from ledger.domain.aging import Retention
 from ledger.observability.signals import Signals
 from streams.agents.roll_windows import RollChunk
+from streams.beside import run_beside
 from streams.embedded.addresses import find_kafka
 from streams.embedded.errors import EmbeddedError
 from streams.publishing import PatientPublisher
@@ -101,10 +101,7 @@ async def rolling(settings: Settings, signals: Signals) -> AsyncIterator[Windows
         worker, tasks = _compose(
             app, settings, signals, PatientPublisher(batches, app.flow, signals), partitions
         )
-        for work in tasks:
-            task = asyncio.create_task(work)
-            task.add_done_callback(partial(_crash_with, app))
-            stack.callback(task.cancel)
+        run_beside(app, stack, *tasks)
         yield worker
 
 
@@ -124,13 +121,6 @@ def _compose(
     add_rolling(app, settings, RollChunk(book, checkpoints, signals))
     missing = watch_versions(book, settings, signals)
     return WindowsWorker(app, book), [checkpoints.run(), missing, keeper.table.mend_recovery()]
-
-
-def _crash_with(app: ChunkedApp, task: asyncio.Task[None]) -> None:
-    """End the worker with a task beside it: without its checkpoints it would only seem well."""
-    if not task.cancelled() and (fault := task.exception()) is not None:
-        app.flow.signals.emit("task.failed", error=repr(fault))
-        app.crashing = asyncio.ensure_future(app.crash(fault))
 
 
 async def watch_versions(book: WindowBook, settings: Settings, signals: Signals) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from ledger.contract.decode import decode_event
 from ledger.domain.commands import Event
-from ledger.domain.ids import derived_id, milliseconds
+from ledger.domain.ids import derived_id
+from ledger.domain.moments import milliseconds
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 USD = "USD/2"

@@ -22,7 +22,8 @@ from ledger.application.payment_ports import (
 from ledger.application.provider_lanes import ProviderLanes
 from ledger.application.providers import PaymentProvider
 from ledger.application.saga_mover import Outside, SagaMover
-from ledger.domain.ids import derived_id, milliseconds
+from ledger.domain.ids import derived_id
+from ledger.domain.moments import milliseconds
 from ledger.domain.payments.commands import Capture, Release
 from ledger.domain.payments.happenings import CaptureRefused, HoldPlaced, ReleaseRefused
 from ledger.domain.payments.machine import advance

@@ -14,7 +14,8 @@ from ledger.application.stream_reading import (
     StreamBalance,
     StreamReader,
 )
-from ledger.domain.window import Window, microseconds
+from ledger.domain.moments import microseconds
+from ledger.domain.window import Window
 from ledger.observability.signals import Signals
 
 

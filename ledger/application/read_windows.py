@@ -15,7 +15,8 @@ from ledger.application.stream_reading import (
     StreamWindows,
 )
 from ledger.domain.life import Life, is_complete
-from ledger.domain.window import Window, WindowSize, microseconds
+from ledger.domain.moments import microseconds
+from ledger.domain.window import Window, WindowSize
 from ledger.observability.signals import Signals
 
 

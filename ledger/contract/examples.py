@@ -9,7 +9,8 @@ from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, Record
 from ledger.contract.decode import decode_event
 from ledger.contract.outgoing import dead_letter_message, entry_messages, outcome_message
 from ledger.domain.commands import Event
-from ledger.domain.ids import derived_id, milliseconds
+from ledger.domain.ids import derived_id
+from ledger.domain.moments import milliseconds
 from ledger.domain.outcome import Outcome
 from ledger.domain.rejection import Reason
 from ledger.domain.transaction import Entry

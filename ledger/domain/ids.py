@@ -1,19 +1,11 @@
 """Event ids: UUIDv7 (RFC 9562), written in lower case, whose first 48 bits are a time in milliseconds."""
 
 import hashlib
-from datetime import UTC, datetime, timedelta
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def time_ms_of(event_id: str) -> int:
     """Read the milliseconds since 1970 that a UUIDv7 begins with."""
     return int(event_id[:8] + event_id[9:13], 16)
-
-
-def milliseconds(moment: datetime) -> int:
-    """Count the whole milliseconds since 1970."""
-    return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
 def derived_id(time_ms: int, *parts: str) -> str:

@@ -25,7 +25,8 @@ from ledger.domain.commands import (
     VoidHold,
 )
 from ledger.domain.holding import capture_hold, place_hold, void_hold
-from ledger.domain.ids import milliseconds, time_ms_of
+from ledger.domain.ids import time_ms_of
+from ledger.domain.moments import milliseconds
 from ledger.domain.money import in_range
 from ledger.domain.movements import (
     Movement,

@@ -1,7 +1,6 @@
 """Windows of balances: a lattice, so that entries may come in any order, any number of times, in any pieces."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from enum import StrEnum
 
 import msgspec
@@ -131,9 +130,3 @@ def start_of(size: WindowSize, moment_us: int) -> int:
     """Say where the window of `size` that holds a moment begins, in seconds since 1970."""
     seconds = moment_us // 1_000_000
     return seconds - seconds % size.seconds
-
-
-def microseconds(moment: datetime) -> int:
-    """Count the microseconds since 1970."""
-    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds

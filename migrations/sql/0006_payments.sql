@@ -55,31 +55,17 @@ comment on table payment_steps is 'the timeline: one line for each version of a 
 --;
 create unique index payment_steps_begun on payment_steps (event_id, tenant_id, attempt) where begins
 --;
-create table providers (
-    tenant_id int not null,
-    name text not null,
-    settings jsonb not null,
-    changed_at timestamptz not null default now(),
-    primary key (tenant_id, name)
-)
---;
 grant select, insert, update (version, state, step, publishes, due_at, saga) on payments to ledger_worker
 --;
 grant select, insert on payment_steps to ledger_worker
 --;
-grant select, insert, update, delete on providers to ledger_worker
---;
-grant select on payments, payment_steps, providers to ledger_api
---;
--- A webhook names its tenant, and is believed by its signature: until then, the one row of that tenant can be seen.
-create policy the_tenant_of_a_webhook on tenants for select
-    using (code = nullif(current_setting('ledger.webhook_tenant', true), ''))
+grant select on payments, payment_steps to ledger_api
 --;
 do $$
 declare
     name text;
 begin
-    foreach name in array array['payments', 'payment_steps', 'providers'] loop
+    foreach name in array array['payments', 'payment_steps'] loop
         execute format('alter table %I enable row level security', name);
         execute format('alter table %I force row level security', name);
         execute format($policy$

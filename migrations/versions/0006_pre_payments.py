@@ -1,4 +1,4 @@
-"""Payments with their sagas and timelines, and the providers of each tenant."""
+"""Payments with their sagas and timelines."""
 
 from migrations.statements import run_file
 

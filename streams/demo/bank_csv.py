@@ -25,7 +25,8 @@ from typing import Any, TextIO
 import orjson
 
 from ledger.contract.outgoing import record_key
-from ledger.domain.ids import derived_id, milliseconds
+from ledger.domain.ids import derived_id
+from ledger.domain.moments import milliseconds
 from streams.demo.mix import Sent
 
 TENANT = "bank"

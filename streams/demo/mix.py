@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from ledger.contract.outgoing import record_key
-from ledger.domain.ids import EPOCH
+from ledger.domain.moments import milliseconds
 
 TENANT = "shop"
 ASSET = "EUR/2"
@@ -86,7 +86,7 @@ class Mix:
     # Events
 
     def _id(self) -> str:
-        now_ms = (self._clock() - EPOCH) // timedelta(milliseconds=1)
+        now_ms = milliseconds(self._clock())
         noise = self._random.getrandbits(74)
         stamp = f"{now_ms:012x}"
         tail = f"{noise & (1 << 62) - 1:016x}"

@@ -9,7 +9,8 @@ import msgspec
 from aiokafka import ConsumerRecord
 
 from ledger.domain.account import NormalSide
-from ledger.domain.window import Window, microseconds, window_of_entry
+from ledger.domain.moments import microseconds
+from ledger.domain.window import Window, window_of_entry
 from streams.windows.keys import life_key
 
 TIMES_REMEMBERED_MAX = 4096

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.adapters.system import SystemClock, new_event_id
-from ledger.domain.ids import derived_id, milliseconds, time_ms_of
+from ledger.domain.ids import derived_id, time_ms_of
+from ledger.domain.moments import milliseconds
 from ledger.domain.money import AMOUNT_MAX, asset_fault, format_amount, in_range
 
 TIMES = st.integers(0, 2**48 - 1)

@@ -12,7 +12,7 @@ from zlib import crc32
 
 import pytest
 
-from ledger.domain.window import microseconds
+from ledger.domain.moments import microseconds
 from streams.cli.running import FOUND_WRONG
 from streams.topics import remove_topic
 from streams.transport.publisher import Outgoing

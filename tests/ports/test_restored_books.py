@@ -14,7 +14,8 @@ from ledger.application.post_events import Batch, PostEvents
 from ledger.config import Settings
 from ledger.contract.decode import decode_event
 from ledger.domain.books import Rules
-from ledger.domain.ids import derived_id, milliseconds
+from ledger.domain.ids import derived_id
+from ledger.domain.moments import milliseconds
 from ledger.observability.signals import Signals
 from migrations.run import migrate
 from tests.end_to_end.books import transfer

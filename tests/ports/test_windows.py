@@ -9,8 +9,9 @@ from ledger.adapters.postgres.tenancy import open_tenant_pool
 from ledger.adapters.postgres.types import Pool
 from ledger.adapters.postgres.windows import PostgresWindows
 from ledger.domain.commands import Event
+from ledger.domain.moments import microseconds
 from ledger.domain.outcome import Outcome
-from ledger.domain.window import Window, WindowSize, merge, microseconds, start_of, window_of_entry
+from ledger.domain.window import Window, WindowSize, merge, start_of, window_of_entry
 from tests.builders import INT64_MAX, USD, event, transfer
 from tests.fakes import RememberedSignals
 from tests.ports.conftest import SETTINGS, Bench

@@ -8,7 +8,8 @@ from ledger.adapters.postgres.connection import transient_faults
 from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.windows import window_of_row
 from ledger.domain.aging import Standing
-from ledger.domain.window import Window, WindowSize, microseconds
+from ledger.domain.moments import microseconds
+from ledger.domain.window import Window, WindowSize
 
 BALANCES_AT_ONCE = 200
 _NO_LIMIT = 24 * 3600.0

@@ -8,7 +8,8 @@ from ledger.adapters.postgres.tenancy import Reads
 from ledger.adapters.postgres.types import Connection
 from ledger.application.reading import WindowOf
 from ledger.domain.account import NormalSide
-from ledger.domain.window import Window, WindowSize, microseconds
+from ledger.domain.moments import microseconds
+from ledger.domain.window import Window, WindowSize
 
 SECONDS_MAX = 253_402_300_799
 """The last second of the year 9999, the last that the books can say."""

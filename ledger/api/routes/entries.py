@@ -13,12 +13,11 @@ from ledger.api.access import Reader, services_of
 from ledger.api.answers import answer, entry_members
 from ledger.api.documented import READING, link, responses
 from ledger.api.models import StatementPage
-from ledger.api.moments import moment_of
 from ledger.api.pages import AssetCode, Count, Cursors, Microseconds
 from ledger.api.parameters import AccountInPath, StatementParameters, StatementQuery
 from ledger.api.problems import AccountNotFoundError, InvalidCursorError, InvalidRangeError
 from ledger.application.reading import EntryView, StatementPlace
-from ledger.domain.window import microseconds
+from ledger.domain.moments import microseconds, moment_of
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
 

@@ -23,7 +23,8 @@ from ledger.api.problems import (
 )
 from ledger.application.read_windows import SourcedWindow, WindowRange
 from ledger.application.stream_reading import BalanceOf
-from ledger.domain.window import WindowSize, microseconds, start_of
+from ledger.domain.moments import microseconds
+from ledger.domain.window import WindowSize, start_of
 
 WINDOWS_DEFAULT = 100
 """Without `from`, so many windows up to `to`."""
