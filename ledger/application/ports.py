@@ -35,8 +35,11 @@ class UnitOfWork(Protocol):
         """Lock what `needs` names, in one order for every caller, and read it as it stands."""
         ...
 
-    async def claim(self, events: Sequence[Event], at: datetime) -> Mapping[EventKey, Earlier]:
-        """Claim ids that differ from one another; give what is known of those that were claimed before."""
+    async def claim(self, events: Sequence[Event], at: Sequence[datetime]) -> Mapping[EventKey, Earlier]:
+        """Claim ids that differ from one another, each decided at its time of `at`.
+
+        Gives what is known of those that were claimed before.
+        """
         ...
 
     async def recall(self, events: Sequence[Event], earlier: Mapping[EventKey, Earlier]) -> list[Outcome]:

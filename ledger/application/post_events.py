@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from datetime import datetime
 from time import perf_counter
+from typing import Protocol
 
 import msgspec
 import stamina
@@ -10,7 +12,7 @@ import stamina
 from ledger.application.faults import TooSlowError, TransientFaultError
 from ledger.application.ports import BookStore, Clock, Position, UnitOfWork
 from ledger.contract.dead_letter import DeadLetter
-from ledger.domain.books import EventKey, Rules, needs_of
+from ledger.domain.books import Books, EventKey, Rules, needs_of
 from ledger.domain.commands import Event
 from ledger.domain.outcome import Earlier, Outcome, is_redelivery, repeated
 from ledger.domain.posting import decide
@@ -26,6 +28,28 @@ Waiting = Callable[[str], AbstractContextManager[None]]
 def not_said(reason: str) -> AbstractContextManager[None]:
     """Tell nobody."""
     return nullcontext()
+
+
+class Judge(Protocol):
+    """Decides events, and says when each is decided."""
+
+    def moment_of(self, event: Event, now: datetime) -> datetime:
+        """Give the time at which `event` counts as decided; `now` is what the clock says."""
+        ...
+
+    def decide(self, event: Event, books: Books, now: datetime, rules: Rules) -> Outcome:
+        """Decide `event` against `books`, which then hold what it did."""
+        ...
+
+
+class DecideNow:
+    """Decides by the rules alone, at the time of the clock."""
+
+    def moment_of(self, event: Event, now: datetime) -> datetime:
+        return now
+
+    def decide(self, event: Event, books: Books, now: datetime, rules: Rules) -> Outcome:
+        return decide(event, books, now, rules)
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -48,6 +72,7 @@ class PostEvents:
         *,
         backoff_max_s: float = 5.0,
         waiting: Waiting = not_said,
+        judge: Judge | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -55,6 +80,7 @@ class PostEvents:
         self._signals = signals
         self._backoff_max_s = backoff_max_s
         self._waiting = waiting
+        self._judge = judge or DecideNow()
 
     async def __call__(self, batch: Batch) -> list[Outcome]:
         """Post `batch` and give the outcome of each event, in order, once they are durable.
@@ -104,9 +130,12 @@ class PostEvents:
         books.watched = needs.originals
         books.payment_rules = self._rules.payments
         now = self._clock.now()
-        known = dict(await unit.claim(list(firsts.values()), now))
+        events = list(firsts.values())
+        known = dict(await unit.claim(events, [self._judge.moment_of(event, now) for event in events]))
         decided = {
-            key: decide(event, books, now, self._rules) for key, event in firsts.items() if key not in known
+            key: self._judge.decide(event, books, now, self._rules)
+            for key, event in firsts.items()
+            if key not in known
         }
         await unit.write(books, list(decided.values()), batch.letters)
         recalled = await self._recall(unit, firsts, known)

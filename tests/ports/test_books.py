@@ -232,7 +232,7 @@ async def test_unit_left_without_commit_leaves_no_trace(bench: Bench) -> None:
     sent = deposit(bench)
     async with bench.store.unit_of_work() as unit:
         await unit.lock(needs_of([sent]))
-        await unit.claim([sent], NOW)
+        await unit.claim([sent], [NOW])
     assert not any((await bench.digest()).values())
 
 

@@ -101,7 +101,7 @@ class MemoryUnitOfWork:
                 balance.changed = False
         return books
 
-    async def claim(self, events: Sequence[Event], at: datetime) -> Mapping[EventKey, Earlier]:
+    async def claim(self, events: Sequence[Event], at: Sequence[datetime]) -> Mapping[EventKey, Earlier]:
         return {
             event.identity: self.contents.processed[event.identity]
             for event in events

@@ -77,12 +77,14 @@ class PostgresUnitOfWork:
             self._books = await self._locking.run()
             return self._books
 
-    async def claim(self, events: Sequence[Event], at: datetime) -> Mapping[EventKey, Earlier]:
+    async def claim(self, events: Sequence[Event], at: Sequence[datetime]) -> Mapping[EventKey, Earlier]:
         if not events:
             return {}
         with transient_faults():
-            ordered = sorted(events, key=lambda event: (event.id, event.tenant))
-            repeats = await self._connection.fetch(sql("claim_events"), *self._claims(ordered), at)
+            dated = sorted(zip(events, at, strict=True), key=lambda each: (each[0].id, each[0].tenant))
+            ordered = [event for event, _ in dated]
+            moments = [moment for _, moment in dated]
+            repeats = await self._connection.fetch(sql("claim_events"), *self._claims(ordered), moments)
             self._books.oldest_id = await self._connection.fetchval(sql("find_horizon")) or ""
             crash_point("claimed")
             if not repeats:
