@@ -1,0 +1,1 @@
+"""The archive: records in compressed, checksummed, chained segments; docs/archive.md tells the format."""
