@@ -1,4 +1,4 @@
-"""Digests: 32 bytes for what an account holds of an asset, for a tenant, and for all books; equal books have equal ones."""
+"""Digests: 32 bytes for a standing, a tenant or all books; equal books have equal ones."""
 
 import hashlib
 from collections.abc import Iterable

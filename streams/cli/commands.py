@@ -21,10 +21,15 @@ HELP = {
     "send": "Send events to the topic of payments, under the keys that keep each account's order.",
     "verify": "Check the books in SQL and against the topic itself. May run beside live traffic. "
     "Exit 1 on a violation.",
+    "replay": "Run history again: dry, into a schema of its own, or into the live books. "
+    "Exit 1 if it comes out otherwise.",
+    "digest": "Print the digest of the books and of each tenant: equal where every account stands equal.",
+    "compare": "Compare the books in two schemas, and name each account that differs. Exit 1 if one does.",
     "windows": "What the stream keeps for readers: rebuild it from the books when its changelog was lost.",
     "doctor": "Look for what is wrong with the set-up. Exit 1 if something is, 3 if a service is away.",
     "payments": "Payments that a provider makes: list or show them, retry or resolve those that need an operator.",
     "dlq": "Records that could not be events: list, show, requeue or drop them.",
+    "archive": "What Kafka will delete, kept in a directory or an object store: write, verify or list it.",
     "gap": "Records that the books miss and the workers would pass by: show, rewind to them, or accept their loss.",
 }
 

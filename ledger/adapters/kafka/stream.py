@@ -19,7 +19,7 @@ STALLED_S = 30.0
 
 
 class KafkaStream:
-    """A Stream over one topic; transactions that were aborted are not in it."""
+    """A Stream and a RecordSource over one topic, read one partition at a time; what was aborted is not in it."""
 
     def __init__(self, consumer: Any, topic: str, *, stalled_s: float = STALLED_S) -> None:
         self._consumer = consumer
@@ -49,6 +49,14 @@ class KafkaStream:
         first = await self._consumer.beginning_offsets(places)
         end = await self._consumer.end_offsets(places)
         return {place.partition: (first[place], end[place]) for place in places}
+
+    async def offsets_at(self, time_ms: int) -> dict[int, int]:
+        places = await places_of(self._consumer, self.topic)
+        end = await self._consumer.end_offsets(places)
+        found = await self._consumer.offsets_for_times(dict.fromkeys(places, time_ms))
+        return {
+            place.partition: end[place] if found[place] is None else found[place].offset for place in places
+        }
 
     async def read(self, partition: int, first: int, end: int) -> AsyncIterator[Sequence[Record]]:
         """Read up to `end`; raises KafkaError where nothing has come for a while.

@@ -304,3 +304,19 @@ providers = sa.Table(
     sa.Column("settings", pg.JSONB, nullable=False),
     sa.Column("changed_at", _moment, nullable=False, server_default=sa.func.now()),
 )
+
+replays = sa.Table(
+    "replays",
+    METADATA,
+    sa.Column("replay_id", sa.Uuid, primary_key=True),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("source", pg.JSON, nullable=False),
+    sa.Column("done_by", sa.Text, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("started_at", _moment, nullable=False),
+    sa.Column("saved_at", _moment, nullable=False),
+    sa.Column("ended_at", _moment),
+    sa.Column("state", pg.JSON, nullable=False),
+    sa.Column("counts", pg.JSON, nullable=False),
+    comment="state: by partition, the next offset to replay and the time that its order has reached",
+)

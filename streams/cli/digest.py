@@ -1,0 +1,31 @@
+"""`ledger digest`: one number for all that the books say of every account."""
+
+import asyncio
+
+import typer
+
+from ledger.application.compare_books import View
+from ledger.config import Settings
+from streams.cli.running import print_json, told_faults
+from streams.replay.session import digest_schema
+
+
+def digest(
+    schema: str | None = typer.Argument(
+        None, help="The schema of the books; LEDGER_POSTGRES_SCHEMA if not given."
+    ),
+    view: View = typer.Option(
+        View.BALANCES, "--from", help="What it is worked out from: balances, or entries and open holds."
+    ),
+    json_output: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Print the digest of the books and of each tenant: equal where every account stands equal."""
+    settings = Settings()
+    with told_faults():
+        found = asyncio.run(digest_schema(settings, schema or settings.postgres_schema, view))
+    if json_output:
+        print_json(found.as_dict())
+        return
+    for tenant, each in found.tenants.items():
+        print(f"{each.hex()}  {tenant}")
+    print(f"{found.overall.hex()}  all, {found.standings:,} accounts and assets")

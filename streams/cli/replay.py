@@ -1,0 +1,202 @@
+"""`ledger replay`: history run again, tried in memory, rebuilt in a schema of its own, or into the live books."""
+
+import asyncio
+import re
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from ledger.application.dead_letters import LetterQuery, Place, PlaceFormatError
+from ledger.config import Settings
+from ledger.contract.dead_letter import DeadLetterReason
+from streams.cli.asking import asked, confirm, user_name
+from streams.cli.moments import MomentFormatError, parse_moment
+from streams.cli.running import FOUND_WRONG, USED_WRONGLY, complain, print_json, refuse, told_faults
+from streams.replay.outcomes import NotAnOutcomeError
+from streams.replay.plan import Filters
+from streams.replay.run import BelowHorizonError
+from streams.replay.session import Session
+from streams.replay.sources import NotReplayableError
+from streams.replay.telling import report_lines, report_page
+from streams.replay.wish import Report, TargetKind, Wish
+
+_STRETCH = re.compile(r"(\d{1,9}):(\d{1,18})?-(\d{1,18})?")
+OFFSET_MAX = 2**63 - 1
+_SCHEMA = re.compile(r"[a-z][a-z0-9_]{0,40}")
+
+
+def replay(
+    dry_run: bool = typer.Option(False, "--dry-run", help="Try it in memory, over the books as they stand."),
+    into: str | None = typer.Option(None, "--into", help="Rebuild into a new schema of this name."),
+    live: bool = typer.Option(False, "--live", help="Post to the live books what they lack; needs --yes."),
+    file: str | None = typer.Option(None, "--file", help="Replay a file of JSON lines."),
+    dead_letters: bool = typer.Option(False, "--dead-letters", help="Replay dead letters that are open."),
+    reason: DeadLetterReason | None = typer.Option(None, "--reason", help="Dead letters of this reason."),
+    place: list[str] = typer.Option(
+        [], "--place", help="A dead letter: TOPIC/PARTITION/OFFSET; may be repeated."
+    ),
+    partition: list[int] = typer.Option([], "--partition", help="Only this partition; may be repeated."),
+    offsets: list[str] = typer.Option(
+        [], "--offsets", help="PARTITION:FIRST-END, before END; may be repeated."
+    ),
+    since: str | None = typer.Option(
+        None, "--since", help="Only what came then or later: a time, or 2h ago."
+    ),
+    until: str | None = typer.Option(None, "--until", help="Only what came before that time."),
+    tenant: list[str] = typer.Option([], "--tenant", help="Only events of this tenant; may be repeated."),
+    event_type: list[str] = typer.Option([], "--type", help="Only events of this type; may be repeated."),
+    account: list[str] = typer.Option(
+        [],
+        "--account",
+        help="Only events that name this account, and what follows on those; may be repeated.",
+    ),
+    event: list[str] = typer.Option([], "--event", help="Only the event with this id; may be repeated."),
+    since_books: bool = typer.Option(
+        False, "--since-books", help="With --live: what the workers have passed by and the books have lost."
+    ),
+    outcomes: str = typer.Option(
+        "books", "--outcomes", help="With --into: where it stands what was decided: books, or topic."
+    ),
+    rate: float = typer.Option(
+        0.0, "--rate", min=0, help="At most so many events a second are posted; 0: any."
+    ),
+    resume: bool = typer.Option(False, "--resume", help="Go on with the newest replay, which was stopped."),
+    why: str | None = typer.Option(None, "--why", help="Why the live books are replayed; asked for."),
+    yes: bool = typer.Option(False, "--yes", help="Do not ask whether the live books are meant."),
+    report: Path | None = typer.Option(None, "--report", help="Write an HTML page to this file."),
+    json_output: bool = typer.Option(False, "--json", help="Print the report as JSON."),
+) -> None:
+    """Run history again: dry, into a schema of its own, or into the live books. Exit 1 if it comes out otherwise."""
+    wish = Wish(
+        target=_target(dry_run=dry_run, into=into, live=live),
+        name=into,
+        source="file" if file else "dead-letters" if dead_letters or place or reason else "topic",
+        partitions=partition,
+        offsets=dict(_stretch(each) for each in offsets),
+        since=_moment(since),
+        until=_moment(until),
+        file=file,
+        letters=LetterQuery(reason, _moment(since), _moment(until)),
+        places=[_place(each) for each in place],
+        filters=Filters(tenant, event_type, account, [each.lower() for each in event]),
+        since_books=since_books,
+        outcomes="topic" if outcomes == "topic" else "books",
+        rate=rate,
+        resume=resume,
+        by=user_name(),
+        why=why or "",
+    )
+    _check(wish, outcomes)
+    if wish.target == "live":
+        wish = _meant(wish, yes=yes)
+    found = _run(wish, quiet=json_output)
+    with told_faults():
+        if report is not None:
+            report.write_text(report_page(found), encoding="utf-8")
+    if json_output:
+        print_json(found.as_dict())
+    else:
+        for line in report_lines(found):
+            print(line)
+    if not found.ok:
+        raise typer.Exit(FOUND_WRONG)
+
+
+def _target(*, dry_run: bool, into: str | None, live: bool) -> TargetKind:
+    given: dict[TargetKind, bool] = {"dry-run": dry_run, "into": into is not None, "live": live}
+    targets = [name for name, is_given in given.items() if is_given]
+    if len(targets) != 1:
+        refuse("One of --dry-run, --into NAME and --live says where to.")
+    return targets[0]
+
+
+def _stretch(text: str) -> tuple[int, tuple[int, int]]:
+    found = _STRETCH.fullmatch(text)
+    if found is None:
+        refuse(f"{text!r} is no stretch of a partition: 0:100-200 is, and so are 0:100- and 0:-200.")
+    return int(found[1]), (int(found[2] or 0), int(found[3] or OFFSET_MAX))
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else parse_moment(text, datetime.now(UTC))
+    except MomentFormatError as error:
+        refuse(str(error))
+
+
+def _place(text: str) -> Place:
+    try:
+        return Place.parse(text)
+    except PlaceFormatError as error:
+        refuse(str(error))
+
+
+def _check(wish: Wish, outcomes: str) -> None:
+    """Refuse what contradicts itself."""
+    if wish.name is not None and not _SCHEMA.fullmatch(wish.name):
+        refuse(f"{wish.name!r} can be no schema: small letters, digits and _ can, 41 of them at most.")
+    if outcomes not in ("books", "topic"):
+        refuse("--outcomes is books or topic.")
+    if wish.file is not None and not Path(wish.file).is_file():
+        refuse(f"No file {wish.file}.")
+    cut = wish.partitions or wish.offsets
+    if wish.source != "topic" and (cut or wish.since_books):
+        refuse("--partition, --offsets and --since-books are of the topic.")
+    if wish.source == "file" and (wish.since or wish.until):
+        refuse("--since and --until are of the topic and of dead letters.")
+    if wish.since_books and (wish.target != "live" or cut or wish.since or wish.until or wish.filters.narrow):
+        refuse("--since-books goes with --live, and says itself what is replayed.")
+    if wish.resume and wish.target == "dry-run":
+        refuse("A dry run leaves nothing to go on with: begin it anew.")
+
+
+def _meant(wish: Wish, *, yes: bool) -> Wish:
+    """Ask whether the live books are meant, and why."""
+    why = (wish.why or asked("Why?", "--why TEXT says why the live books are replayed.")).strip()
+    if not why:
+        refuse("--why is empty.")
+    if not yes:
+        confirm("What the live books lack of this would be posted to them.")
+    return msgspec.structs.replace(wish, why=why)
+
+
+def _run(wish: Wish, *, quiet: bool) -> Report:
+    try:
+        with told_faults():
+            return asyncio.run(_replay(wish, quiet=quiet))
+    except (NotReplayableError, BelowHorizonError, NotAnOutcomeError) as error:
+        complain(f"{str(error)[:1].upper()}{str(error)[1:]}")
+        raise typer.Exit(USED_WRONGLY if isinstance(error, NotReplayableError) else FOUND_WRONG) from error
+
+
+async def _replay(wish: Wish, *, quiet: bool) -> Report:
+    with Progress(
+        TextColumn("replay"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[told]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=quiet or not sys.stderr.isatty(),
+    ) as bar:
+        task = bar.add_task("replay", total=None, told="")
+
+        def note(done: int, total: int, counts: Mapping[str, int]) -> None:
+            speed = bar.tasks[task].speed or 0
+            told = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
+            bar.update(task, completed=done, total=total, told=f"{speed:,.0f}/s {told}")
+
+        return await Session(Settings(), wish, note).run()

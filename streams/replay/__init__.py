@@ -1,0 +1,1 @@
+"""The replay tool: history read again, in its order, into books of choice."""

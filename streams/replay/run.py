@@ -1,0 +1,331 @@
+"""Running a replay: lanes read ahead side by side, merged into one order, posted batch by batch, and written down."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Any, Protocol, TypeVar
+
+import stamina
+
+from ledger.application.faults import TransientFaultError
+from ledger.application.post_events import Batch, PostEvents
+from ledger.application.replaying import Precedents, Reached
+from ledger.domain.commands import Event
+from ledger.domain.ids import time_ms_of
+from ledger.domain.moments import milliseconds
+from ledger.domain.outcome import Outcome
+from ledger.domain.replaying import DecideAgain
+from streams.replay.pace import Curve, Pace
+from streams.replay.plan import Fate, Known, Merge, Placed, Selection, place
+from streams.replay.read import Decoder, Lane
+
+BATCH_TOTAL_MAX = 20_000
+"""Records of any kind after which what is to be posted is posted, however little."""
+CHECKPOINT_S = 1.0
+DIFFERENT_SHOWN_MAX = 100
+BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+
+Answer = TypeVar("Answer")
+Progress = Callable[[int, int, Mapping[str, int]], None]
+"""Called with how many of how many records were gone through, and the counts."""
+
+
+class BelowHorizonError(Exception):
+    """The books may have forgotten an event: they cannot tell whether they have posted it."""
+
+    def __init__(self, event: Event, days: int) -> None:
+        where = "" if event.offset is None else f" at {event.topic}/{event.partition}/{event.offset}"
+        super().__init__(
+            f"event {event.id}{where} is older than the {days} days for which ids are known. Live books cannot "
+            "tell whether they have posted it; a rebuild into a schema of its own can have it."
+        )
+
+
+class Checkpoints(Protocol):
+    """Where it is written down how far a replay came."""
+
+    async def save(
+        self, state: Mapping[int, Reached], counts: Mapping[str, int], *, ended: bool = False
+    ) -> None: ...
+
+
+class NoCheckpoints:
+    """Nothing is written down."""
+
+    async def save(
+        self, state: Mapping[int, Reached], counts: Mapping[str, int], *, ended: bool = False
+    ) -> None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The books that a replay posts to, and what it knows."""
+
+    post: PostEvents
+    there: Precedents | None = None
+    """What these books have already; None: they begin empty."""
+    precedents: Precedents | None = None
+    """What was decided before, to be decided so again."""
+    judge: DecideAgain | None = None
+    """The judge of `post`, to be told of precedents."""
+    publish: Callable[[Sequence[Outcome]], Awaitable[None]] | None = None
+    checkpoints: Checkpoints = field(default_factory=NoCheckpoints)
+    own_since: datetime | None = None
+    horizon: timedelta | None = None
+    """Refuse to post what is older and has no precedent."""
+    in_the_past: bool = False
+    """Whether events without a precedent are decided at the time at which the log took them, and not now."""
+    letters: bool = True
+    """Whether records that are no events are kept as dead letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came of a replay."""
+
+    counts: Mapping[str, int]
+    reasons: Mapping[str, int]
+    different: Sequence[Mapping[str, Any]]
+    """Events that came out otherwise than the first time; the first of them."""
+    records: int
+    seconds: float
+    curve: Sequence[tuple[float, int]]
+
+    @property
+    def posted(self) -> int:
+        """How many events the books took in."""
+        return self.counts.get("posted", 0) + self.counts.get("rejected", 0)
+
+    @property
+    def changed_nothing(self) -> bool:
+        return not self.posted
+
+
+class Replayer:
+    """One run over some lanes."""
+
+    def __init__(
+        self,
+        lanes: Sequence[Lane],
+        stage: Stage,
+        decoder: Decoder,
+        selection: Selection,
+        *,
+        batch_max: int,
+        rate: float = 0.0,
+        state: Mapping[int, Reached] | None = None,
+        counts: Mapping[str, int] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self._lanes = {lane.partition: lane for lane in lanes}
+        self._stage = stage
+        self._decoder = decoder
+        self._selection = selection
+        self._batch_max = batch_max
+        self._rate = rate
+        self._progress = progress or (lambda done, total, counts: None)
+        self._state = {lane.partition: Reached(lane.first, BEGINNING) for lane in lanes} | dict(state or {})
+        self._counts: Counter[str] = Counter(counts or {})
+        self._reasons: Counter[str] = Counter()
+        self._different: list[dict[str, Any]] = []
+        self._curve = Curve()
+        self._done = 0
+        self._events = 0
+        self._total = sum(max(0, lane.end - self._state[lane.partition].next) for lane in lanes)
+        self._started = self._saved = monotonic()
+
+    async def run(self) -> Told:
+        """Replay all of it; raises BelowHorizonError, and what reading raises."""
+        async with self._reading() as pages:
+            merge = Merge(list(pages))
+            batch: list[Placed] = []
+            posts = 0
+            while await self._refill(merge, pages):
+                for placed in merge.take():
+                    batch.append(placed)
+                    posts += placed.fate is Fate.POST
+                    if posts >= self._batch_max or len(batch) >= BATCH_TOTAL_MAX:
+                        await self._handle(batch)
+                        batch, posts = [], 0
+            await self._handle(batch)
+        await self._end()
+        return self._told()
+
+    async def _end(self) -> None:
+        for partition, lane in self._lanes.items():
+            reached = self._state[partition]
+            # What the log ends with may be no records.
+            self._state[partition] = Reached(max(lane.end, reached.next), reached.at)
+        await self._stage.checkpoints.save(self._state, self._counts, ended=True)
+        self._curve.end(monotonic() - self._started, self._done)
+        self._progress(self._total, self._total, self._counts)
+
+    def _told(self) -> Told:
+        seconds = monotonic() - self._started
+        return Told(
+            dict(self._counts), dict(self._reasons), self._different, self._done, seconds, self._curve.points
+        )
+
+    # Reading ahead
+
+    @asynccontextmanager
+    async def _reading(
+        self,
+    ) -> AsyncIterator[dict[int, "asyncio.Queue[list[Placed] | BaseException | None]"]]:
+        """Read every lane ahead, a page at most."""
+        queues: dict[int, asyncio.Queue[list[Placed] | BaseException | None]] = {
+            partition: asyncio.Queue(maxsize=1) for partition in self._lanes
+        }
+        tasks = [
+            asyncio.create_task(self._fill(lane, queues[lane.partition])) for lane in self._lanes.values()
+        ]
+        try:
+            yield queues
+        finally:
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    async def _fill(self, lane: Lane, queue: "asyncio.Queue[list[Placed] | BaseException | None]") -> None:
+        try:
+            async with aclosing(self._pages(lane)) as pages:
+                async for page in pages:
+                    await queue.put(page)
+            await queue.put(None)
+        except Exception as error:  # whoever takes from the queue raises it
+            await queue.put(error)
+
+    async def _pages(self, lane: Lane) -> AsyncGenerator[list[Placed], None]:
+        reached = self._state[lane.partition]
+        at, floor = reached.next, reached.at
+        if at >= lane.end:
+            return
+        async with aclosing(lane.read(at)) as runs:
+            async for records in runs:
+                judged = self._decoder.judge(lane, records, at, datetime.now(UTC))
+                known = await self._known([each.event for each in judged if each.event is not None])
+                page = place(lane.partition, judged, known, self._selection, floor)
+                at, floor = page[-1].offset + 1, page[-1].at
+                yield page
+
+    async def _known(self, events: Sequence[Event]) -> Known:
+        there, precedents = self._stage.there, self._stage.precedents
+        has = {} if there is None else await insist(lambda: there.of(events))
+        rest = [event for event in events if event.identity not in has]
+        told = {} if precedents is None else await insist(lambda: precedents.of(rest))
+        return Known(has, told, self._stage.own_since)
+
+    async def _refill(
+        self, merge: Merge, pages: Mapping[int, "asyncio.Queue[list[Placed] | BaseException | None]"]
+    ) -> bool:
+        """Offer more of every partition that lacks it; False: all is read."""
+        for partition in merge.lacking:
+            page = await pages[partition].get()
+            if isinstance(page, BaseException):
+                raise page
+            if page is None:
+                merge.end(partition)
+            else:
+                merge.offer(partition, page)
+        return not merge.at_end
+
+    # Posting
+
+    async def _handle(self, batch: Sequence[Placed]) -> None:
+        posted = [each for each in batch if each.fate is Fate.POST]
+        letters = [
+            each.letter for each in batch if each.fate is Fate.LETTER and each.letter and self._stage.letters
+        ]
+        self._refuse_forgotten(posted)
+        if posted or letters:
+            outcomes = await self._post(posted, Batch([e.event for e in posted if e.event], letters))
+            if self._stage.publish is not None:
+                await self._stage.publish(outcomes)
+            self._tally(posted, outcomes)
+        self._counts.update(_name_of(each) for each in batch if each.fate is not Fate.POST)
+        for each in batch:
+            self._state[each.partition] = Reached(each.offset + 1, each.at)
+        await self._went_on(len(batch), len(posted))
+
+    async def _post(self, posted: Sequence[Placed], batch: Batch) -> Sequence[Outcome]:
+        judge = self._stage.judge
+        if judge is not None:
+            judge.precedents = {e.event.identity: e.precedent for e in posted if e.event and e.precedent}
+            judge.times = {
+                e.event.identity: e.at
+                for e in posted
+                if e.event and e.precedent is None and self._stage.in_the_past
+            }
+        return await self._stage.post(batch)
+
+    def _refuse_forgotten(self, posted: Sequence[Placed]) -> None:
+        horizon = self._stage.horizon
+        if horizon is None:
+            return
+        oldest_ms = milliseconds(datetime.now(UTC) - horizon)
+        for each in posted:
+            if each.event and each.precedent is None and time_ms_of(each.event.id) < oldest_ms:
+                raise BelowHorizonError(each.event, horizon.days)
+
+    def _tally(self, posted: Sequence[Placed], outcomes: Sequence[Outcome]) -> None:
+        for each, outcome in zip(posted, outcomes, strict=True):
+            self._counts[outcome.kind] += 1
+            if outcome.reason is not None and outcome.kind == "rejected":
+                self._reasons[outcome.reason] += 1
+            if _is_different(each, outcome):
+                self._counts["different"] += 1
+                if len(self._different) < DIFFERENT_SHOWN_MAX:
+                    self._different.append(_difference(each, outcome))
+
+    async def _went_on(self, records: int, events: int) -> None:
+        self._done += records
+        self._events += events
+        now = monotonic()
+        self._curve.add(now - self._started, self._done)
+        self._progress(self._done, self._total, self._counts)
+        if now - self._saved >= CHECKPOINT_S:
+            await self._stage.checkpoints.save(self._state, self._counts)
+            self._saved = monotonic()
+        # A rate is for what the books feel: lookups they hardly do.
+        await asyncio.sleep(Pace(self._rate, self._started).wait_s(self._events, now))
+
+
+async def insist(work: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Ask until there is an answer, however long the books are away."""
+    attempts = stamina.retry_context(
+        on=TransientFaultError, attempts=None, timeout=None, wait_initial=0.05, wait_max=5.0
+    )
+    async for attempt in attempts:
+        with attempt:
+            return await work()
+    raise RuntimeError("retrying never gives up")
+
+
+def _name_of(placed: Placed) -> str:
+    return placed.fate.value
+
+
+def _is_different(placed: Placed, outcome: Outcome) -> bool:
+    precedent = placed.precedent
+    if precedent is None or placed.repeats or outcome.kind == "duplicate":
+        return False
+    return (outcome.kind, outcome.reason) != (precedent.kind, precedent.reason)
+
+
+def _difference(placed: Placed, outcome: Outcome) -> dict[str, Any]:
+    precedent, event = placed.precedent, outcome.event
+    return {
+        "tenant": event.tenant,
+        "event": event.id,
+        "partition": placed.partition,
+        "offset": placed.offset,
+        "was": precedent and str(precedent.reason or precedent.kind),
+        "is": str(outcome.reason or outcome.kind),
+    }

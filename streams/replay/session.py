@@ -1,0 +1,287 @@
+"""Composes and runs one replay: into memory, into a schema of its own, or into the live books."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from ledger.adapters.postgres.connection import open_pool
+from ledger.adapters.postgres.dead_letters import PostgresDeadLetters
+from ledger.adapters.postgres.standings import PostgresBooksToRead
+from ledger.adapters.system import new_event_id
+from ledger.application.compare_books import CompareBooks, Comparison, View, digest_standings
+from ledger.application.replaying import Precedents, Reached, Replay
+from ledger.config import Settings
+from ledger.domain.digest import BooksDigest
+from ledger.domain.replaying import DecideAgain
+from streams.dead_letters import kept_letters
+from streams.embedded.addresses import find_kafka, find_postgres
+from streams.replay.outcomes import OutcomeIndex
+from streams.replay.plan import Selection
+from streams.replay.read import Decoder
+from streams.replay.run import BEGINNING, Progress, Replayer, Stage
+from streams.replay.sources import NotReplayableError, first_time, lanes_of, source_of
+from streams.replay.stages import (
+    Publishing,
+    RealBooks,
+    WrittenDown,
+    make_schema,
+    of_schema,
+    overlay_of,
+    posting_to,
+    precedents_of,
+    schema_stands,
+)
+from streams.replay.wish import Proof, Report, Source, Wish
+
+CHANGED_SHOWN_MAX = 1000
+
+
+class Session:
+    """One replay over the books that are set, or that `ledger up` started."""
+
+    def __init__(self, settings: Settings, wish: Wish, progress: Progress | None = None) -> None:
+        self._settings = settings
+        self._wish = wish
+        self._progress = progress
+        self._dsn = find_postgres(settings)
+
+    async def run(self) -> Report:
+        """Replay; raises NotReplayableError, BelowHorizonError, and what services that are away raise."""
+        if self._wish.target == "dry-run":
+            return await self._dry()
+        if self._wish.target == "into":
+            return await self._into()
+        return await self._live()
+
+    def _replayer(self, source: Source, lanes: Any, stage: Stage, replay: Replay | None = None) -> Replayer:
+        settings = self._settings
+        return Replayer(
+            lanes,
+            stage,
+            Decoder(settings.record_bytes_max, settings.dead_letter_bytes_max),
+            Selection(source.filters),
+            batch_max=settings.batch_records_max,
+            rate=self._wish.rate,
+            state=replay.state if replay else None,
+            counts=replay.counts if replay else None,
+            progress=self._progress,
+        )
+
+    # In memory
+
+    async def _dry(self) -> Report:
+        async with (
+            overlay_of(self._settings, self._dsn) as (overlay, peek),
+            kept_letters(self._settings) as letters,
+        ):
+            positions = await peek.positions(self._settings.payments_topic)
+            source, lanes = await source_of(self._wish, self._settings, positions, letters)
+            stage = Stage(posting_to(overlay, self._settings, None), there=peek, letters=False)
+            told = await self._replayer(source, lanes, stage).run()
+            changed = overlay.changed()
+            shown = [
+                {"before": msgspec.to_builtins(before), "after": msgspec.to_builtins(after)}
+                for before, after in changed[:CHANGED_SHOWN_MAX]
+            ]
+            return Report(
+                target="dry-run",
+                name=None,
+                source=source,
+                told=told,
+                changed=shown,
+                changed_count=len(changed),
+            )
+
+    # Into a schema of its own
+
+    async def _into(self) -> Report:
+        name = await self._schema()
+        target = of_schema(self._settings, name)
+        await make_schema(target, self._dsn)
+        async with RealBooks.open(target, self._dsn) as books:
+            replay, source, lanes = await self._begun_into(books)
+            topic = None if source.filters.narrow else source.topic
+            if topic is not None:
+                await books.store.begin(topic, {at: first for at, (first, _) in source.lanes.items()})
+            judge = DecideAgain()
+            async with self._precedents(source, lanes) as precedents:
+                stage = Stage(
+                    posting_to(books.store, self._settings, judge),
+                    precedents=precedents,
+                    judge=judge,
+                    checkpoints=WrittenDown(books, replay.id, topic, _moved(source, replay)),
+                    in_the_past=True,
+                    letters=topic is not None,
+                )
+                told = await self._replayer(source, lanes, stage, replay).run()
+        proof, differences = await self._proof(source, target)
+        return Report(
+            target="into", name=name, source=source, told=told, proof=proof, differences=differences
+        )
+
+    async def _schema(self) -> str:
+        name = self._wish.name or ""
+        if name == self._settings.postgres_schema:
+            raise NotReplayableError(f"{name} is the schema of the live books.")
+        stands = await schema_stands(self._dsn, name)
+        if stands and not self._wish.resume:
+            raise NotReplayableError(
+                f"There is a schema {name} already. --resume goes on with a replay into it that was stopped; "
+                "another name begins a new one."
+            )
+        if not stands and self._wish.resume:
+            raise NotReplayableError(f"There is no schema {name} to go on with.")
+        return name
+
+    async def _begun_into(self, books: RealBooks) -> tuple[Replay, Source, Any]:
+        if self._wish.resume and (found := await self._unfinished(books, "into")) is not None:
+            return found
+        async with kept_letters(self._settings) as letters, self._snapshot() as standings:
+            positions = await standings.positions(self._settings.payments_topic)
+            source, lanes = await source_of(self._wish, self._settings, positions, letters)
+            if source.whole:
+                digest = await digest_standings(standings, View.BALANCES)
+                source = msgspec.structs.replace(source, expected=digest.overall.hex())
+        return await self._begin(books, source), source, lanes
+
+    @asynccontextmanager
+    async def _snapshot(self) -> AsyncIterator[Any]:
+        async with _to_read(self._settings, self._dsn) as books, books.snapshot() as standings:
+            yield standings
+
+    async def _proof(self, source: Source, target: Settings) -> tuple[Proof | None, Mapping[str, Any] | None]:
+        if source.expected is None:
+            return None, None
+        async with _to_read(target, self._dsn) as books, books.snapshot() as standings:
+            digest = await digest_standings(standings, View.BALANCES)
+        proof = Proof(source.expected, digest.overall.hex())
+        if proof.same:
+            return proof, None
+        comparison = await compare_schemas(
+            self._settings, self._settings.postgres_schema, target.postgres_schema
+        )
+        return proof, comparison.as_dict()
+
+    # Live
+
+    async def _live(self) -> Report:
+        async with AsyncExitStack() as stack:
+            books = await stack.enter_async_context(RealBooks.open(self._settings, self._dsn))
+            publish = await stack.enter_async_context(
+                Publishing.open(self._settings, find_kafka(self._settings))
+            )
+            # What is read of dead letters is read while they are replayed.
+            letters = await stack.enter_async_context(kept_letters(self._settings))
+            replay, source, lanes = await self._begun_live(books, letters)
+            judge, precedents, topic = None, None, None
+            if source.since_books:
+                judge, topic = DecideAgain(), source.topic
+                precedents = await stack.enter_async_context(self._outcomes(lanes))
+            stage = Stage(
+                posting_to(books.store, self._settings, judge),
+                there=books.precedents,
+                precedents=precedents,
+                judge=judge,
+                publish=publish,
+                checkpoints=WrittenDown(books, replay.id, topic, _moved(source, replay)),
+                own_since=replay.started_at,
+                horizon=None if source.since_books else timedelta(days=self._settings.dedupe_horizon_days),
+                letters=source.kind == "topic" and not source.filters.narrow,
+            )
+            told = await self._replayer(source, lanes, stage, replay).run()
+            return Report(target="live", name=None, source=source, told=told)
+
+    async def _begun_live(self, books: RealBooks, letters: PostgresDeadLetters) -> tuple[Replay, Source, Any]:
+        if self._wish.resume:
+            found = await self._unfinished(books, "live")
+            if found is None:
+                raise NotReplayableError("No replay into the live books was stopped before its end.")
+            return found
+        async with self._snapshot() as standings:
+            positions = await standings.positions(self._settings.payments_topic)
+        source, lanes = await source_of(self._wish, self._settings, positions, letters)
+        return await self._begin(books, source), source, lanes
+
+    # Both
+
+    async def _begin(self, books: RealBooks, source: Source) -> Replay:
+        wish = self._wish
+        replay = Replay(
+            new_event_id(),
+            "into" if wish.target == "into" else "live",
+            msgspec.to_builtins(source, str_keys=True),
+            wish.by,
+            wish.why,
+            datetime.now(UTC),
+        )
+        await books.records.begin(replay)
+        return replay
+
+    async def _unfinished(self, books: RealBooks, target: Any) -> tuple[Replay, Source, Any] | None:
+        replay = await books.records.newest(target)
+        if replay is None:
+            return None
+        if replay.ended_at is not None:
+            raise NotReplayableError(
+                f"The newest replay came to its end at {replay.ended_at:%Y-%m-%dT%H:%M:%SZ}."
+            )
+        source = msgspec.convert(replay.source, Source, strict=False)
+        return replay, source, lanes_of(source, self._settings)
+
+    @asynccontextmanager
+    async def _precedents(self, source: Source, lanes: Any) -> AsyncIterator[Precedents]:
+        if source.outcomes == "topic":
+            async with self._outcomes(lanes) as index:
+                yield index
+        else:
+            async with precedents_of(self._settings, self._dsn) as precedents:
+                yield precedents
+
+    @asynccontextmanager
+    async def _outcomes(self, lanes: Any) -> AsyncIterator[OutcomeIndex]:
+        """Read the outcomes of what some lanes hold: none came before the log took the first of their records."""
+        settings = self._settings
+        since = await first_time(lanes)
+        async with OutcomeIndex.of_topic(find_kafka(settings), settings.outcomes_topic, since) as index:
+            yield index
+
+
+def _moved(source: Source, replay: Replay) -> dict[int, Reached]:
+    """Say where the books' own positions stand, by partition."""
+    begun = {at: Reached(first, BEGINNING) for at, (first, _) in source.lanes.items()}
+    return begun | dict(replay.state)
+
+
+@asynccontextmanager
+async def _to_read(settings: Settings, dsn: str) -> AsyncIterator[PostgresBooksToRead]:
+    pool = await open_pool(dsn, settings, size=1, name="ledger-compare")
+    try:
+        yield PostgresBooksToRead(pool)
+    finally:
+        await pool.close()
+
+
+async def compare_schemas(
+    settings: Settings, left: str, right: str, view: View = View.BALANCES, progress: Any = None
+) -> Comparison:
+    """Compare the books in two schemas of the database."""
+    dsn = find_postgres(settings)
+    async with (
+        _to_read(of_schema(settings, left), dsn) as ours,
+        _to_read(of_schema(settings, right), dsn) as theirs,
+        ours.snapshot() as left_standings,
+        theirs.snapshot() as right_standings,
+    ):
+        return await CompareBooks(left_standings, right_standings, progress=progress)(view)
+
+
+async def digest_schema(settings: Settings, schema: str, view: View) -> BooksDigest:
+    """Digest the books in a schema of the database."""
+    async with (
+        _to_read(of_schema(settings, schema), find_postgres(settings)) as books,
+        books.snapshot() as standings,
+    ):
+        return await digest_standings(standings, view)

@@ -1,0 +1,138 @@
+"""Finds what a replay is to read: the lanes that a wish means, and where they end."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ledger.adapters.kafka.group import KafkaGroup
+from ledger.adapters.kafka.stream import KafkaStream
+from ledger.application.dead_letters import DeadLetters, places_of
+from ledger.config import Settings
+from ledger.domain.moments import milliseconds, moment_of
+from streams.embedded.addresses import find_kafka
+from streams.replay.read import FileLane, Lane, LettersLane, TopicLane, stretches
+from streams.replay.wish import Source, Stretch, Wish
+
+LETTERS_MAX = 1_000_000
+
+
+class NotReplayableError(Exception):
+    """What was asked for cannot be replayed so; the message says why and what can be done."""
+
+
+async def source_of(
+    wish: Wish, settings: Settings, positions: Mapping[int, int], letters: DeadLetters | None
+) -> tuple[Source, Sequence[Lane]]:
+    """Find the lanes of a wish; of the topic no more than the books have, which stand at `positions`."""
+    if wish.source == "file":
+        return _file(wish)
+    if wish.source == "dead-letters" and letters is not None:
+        places = list(wish.places) or await places_of(letters, wish.letters, LETTERS_MAX)
+        lane = LettersLane(letters, places)
+        return Source("dead-letters", {0: (0, lane.end)}, filters=wish.filters), [lane]
+    found = await _stretches(wish, settings, positions)
+    source = Source(
+        "topic",
+        found,
+        settings.payments_topic,
+        filters=wish.filters,
+        whole=wish.is_whole,
+        since_books=wish.since_books,
+        outcomes=wish.outcomes,
+    )
+    return source, lanes_of(source, settings)
+
+
+def _file(wish: Wish) -> tuple[Source, Sequence[Lane]]:
+    lane = FileLane.of(Path(wish.file or ""))
+    source = Source(
+        "file", {0: (0, lane.end)}, file=str(lane.path), filters=wish.filters, outcomes=wish.outcomes
+    )
+    return source, [lane]
+
+
+def lanes_of(source: Source, settings: Settings) -> Sequence[Lane]:
+    """Give the lanes of a source that was written down; raises NotReplayableError."""
+    if source.kind == "file" and source.file is not None:
+        return [FileLane(Path(source.file), source.lanes[0][1])]
+    if source.kind == "topic" and source.topic is not None:
+        bootstrap, topic = find_kafka(settings), source.topic
+        return [TopicLane(bootstrap, topic, at, first, end) for at, (first, end) in source.lanes.items()]
+    raise NotReplayableError(
+        "A replay of dead letters is not gone on with: run it again, what was posted is recognised."
+    )
+
+
+async def _stretches(wish: Wish, settings: Settings, positions: Mapping[int, int]) -> dict[int, Stretch]:
+    async with KafkaStream.open(find_kafka(settings), settings.payments_topic) as stream:
+        bounds = await stream.bounds()
+        if not bounds:
+            raise NotReplayableError(f"There is no topic {settings.payments_topic}.")
+        _check_partitions(wish, bounds)
+        if wish.since_books:
+            return await _missed(settings, bounds, positions)
+        if not wish.offsets:
+            # Beyond them is what the workers have yet to post.
+            bounds = {
+                at: (low, min(end, max(low, positions.get(at, low)))) for at, (low, end) in bounds.items()
+            }
+        found = stretches(
+            bounds,
+            partitions=wish.partitions,
+            given=wish.offsets,
+            since=None if wish.since is None else await stream.offsets_at(milliseconds(wish.since)),
+            until=None if wish.until is None else await stream.offsets_at(milliseconds(wish.until)),
+        )
+        if wish.target == "live":
+            await _refuse_forgotten(stream, found, settings)
+        return found
+
+
+def _check_partitions(wish: Wish, bounds: Mapping[int, Stretch]) -> None:
+    missing = {*wish.partitions, *wish.offsets} - bounds.keys()
+    if missing:
+        raise NotReplayableError(f"The topic has no partition {min(missing)}: it has {len(bounds)}.")
+
+
+async def _missed(
+    settings: Settings, bounds: Mapping[int, Stretch], positions: Mapping[int, int]
+) -> dict[int, Stretch]:
+    """Find what the workers' group has passed by and the books have not; the group before the log, as it grows."""
+    async with KafkaGroup.open(find_kafka(settings), settings.posting_group) as group:
+        committed = await group.committed(settings.payments_topic)
+    found = {}
+    for at, (low, end) in bounds.items():
+        first = positions.get(at, low)
+        if first < low:
+            raise NotReplayableError(
+                f"{settings.payments_topic}/{at}: the log begins at {low} and the books end at {first}. "
+                "An archive may have what lies between; `ledger gap accept` goes on without it."
+            )
+        found[at] = (first, max(first, min(committed.get(at, 0), end)))
+    return found
+
+
+async def _refuse_forgotten(stream: KafkaStream, found: Mapping[int, Stretch], settings: Settings) -> None:
+    """Refuse records that are older than the ids that the books know: they would count as new, or as too old."""
+    horizon = datetime.now(UTC) - timedelta(days=settings.dedupe_horizon_days)
+    remembered = await stream.offsets_at(milliseconds(horizon))
+    for at, (first, end) in found.items():
+        if first < min(end, remembered[at]):
+            raise NotReplayableError(
+                f"{stream.topic}/{at}: offsets {first} to {min(end, remembered[at]) - 1} are older than the "
+                f"{settings.dedupe_horizon_days} days for which ids are known, so live books cannot tell whether "
+                f"they have posted them. --since {settings.dedupe_horizon_days}d leaves them out; "
+                "--into NAME can replay them into books of their own."
+            )
+
+
+async def first_time(lanes: Sequence[Lane]) -> datetime | None:
+    """Tell when the log took the first of the records of some lanes; None where none has a time."""
+    times = []
+    for lane in lanes:
+        if lane.first < lane.end:
+            async with aclosing(lane.read(lane.first)) as runs:
+                first = await anext(runs, ())
+            times += [each.timestamp_ms for each in first[:1] if each.timestamp_ms is not None]
+    return moment_of(min(times) * 1000) if times else None

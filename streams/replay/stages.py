@@ -1,0 +1,192 @@
+"""The books that a replay may post to: in memory over those that are live, in a schema of its own, or live."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import stamina
+
+from ledger.adapters.memory.overlay import OverlayBooks
+from ledger.adapters.postgres.books import PostgresBooks
+from ledger.adapters.postgres.connection import open_pool
+from ledger.adapters.postgres.peeking import PostgresPeek
+from ledger.adapters.postgres.precedents import PostgresPrecedents
+from ledger.adapters.postgres.replays import PostgresReplays
+from ledger.adapters.postgres.types import Pool
+from ledger.adapters.system import SystemClock
+from ledger.application.ports import BookStore, Position
+from ledger.application.post_events import PostEvents
+from ledger.application.replaying import Reached, ReplayRecords
+from ledger.bootstrap.posting import PARTITIONS_AHEAD_MONTHS, rules_of
+from ledger.config import Settings
+from ledger.contract.outgoing import Message, entry_messages, outcome_message
+from ledger.domain.outcome import Outcome
+from ledger.domain.replaying import DecideAgain
+from ledger.observability.signals import Signals
+from migrations.run import migrate
+from streams.replay.run import insist
+from streams.transport.errors import PublishError
+from streams.transport.publisher import BatchPublisher, Outgoing
+
+POOL_SIZE = 6
+"""One batch, and lookups of lanes side by side."""
+
+
+def of_schema(settings: Settings, schema: str) -> Settings:
+    """The same settings for other books of the same database."""
+    return settings.model_copy(update={"postgres_schema": schema})
+
+
+@dataclass(frozen=True, slots=True)
+class RealBooks:
+    """Books in PostgreSQL that are posted to."""
+
+    store: BookStore
+    records: ReplayRecords
+    precedents: PostgresPrecedents
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: Settings, dsn: str) -> AsyncIterator["RealBooks"]:
+        async with AsyncExitStack() as stack:
+            pool = await stack.enter_async_context(_pool(settings, dsn))
+            # Nobody but the owner of the books may say that they are replayed.
+            owner = await stack.enter_async_context(_pool(settings, dsn, role=None))
+            store = PostgresBooks(
+                pool, auto_open=settings.auto_open_accounts, remember=settings.account_cache_entries
+            )
+            yield cls(store, PostgresReplays(owner), PostgresPrecedents(pool))
+
+
+@asynccontextmanager
+async def _pool(settings: Settings, dsn: str, role: str | None = "ledger_worker") -> AsyncIterator[Pool]:
+    pool = await open_pool(dsn, settings, size=POOL_SIZE, role=role, name="ledger-replay")
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+@asynccontextmanager
+async def precedents_of(settings: Settings, dsn: str) -> AsyncIterator[PostgresPrecedents]:
+    """What the books of `settings` have decided."""
+    async with _pool(settings, dsn) as pool:
+        yield PostgresPrecedents(pool)
+
+
+@asynccontextmanager
+async def overlay_of(settings: Settings, dsn: str) -> AsyncIterator[tuple[OverlayBooks, PostgresPeek]]:
+    """Books in memory over the books of `settings` as they stand now."""
+    async with (
+        _pool(settings, dsn) as pool,
+        PostgresPeek.open(pool, auto_open=settings.auto_open_accounts) as peek,
+    ):
+        yield OverlayBooks(peek), peek
+
+
+def posting_to(store: BookStore, settings: Settings, judge: DecideAgain | None) -> PostEvents:
+    """The use case of the workers."""
+    return PostEvents(
+        store,
+        SystemClock(),
+        rules_of(settings),
+        Signals(),
+        backoff_max_s=settings.retry_backoff_max_s,
+        judge=judge,
+    )
+
+
+async def make_schema(settings: Settings, dsn: str) -> None:
+    """Make empty books in the schema of `settings`; does nothing where they are."""
+    await migrate(dsn, settings.postgres_schema)
+    connection = await asyncpg.connect(dsn, server_settings={"search_path": settings.postgres_schema})
+    try:
+        since = datetime.now(UTC) - timedelta(days=settings.dedupe_horizon_days + 1)
+        await connection.execute("select make_event_partitions($1, $2)", since, PARTITIONS_AHEAD_MONTHS)
+    finally:
+        await connection.close()
+
+
+async def schema_stands(dsn: str, schema: str) -> bool:
+    """Tell whether there is such a schema."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return bool(await connection.fetchval("select count(*) from pg_namespace where nspname = $1", schema))
+    finally:
+        await connection.close()
+
+
+class WrittenDown:
+    """Checkpoints in the record of a replay; with `topic`, the books' own positions go along."""
+
+    def __init__(
+        self, books: RealBooks, replay_id: str, topic: str | None, state: Mapping[int, Reached]
+    ) -> None:
+        self._books = books
+        self._replay_id = replay_id
+        self._topic = topic
+        self._moved = {partition: reached.next for partition, reached in state.items()}
+
+    async def save(
+        self, state: Mapping[int, Reached], counts: Mapping[str, int], *, ended: bool = False
+    ) -> None:
+        """Move the positions, then write it down: what lies between is gone through again, and recognised."""
+        if self._topic is not None:
+            await insist(lambda: self._move(self._topic or "", state))
+        at = datetime.now(UTC)
+        await insist(lambda: self._books.records.save(self._replay_id, state, counts, at, ended=ended))
+
+    async def _move(self, topic: str, state: Mapping[int, Reached]) -> None:
+        ahead = {
+            partition: reached.next
+            for partition, reached in sorted(state.items())
+            if reached.next > self._moved[partition]
+        }
+        if not ahead:
+            return
+        async with self._books.store.unit_of_work() as unit:
+            for partition, following in ahead.items():
+                await unit.advance(Position(topic, partition, self._moved[partition], following))
+            await unit.commit()
+        self._moved |= ahead
+
+
+class Publishing:
+    """Publishes what a worker would of events that are new to the books."""
+
+    def __init__(self, publisher: BatchPublisher, settings: Settings) -> None:
+        self._publisher = publisher
+        self._settings = settings
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: Settings, bootstrap: str) -> AsyncIterator["Publishing"]:
+        publisher = BatchPublisher(bootstrap)
+        await publisher.start()
+        try:
+            yield cls(publisher, settings)
+        finally:
+            await publisher.stop()
+
+    async def __call__(self, outcomes: Sequence[Outcome]) -> None:
+        """Publish outcomes and entries, however often it takes."""
+        records = [each for outcome in outcomes for each in self._records(outcome)]
+        attempts = stamina.retry_context(
+            on=PublishError, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0
+        )
+        async for attempt in attempts:
+            with attempt:
+                await self._publisher.publish(records)
+
+    def _records(self, outcome: Outcome) -> list[Outgoing]:
+        entries = entry_messages(outcome) if outcome.entries else ()
+        return [
+            _to(self._settings.outcomes_topic, outcome_message(outcome)),
+            *(_to(self._settings.entries_topic, message) for message in entries),
+        ]
+
+
+def _to(topic: str, message: Message) -> Outgoing:
+    return Outgoing(topic, message.key, message.value, message.headers)

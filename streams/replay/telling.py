@@ -1,0 +1,170 @@
+"""Tells what came of replays and comparisons: in lines for a terminal, or as a page."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from streams.replay.html import bars, curve, page, table, verdict
+from streams.replay.wish import Report
+
+_PARTS = ("posted_debits", "posted_credits", "held", "version")
+
+
+def report_lines(report: Report) -> Iterator[str]:
+    """Tell a replay in lines."""
+    facts = report.as_dict()
+    yield f"{facts['records']:,} records in {facts['seconds']:.1f} s, {facts['records_s'] or 0:,.0f} a second"
+    yield from (f"  {name:<22} {count:>12,}" for name, count in sorted(facts["counts"].items()))
+    yield from (f"  refused: {name:<13} {count:>12,}" for name, count in sorted(facts["reasons"].items()))
+    for each in facts["different"]:
+        yield f"{each['tenant']} {each['event']} was {each['was']} and is {each['is']}"
+    yield from _changed_lines(facts)
+    if report.proof is not None:
+        yield f"digest of the live books   {report.proof.expected}"
+        yield f"digest of {report.name or '':<16} {report.proof.digest}"
+    if report.differences is not None:
+        yield from comparison_lines(report.differences)
+    yield f"{report.verdict}."
+
+
+def _changed_lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    for each in facts.get("changed", ()):
+        before, after = each["before"], each["after"]
+        parts = [
+            f"{part} {before[part]:,} to {after[part]:,}" for part in _PARTS if before[part] != after[part]
+        ]
+        yield f"{_name(after)}: {', '.join(parts)}"
+
+
+def _name(standing: Mapping[str, Any]) -> str:
+    return f"{standing['tenant']}/{standing['account']} {standing['asset']}"
+
+
+def comparison_lines(facts: Mapping[str, Any], left: str = "left", right: str = "right") -> Iterator[str]:
+    """Tell a comparison in lines."""
+    for each in facts["differences"]:
+        yield f"{_name(each)} differs in {', '.join(each['what'])} (by {each['view']})"
+        yield from (
+            f"  {side:<12} {_standing(each.get(at))}" for side, at in ((left, "left"), (right, "right"))
+        )
+        if "entry" in each:
+            yield f"  first at entry {each['entry']}:"
+            yield f"  {left:<12} {_entry(each.get('left_entry'))}"
+            yield f"  {right:<12} {_entry(each.get('right_entry'))}"
+        elif "left_hold" in each or "right_hold" in each:
+            yield f"  {left:<12} {_hold(each.get('left_hold'))}"
+            yield f"  {right:<12} {_hold(each.get('right_hold'))}"
+    if facts["count"] > len(facts["differences"]):
+        yield f"… {facts['count']:,} in all"
+
+
+def _standing(found: Mapping[str, Any] | None) -> str:
+    return "has no such account" if found is None else ", ".join(f"{part} {found[part]:,}" for part in _PARTS)
+
+
+def _entry(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return "has no such entry"
+    return (
+        f"{found['amount']:+,} by {found['event_id']} at {found['posted_at']}, "
+        f"debits {found['posted_debits']:,}, credits {found['posted_credits']:,}"
+    )
+
+
+def _hold(found: Mapping[str, Any] | None) -> str:
+    return (
+        "has no such hold"
+        if found is None
+        else f"hold {found['event_id']} {found['state']}, {found['left']:,} left"
+    )
+
+
+def report_page(report: Report) -> str:
+    """Tell a replay as a page."""
+    facts = report.as_dict()
+    source, proof = facts["source"], facts.get("proof")
+    about = [
+        ("target", report.name or report.target),
+        ("source", source["topic"] or source["file"] or source["kind"]),
+        ("records", facts["records"]),
+        ("seconds", facts["seconds"]),
+        ("records a second", facts["records_s"]),
+    ]
+    digests = [("live", proof["expected"]), (report.name, proof["digest"])] if proof else []
+    points = [(float(seconds), float(count)) for seconds, count in facts["curve"]]
+    lanes = [(partition, first, end) for partition, (first, end) in source["lanes"].items()]
+    changed = [
+        (_name(each["after"]), *(f"{each['before'][part]:,} → {each['after'][part]:,}" for part in _PARTS))
+        for each in facts.get("changed", ())
+    ]
+    return page(
+        "Replay",
+        [
+            verdict(report.verdict, good=report.ok),
+            table("What was replayed", ("", ""), about),
+            table("Partitions", ("partition", "first", "up to before"), lanes),
+            bars("Events by outcome", facts["counts"]),
+            bars("Refusals by reason", facts["reasons"]),
+            curve("Records over time", points, "seconds", "records"),
+            curve("Records a second", _rates(points), "seconds", "records a second"),
+            table("Digests", ("books", "digest"), digests),
+            *_comparison_parts(facts.get("comparison"), "live", report.name or ""),
+            table("What would change", ("account", *_PARTS), changed),
+            table(
+                "Decided otherwise than the first time",
+                ("tenant", "event", "was", "is"),
+                [(each["tenant"], each["event"], each["was"], each["is"]) for each in facts["different"]],
+            ),
+        ],
+    )
+
+
+def _rates(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    pairs = pairwise(points)
+    return [
+        (after[0], (after[1] - before[1]) / (after[0] - before[0]))
+        for before, after in pairs
+        if after[0] > before[0]
+    ]
+
+
+def comparison_page(facts: Mapping[str, Any], left: str, right: str) -> str:
+    """Tell a comparison as a page."""
+    said = "The books are the same" if facts["same"] else f"{facts['count']:,} accounts differ"
+    digests = [(left, facts["left"]["digest"]), (right, facts["right"]["digest"])]
+    return page(
+        f"{left} and {right}",
+        [
+            verdict(said, good=facts["same"]),
+            table("Digests", ("books", "digest"), digests),
+            *_comparison_parts(facts, left, right),
+        ],
+    )
+
+
+def _comparison_parts(facts: Mapping[str, Any] | None, left: str, right: str) -> Iterator[str]:
+    if facts is None:
+        return
+    tenants = sorted(facts["left"]["tenants"].keys() | facts["right"]["tenants"].keys())
+    sides = [
+        (each, facts["left"]["tenants"].get(each), facts["right"]["tenants"].get(each)) for each in tenants
+    ]
+    yield table(
+        "Tenants that differ", ("tenant", left, right), [row for row in sides if row[1] != row[2]][:100]
+    )
+    yield table(
+        "Accounts that differ",
+        ("account", "in", left, right, "first entry", f"of {left}", f"of {right}"),
+        [
+            (
+                _name(each),
+                f"{', '.join(each['what'])} (by {each['view']})",
+                _standing(each.get("left")),
+                _standing(each.get("right")),
+                each.get("entry"),
+                _entry(each.get("left_entry")) if "entry" in each else _hold(each.get("left_hold")),
+                _entry(each.get("right_entry")) if "entry" in each else _hold(each.get("right_hold")),
+            )
+            for each in facts["differences"]
+        ],
+    )

@@ -1,0 +1,141 @@
+"""What an operator asks of a replay, and what is told at its end."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from ledger.application.dead_letters import LetterQuery, Place
+from streams.replay.plan import Filters
+from streams.replay.run import Told
+
+SourceKind = Literal["topic", "file", "dead-letters"]
+TargetKind = Literal["dry-run", "into", "live"]
+OutcomesFrom = Literal["books", "topic"]
+
+Stretch = tuple[int, int]
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """One replay as it was asked for."""
+
+    target: TargetKind
+    name: str | None = None
+    """The schema to rebuild into."""
+    source: SourceKind = "topic"
+    partitions: Sequence[int] = ()
+    offsets: Mapping[int, Stretch] = {}
+    """By partition, the first offset and the one to stop before."""
+    since: datetime | None = None
+    until: datetime | None = None
+    file: str | None = None
+    letters: LetterQuery = LetterQuery()
+    places: Sequence[Place] = ()
+    filters: Filters = Filters()
+    since_books: bool = False
+    outcomes: OutcomesFrom = "books"
+    """Where it is looked up what was decided before."""
+    rate: float = 0.0
+    resume: bool = False
+    by: str = ""
+    why: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the topic is asked for."""
+        cut = self.partitions or self.offsets or self.since or self.until
+        return self.source == "topic" and not cut and not self.filters.narrow
+
+
+class Source(msgspec.Struct, frozen=True):
+    """What a replay was found to read, as it is written down: enough to go on with."""
+
+    kind: SourceKind
+    lanes: dict[int, Stretch]
+    topic: str | None = None
+    file: str | None = None
+    filters: Filters = Filters()
+    whole: bool = False
+    since_books: bool = False
+    outcomes: OutcomesFrom = "books"
+    expected: str | None = None
+    """The digest of the live books as they stood where the lanes end."""
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """Digests of the live books when the replay began, and of what it made."""
+
+    expected: str
+    digest: str
+
+    @property
+    def same(self) -> bool:
+        return self.expected == self.digest
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a replay."""
+
+    target: TargetKind
+    name: str | None
+    source: Source
+    told: Told
+    proof: Proof | None = None
+    differences: Mapping[str, Any] | None = None
+    """The comparison with the live books, where the proof failed."""
+    changed: Sequence[Mapping[str, Any]] = ()
+    """Of a dry run: what would stand otherwise, before and after."""
+    changed_count: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing came out otherwise than it was."""
+        return (self.proof is None or self.proof.same) and not self.told.counts.get("different")
+
+    @property
+    def verdict(self) -> str:
+        """Say in a sentence what came of it."""
+        counts = self.told.counts
+        posted, refused = counts.get("posted", 0), counts.get("rejected", 0)
+        if self.target == "into":
+            return self._rebuilt(posted, refused)
+        would = "would be " if self.target == "dry-run" else ""
+        if self.told.changed_nothing:
+            return "nothing changed" if self.target == "live" else "nothing would change"
+        return f"{posted:,} events {would}posted, {refused:,} {would}refused"
+
+    def _rebuilt(self, posted: int, refused: int) -> str:
+        done = f"{posted:,} events posted and {refused:,} refused in {self.name}"
+        if self.proof is None:
+            return done
+        return f"{done}; " + (
+            "the digest is that of the live books"
+            if self.proof.same
+            else "the digest is NOT that of the live books"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the shape that `ledger replay --json` prints."""
+        told = self.told
+        facts: dict[str, Any] = {
+            "ok": self.ok,
+            "verdict": self.verdict,
+            "target": self.target,
+            "name": self.name,
+            "source": msgspec.to_builtins(self.source, str_keys=True),
+            "records": told.records,
+            "seconds": round(told.seconds, 3),
+            "records_s": round(told.records / told.seconds, 1) if told.seconds else None,
+            "counts": dict(told.counts),
+            "reasons": dict(told.reasons),
+            "different": list(told.different),
+            "curve": [[round(seconds, 2), count] for seconds, count in told.curve],
+        }
+        if self.proof is not None:
+            facts["proof"] = {**msgspec.to_builtins(self.proof), "same": self.proof.same}
+        if self.differences is not None:
+            facts["comparison"] = self.differences
+        if self.target == "dry-run":
+            facts |= {"changed_count": self.changed_count, "changed": list(self.changed)}
+        return facts
