@@ -12,6 +12,8 @@ from ledger.observability.signals import Facts
 
 # Signals of every batch are for debugging; what an operator would want to know stands higher.
 _LEVELS = {
+    "archive.delayed": "warning",
+    "archive.records_expired": "error",
     "batch.delayed": "warning",
     "cache.away": "warning",
     "feed.lost": "warning",

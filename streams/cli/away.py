@@ -8,6 +8,7 @@ import asyncpg
 from aiokafka.errors import KafkaError
 
 from ledger.adapters.postgres.connection import TRANSIENT
+from ledger.application.archive_ports import ObjectsAwayError
 from ledger.application.faults import TransientFaultError
 from streams.embedded.errors import EmbeddedError
 from streams.transport.errors import PublishError
@@ -38,6 +39,8 @@ def away(error: BaseException) -> str | None:
     """Say which service is away, if one is."""
     if isinstance(error, EmbeddedError):
         return str(error)
+    if isinstance(error, ObjectsAwayError):
+        return f"The archive is away or refuses: {error}."
     if isinstance(error, asyncpg.UndefinedTableError):
         return f"The books are not there: {error}\n`ledger migrate` makes them."
     if isinstance(error, _KAFKA_AWAY):

@@ -186,6 +186,7 @@ def test_operations_name_every_crash_point() -> None:
 WORKER_CODE = ("ledger", "streams/agents", "streams/transport", "streams/windows")
 WORKER_FILES = (
     "streams/app.py",
+    "streams/archiving.py",
     "streams/advancing.py",
     "streams/rolling.py",
     "streams/publishing.py",

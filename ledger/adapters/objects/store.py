@@ -1,5 +1,6 @@
 """Objects through obstore: a directory, S3 and what speaks like it, Google Cloud Storage, Azure Blob Storage."""
 
+import asyncio
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,9 @@ from obstore.store import LocalStore, ObjectStore, from_url
 from ledger.application.archive_ports import ObjectsAwayError, StoredObject
 
 FILE = "file://"
+
+# obstore's own coroutines end in threads of its own that still touch Python: a program that ends just then aborts.
+_apart = asyncio.to_thread
 
 
 def open_objects(url: str, *, make: bool = False) -> "StoredObjects":
@@ -39,22 +43,21 @@ class StoredObjects:
     async def put_new(self, name: str, body: bytes) -> bool:
         with _told():
             try:
-                await obstore.put_async(self._store, name, body, mode="create", use_multipart=False)
+                await _apart(obstore.put, self._store, name, body, mode="create", use_multipart=False)
             except AlreadyExistsError:
                 return False
-        self._make_durable(name)
+        await _apart(self._make_durable, name)
         return True
 
     async def put(self, name: str, body: bytes) -> None:
         with _told():
-            await obstore.put_async(self._store, name, body, use_multipart=False)
-        self._make_durable(name)
+            await _apart(obstore.put, self._store, name, body, use_multipart=False)
+        await _apart(self._make_durable, name)
 
     async def get(self, name: str) -> bytes | None:
         with _told():
             try:
-                found = await obstore.get_async(self._store, name)
-                return bytes(await found.bytes_async())
+                return await _apart(lambda: bytes(obstore.get(self._store, name).bytes()))
             except (FileNotFoundError, NotFoundError):
                 return None
 
@@ -63,18 +66,19 @@ class StoredObjects:
         if size is None or begin >= min(end, size):
             return None if size is None else b""
         with _told():
-            return bytes(await obstore.get_range_async(self._store, name, start=begin, end=min(end, size)))
+            found = await _apart(obstore.get_range, self._store, name, start=begin, end=min(end, size))
+            return bytes(found)
 
     async def size(self, name: str) -> int | None:
         with _told():
             try:
-                return (await obstore.head_async(self._store, name))["size"]
+                return (await _apart(obstore.head, self._store, name))["size"]
             except (FileNotFoundError, NotFoundError):
                 return None
 
     async def names(self, prefix: str) -> Sequence[StoredObject]:
         with _told():
-            found = await obstore.list(self._store, prefix=prefix or None).collect_async()
+            found = await _apart(lambda: obstore.list(self._store, prefix=prefix or None).collect())
         return sorted(StoredObject(each["path"], each["size"]) for each in found)
 
     def _make_durable(self, name: str) -> None:

@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from ledger.contract.archive.segment import Head, Index, segment_hash
 
 LINES_A_PART = 1000
-_SEGMENT = re.compile(r"(?P<topic>[^/]+)/(?P<partition>\d{5,})/(?P<first>\d{20})\.segment")
+_SEGMENT = re.compile(r"([^/]+)/segments/(\d{5,10})/(\d{20})\.segment", re.ASCII)
+_PART = re.compile(r"([^/]+)/manifests/(\d{5,10})/(\d{6,10})-(\d{20})\.jsonl", re.ASCII)
 
 
 class SegmentLine(msgspec.Struct, frozen=True):
@@ -53,23 +55,51 @@ def line_of(head: Head, index: Index, segment: bytes) -> SegmentLine:
     )
 
 
-def partition_prefix(topic: str, partition: int) -> str:
-    return f"{topic}/{partition:05d}/"
+def segments_prefix(topic: str, partition: int | None = None) -> str:
+    return f"{topic}/segments/" + ("" if partition is None else f"{partition:05d}/")
+
+
+def manifests_prefix(topic: str, partition: int | None = None) -> str:
+    return f"{topic}/manifests/" + ("" if partition is None else f"{partition:05d}/")
 
 
 def segment_name(topic: str, partition: int, first: int) -> str:
     """Name a segment by what it begins with: two who archive at once meet in the name, and one gives way."""
-    return f"{partition_prefix(topic, partition)}{first:020d}.segment"
+    return f"{segments_prefix(topic, partition)}{first:020d}.segment"
 
 
-def part_name(topic: str, partition: int, part: int) -> str:
-    return f"{partition_prefix(topic, partition)}manifest-{part:06d}.jsonl"
+def part_name(topic: str, partition: int, part: int, first: int) -> str:
+    """Name a part of the manifest by its number, and by the offset at which its first segment begins."""
+    return f"{manifests_prefix(topic, partition)}{part:06d}-{first:020d}.jsonl"
 
 
-def place_of(name: str) -> tuple[str, int, int] | None:
-    """Read topic, partition and first offset from the name of a segment; None for any other name."""
+class SegmentPlace(NamedTuple):
+    """What the name of a segment says."""
+
+    topic: str
+    partition: int
+    first: int
+
+
+class PartPlace(NamedTuple):
+    """What the name of a part of a manifest says."""
+
+    topic: str
+    partition: int
+    part: int
+    first: int
+
+
+def segment_place(name: str) -> SegmentPlace | None:
+    """Read the name of a segment; None for any other."""
     found = _SEGMENT.fullmatch(name)
-    return None if found is None else (found["topic"], int(found["partition"]), int(found["first"]))
+    return None if found is None else SegmentPlace(found[1], int(found[2]), int(found[3]))
+
+
+def part_place(name: str) -> PartPlace | None:
+    """Read the name of a part of a manifest; None for any other."""
+    found = _PART.fullmatch(name)
+    return None if found is None else PartPlace(found[1], int(found[2]), int(found[3]), int(found[4]))
 
 
 def write_part(lines: Sequence[SegmentLine]) -> bytes:

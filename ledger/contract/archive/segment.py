@@ -109,6 +109,12 @@ def frame(payload: bytes) -> bytes:
     return _LENGTH.pack(len(payload)) + checksum(payload) + payload
 
 
+def frame_length(segment: bytes, at: int) -> int:
+    """Read how long the payload of the frame at `at` says that it is; 0 where there is none."""
+    length: int = _LENGTH.unpack_from(segment, at)[0] if len(segment) >= at + _LENGTH.size else 0
+    return length
+
+
 def unframe(framed: bytes, at: int, what: str) -> bytes:
     """Give the payload of the frame that `framed` is, whole; `at` says where it stands, for the error.
 
@@ -136,28 +142,32 @@ class SegmentBuilder:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it has passed no offset yet."""
-        return self.next == self.head.first
+        """Whether it holds no record yet."""
+        return not self._blocks and not self._open
 
     @property
     def pending_bytes(self) -> int:
         """About how large it would be if it were closed."""
         return self.bytes + self._open_bytes
 
-    def add(self, records: Sequence[Record]) -> None:
-        """Add what follows; offsets that are passed over hold no readable record."""
+    def add(self, records: Sequence[Record], log_begins: int = 0) -> None:
+        """Add what follows; offsets that are passed over hold no readable record, or expired before `log_begins`."""
         for record in records:
-            self.skip_to(record.offset, "empty")
+            self.skip_to(record.offset, log_begins)
             self.next = record.offset + 1
             self._open.append(record)
             self._open_bytes += size_of(record)
             if self._open_bytes >= BLOCK_BYTES:
                 self._close_block()
 
-    def skip_to(self, offset: int, kind: HoleKind) -> None:
-        """Pass over offsets up to `offset`, which hold nothing; raises ValueError if it lies behind."""
+    def skip_to(self, offset: int, log_begins: int = 0) -> None:
+        """Pass over offsets up to `offset`, which hold nothing by now; raises ValueError if it lies behind."""
         if offset < self.next:
             raise ValueError(f"offset {offset} comes after {self.next - 1}")
+        self._leave_out(min(offset, log_begins), "expired")
+        self._leave_out(offset, "empty")
+
+    def _leave_out(self, offset: int, kind: HoleKind) -> None:
         if offset > self.next:
             self._holes.append(Hole(self.next, offset, kind))
             self.next = offset
@@ -208,8 +218,7 @@ def read_head(begin: bytes) -> Head:
     at = len(MAGIC)
     if begin[:at] != MAGIC:
         raise DamagedSegmentError("it does not begin as a segment does", 0, at)
-    length = _LENGTH.unpack_from(begin, at)[0] if len(begin) >= at + _LENGTH.size else 0
-    framed = begin[at : at + FRAME_BYTES + length]
+    framed = begin[at : at + FRAME_BYTES + frame_length(begin, at)]
     return _decoded(unframe(framed, at, "the head"), Head, at, "the head")
 
 
@@ -229,7 +238,12 @@ def read_index(end: bytes, size: int) -> Index:
     length = index_bytes(end, size)
     at = size - length
     framed = end[len(end) - length : len(end) - TRAILER_BYTES]
-    return _decoded(unframe(framed, at, "the index"), Index, at, "the index")
+    try:
+        payload = unframe(framed, at, "the index")
+    except DamagedSegmentError as error:
+        # It may also be its length, behind it, that is wrong.
+        raise DamagedSegmentError("the index does not match its checksum", at, size) from error
+    return _decoded(payload, Index, at, "the index")
 
 
 def _decoded(payload: bytes, kind: type[Part], at: int, what: str) -> Part:
