@@ -1,18 +1,26 @@
 """History replayed on real servers: rebuilt with the same digest, found unchanged, gone on with, differences named."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import Random
 from typing import Any
 
+import orjson
 import pytest
 
 from ledger.application.compare_books import Comparison, View
 from ledger.domain.digest import BooksDigest
+from streams.replay.plan import Filters
+from streams.replay.run import BelowHorizonError
 from streams.replay.session import Session, compare_schemas, digest_schema
+from streams.replay.stages import of_schema
 from streams.replay.wish import Report, Wish
-from tests.builders import body, encoded
-from tests.end_to_end.books import Books
+from streams.verifying import verify_books
+from tests.builders import body, encoded, event_id
+from tests.end_to_end.books import Books, id_of, transfer
 from tests.end_to_end.command import Ledger
 from tests.random_events import random_command
 
@@ -49,6 +57,10 @@ class Stage:
         settings = self.books.settings
         return await digest_schema(settings, schema or settings.postgres_schema, view)
 
+    async def positions(self, schema: str = "replayed") -> dict[int, int]:
+        rows = await self.books.sql(f'select "partition", next_offset from {schema}.stream_offsets')
+        return {row["partition"]: row["next_offset"] for row in rows}
+
     async def compare(self, schema: str, view: View = View.BALANCES) -> Comparison:
         return await compare_schemas(self.books.settings, self.books.settings.postgres_schema, schema, view)
 
@@ -62,13 +74,14 @@ async def stage(
         histories = [history(Random(number), tenant) for number, tenant in enumerate(TENANTS)]
         events = [each for pair in zip(*histories, strict=True) for each in pair]
         events[300:300] = [b"no event", encoded(body("nothing.known.v1"))]
-        async with books.worker(LEDGER_BATCH_RECORDS_MAX="7"), books.worker(LEDGER_BATCH_RECORDS_MAX="5"):
-            for begin in range(0, len(events), 200):
-                page = events[begin : begin + 200]
-                await books.send(
-                    page, [f"{Random(n).random()}".encode() for n in range(begin, begin + len(page))]
-                )
+        await books.send(events, [f"{number % 11}".encode() for number in range(len(events))])
+        async with (
+            books.worker(LEDGER_BATCH_RECORDS_MAX="20") as one,
+            books.worker(LEDGER_BATCH_RECORDS_MAX="30") as other,
+        ):
             await books.until_handled(len(events))
+            # In peace, so that the group has passed by all of it.
+            assert (await one.end(), await other.end()) == (0, 0)
         changes = {name: text for name, text in books.environment.items() if name != "LEDGER_STATE_DIR"}
         yield Stage(books, Ledger(directory, changes))
 
@@ -88,3 +101,134 @@ async def test_a_rebuild_gives_the_same_digest(stage: Stage) -> None:
     assert report.proof.same
     assert await stage.digest("rebuilt", View.ENTRIES) == await stage.digest()
     assert (await stage.compare("rebuilt", View.ENTRIES)).same
+
+
+async def test_a_rebuild_stands_up_to_every_check(stage: Stage) -> None:
+    verdict, _ = await verify_books(of_schema(stage.books.settings, "rebuilt"))
+    assert [
+        check for check in verdict.checks if not check.ok and check.name not in ("sagas", "windows")
+    ] == []
+
+
+async def test_nothing_changes_in_live_books_that_have_it_all(stage: Stage) -> None:
+    before = await stage.digest()
+    published = await stage.books.records(stage.books.settings.outcomes_topic)
+    report = await stage.replay(target="live")
+    assert report.verdict == "nothing changed"
+    assert report.told.records == EVENTS + 2
+    assert await stage.digest() == before
+    assert len(await stage.books.records(stage.books.settings.outcomes_topic)) == len(published)
+
+
+async def test_who_replayed_the_live_books_and_why_is_kept(stage: Stage) -> None:
+    await stage.replay(target="live", filters=Filters(tenants=["acme"]))
+    rows = await stage.books.sql(
+        "select done_by, why, ended_at, source from replays order by started_at desc"
+    )
+    source = orjson.loads(rows[0]["source"])
+    assert (rows[0]["done_by"], rows[0]["why"], rows[0]["ended_at"] is None) == ("tests", "a test", False)
+    assert source["filters"]["tenants"] == ["acme"]
+
+
+@pytest.mark.parametrize("point", ["before_commit:4", "committed:3"])
+async def test_a_replay_that_was_killed_and_gone_on_with_gives_the_same(stage: Stage, point: str) -> None:
+    name = f"killed_{point[:6]}"
+    small = {"LEDGER_BATCH_RECORDS_MAX": "100"}
+    dying = Ledger(stage.ledger.state_dir, {**stage.ledger.changes, **small, "LEDGER_CRASH": point})
+    died = await asyncio.to_thread(dying.run, "replay", "--into", name)
+    assert died.returncode == 137, died.stderr
+    again = await asyncio.to_thread(stage.ledger.run, "replay", "--into", name)
+    assert again.returncode == 2
+    assert "--resume" in again.stderr
+    report = await stage.replay(target="into", name=name, resume=True)
+    assert report.proof is not None
+    assert report.proof.same
+    assert (await stage.compare(name, View.ENTRIES)).same
+
+
+async def test_what_the_books_lost_is_posted_again_as_it_was(stage: Stage) -> None:
+    ends = await stage.positions()
+    # What a standby had that was a while behind.
+    [cut] = await stage.books.sql(
+        "select percentile_disc(0.8) within group (order by posted_at) as at from processed_events"
+    )
+    kept = await stage.books.sql(
+        'select "partition", max("offset") + 1 as end from processed_events '
+        "where posted_at <= $1 and topic is not null group by 1",
+        cut["at"],
+    )
+    there = {row["partition"]: (0, row["end"]) for row in kept}
+    await stage.replay(target="into", name="failed_over", offsets=there)
+    settings = of_schema(stage.books.settings, "failed_over")
+    report = await Session(settings, Wish(target="live", since_books=True, by="tests", why="a test")).run()
+    assert report.source.lanes == {at: (there[at][1], end) for at, end in ends.items()}
+    assert report.told.different == []
+    assert (await stage.compare("failed_over", View.ENTRIES)).same
+    assert await stage.positions("failed_over") == ends
+
+
+async def test_a_dry_run_says_what_a_live_one_then_does(stage: Stage, tmp_path: Path) -> None:
+    lines = [
+        transfer("external:bank", "dry", 250),
+        transfer("dry", "external:bank", 100),
+        transfer("dry", "x", 999),
+    ]
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(b"\n".join(lines) + b"\n")
+    before = await stage.digest()
+    dry = await stage.replay(target="dry-run", source="file", file=str(file))
+    assert await stage.digest() == before
+    assert dry.verdict == "2 events would be posted, 1 would be refused"
+    assert dry.told.reasons == {"insufficient_funds": 1}
+    live = await stage.replay(target="live", source="file", file=str(file))
+    assert live.told.counts == dry.told.counts
+    after = {(each["after"]["account"]): each["after"]["posted_credits"] for each in dry.changed}
+    assert after["dry"] == 250
+    rows = await stage.books.sql(
+        "select posted_credits, posted_debits from balances join accounts using (tenant_id, account_id) "
+        "where code = 'dry'"
+    )
+    assert tuple(rows[0]) == (250, 100)
+    answered = await stage.books.outcomes()
+    assert {id_of(line) for line in lines} <= answered.keys()
+    again = await stage.replay(target="live", source="file", file=str(file))
+    assert again.verdict == "nothing changed"
+
+
+async def test_live_books_take_nothing_that_they_may_have_forgotten(stage: Stage, tmp_path: Path) -> None:
+    file = tmp_path / "old.jsonl"
+    old = event_id("old", datetime.now(UTC) - timedelta(days=91))
+    file.write_bytes(transfer("external:bank", "ann", 1, old))
+    with pytest.raises(BelowHorizonError, match="older than the 90 days"):
+        await stage.replay(target="live", source="file", file=str(file))
+
+
+async def test_what_was_planted_in_other_books_is_named(stage: Stage) -> None:
+    [entry] = await stage.books.sql("""
+        select t.code as tenant, a.code as account, e.* from rebuilt.entries e
+        join rebuilt.balances b using (tenant_id, balance_id) join rebuilt.accounts a using (tenant_id, account_id)
+        join rebuilt.tenants t using (tenant_id) where e.version = 2 and b.version > 3 limit 1""")
+    await stage.books.sql("alter table rebuilt.entries disable trigger user")
+    await stage.books.sql(
+        "update rebuilt.entries set amount = amount + 7 where tenant_id = $1 and balance_id = $2 and version = 2",
+        entry["tenant_id"],
+        entry["balance_id"],
+    )
+    found = await stage.compare("rebuilt", View.ENTRIES)
+    [difference] = [each for each in found.differences if each.account != "dry"]
+    assert (difference.tenant, difference.account, difference.asset) == (*tuple(entry)[:2], entry["asset"])
+    assert difference.entry == 2
+    assert difference.right_entry is not None
+    assert difference.right_entry.amount == entry["amount"] + 7
+
+
+async def test_an_event_that_a_rebuild_lacks_is_named(stage: Stage) -> None:
+    [row] = await stage.books.sql(
+        'select event_id::text as id, "partition", "offset" from processed_events p '
+        "join transactions using (event_id, tenant_id) where topic is not null order by p.posted_at limit 1"
+    )
+    ends = {at: (0, end) for at, end in (await stage.positions()).items()}
+    without_first = {row["partition"]: (row["offset"] + 1, ends[row["partition"]][1])}
+    await stage.replay(target="into", name="lacking", offsets=ends | without_first)
+    found = await stage.compare("lacking")
+    assert row["id"] in {each.left_entry.event_id for each in found.differences if each.left_entry}

@@ -1,0 +1,88 @@
+"""Deciding again: at the time of the first decision, and with the leave that an event had then."""
+
+from datetime import timedelta
+
+import pytest
+
+from ledger.domain.books import Books, Rules
+from ledger.domain.commands import Event
+from ledger.domain.outcome import Earlier, Outcome, OutcomeKind
+from ledger.domain.posting import decide
+from ledger.domain.rejection import Reason
+from ledger.domain.replaying import REPEATED, DecideAgain
+from tests.builders import NOW, event, event_id, transfer
+
+LATER = NOW + timedelta(days=400)
+FUND = transfer("external:bank", "ann", 100, name="fund")
+PAY = event(
+    "payment.request.v1",
+    {"debit": "ann", "credit": "shop", "amount": 60, "asset": "USD/2", "provider": "bank"},
+    name="pay",
+)
+CAPTURE = event("hold.capture.v1", {"hold": event_id("pay")}, name="capture")
+VOID = event("hold.void.v1", {"hold": event_id("pay")}, name="void")
+
+
+def precedent(
+    of: Event, kind: OutcomeKind = "posted", reason: Reason | None = None, **more: bytes
+) -> Earlier:
+    fingerprint = more.get("fingerprint", of.fingerprint)
+    return Earlier(fingerprint, kind, NOW, reason=reason, detail="as it was" if reason else None)
+
+
+def again(judge: DecideAgain, books: Books, *events: Event) -> list[Outcome]:
+    return [judge.decide(each, books, LATER, Rules()) for each in events]
+
+
+def judge_of(*precedents: tuple[Event, Earlier]) -> DecideAgain:
+    judge = DecideAgain()
+    judge.precedents = {of.identity: earlier for of, earlier in precedents}
+    return judge
+
+
+def test_an_event_is_decided_at_the_time_at_which_it_was() -> None:
+    [outcome] = again(judge_of((FUND, precedent(FUND))), Books(), FUND)
+    assert (outcome.kind, outcome.posted_at) == ("posted", NOW)
+
+
+def test_an_event_without_a_precedent_is_decided_by_its_own_time_or_by_the_clock() -> None:
+    judge = DecideAgain()
+    assert judge.moment_of(FUND, LATER) == LATER
+    judge.times = {FUND.identity: NOW}
+    assert judge.moment_of(FUND, LATER) == NOW
+
+
+def test_a_payment_and_the_capture_of_its_hold_need_neither_provider_nor_saga() -> None:
+    judge = judge_of(*((each, precedent(each)) for each in (FUND, PAY, CAPTURE)))
+    assert [each.kind for each in again(judge, Books(), FUND, PAY, CAPTURE)] == ["posted"] * 3
+
+
+def test_without_a_precedent_nobody_may_capture_the_hold_of_a_payment() -> None:
+    judge = judge_of((FUND, precedent(FUND)), (PAY, precedent(PAY)))
+    judge.times = {CAPTURE.identity: NOW}
+    assert again(judge, Books(), FUND, PAY, CAPTURE)[-1].reason == Reason.HOLD_NOT_FOUND
+
+
+def test_the_leave_of_one_event_is_not_that_of_another() -> None:
+    refused = precedent(CAPTURE, "rejected", Reason.HOLD_NOT_FOUND)
+    judge = judge_of(*((each, precedent(each)) for each in (FUND, PAY, VOID)), (CAPTURE, refused))
+    outcomes = again(judge, Books(), FUND, PAY, CAPTURE, VOID)
+    assert [each.reason or each.kind for each in outcomes] == ["posted", "posted", "hold_not_found", "posted"]
+
+
+@pytest.mark.parametrize("reason", sorted(REPEATED))
+def test_what_a_decider_did_not_see_is_refused_again(reason: Reason) -> None:
+    [outcome] = again(judge_of((FUND, precedent(FUND, "rejected", reason))), Books(), FUND)
+    assert (outcome.reason, outcome.detail) == (reason, "as it was")
+
+
+def test_a_refusal_that_follows_from_the_books_is_decided_by_them() -> None:
+    refused = precedent(FUND, "rejected", Reason.INSUFFICIENT_FUNDS)
+    [outcome] = again(judge_of((FUND, refused)), Books(), FUND)
+    assert outcome.kind == "posted"
+
+
+def test_a_precedent_of_other_content_is_none() -> None:
+    judge = judge_of((FUND, precedent(FUND, "rejected", Reason.EVENT_TOO_OLD, fingerprint=b"other")))
+    [outcome] = again(judge, Books(), FUND)
+    assert outcome.kind == decide(FUND, Books(), NOW, Rules()).kind == "posted"

@@ -1,0 +1,85 @@
+"""What is told of a replay: lines for a terminal, and a page that needs nothing else."""
+
+import re
+from xml.etree import ElementTree
+
+from streams.replay.html import bars, curve
+from streams.replay.run import Told
+from streams.replay.telling import comparison_lines, report_lines, report_page
+from streams.replay.wish import Proof, Report, Source
+
+TOLD = Told(
+    {"posted": 1200, "rejected": 30, "different": 0},
+    {"insufficient_funds": 30},
+    [],
+    1230,
+    2.0,
+    [(0.0, 0), (1.0, 500), (2.0, 1230)],
+)
+SOURCE = Source("topic", {0: (0, 600), 1: (0, 630)}, "payments", whole=True)
+STANDING = {"tenant": "acme", "account": "<ann>", "asset": "USD/2"}
+DIFFERENCE = {
+    **STANDING,
+    "view": "balances",
+    "what": ["posted_credits"],
+    "left": {**STANDING, "posted_debits": 0, "posted_credits": 7, "held": 0, "version": 1},
+    "entry": 1,
+    "left_entry": {
+        "event_id": "e-1",
+        "amount": 7,
+        "posted_at": "2026-11-21",
+        "posted_debits": 0,
+        "posted_credits": 7,
+    },
+}
+SIDE = {"digest": "aa", "standings": 1, "tenants": {"acme": "aa"}}
+COMPARISON = {"same": False, "left": SIDE, "right": SIDE, "count": 1, "differences": [DIFFERENCE]}
+
+
+def rebuilt(expected: str = "aa", digest: str = "aa", **more: object) -> Report:
+    proof = Proof(expected, digest)
+    return Report(target="into", name="again", source=SOURCE, told=TOLD, proof=proof, **more)  # type: ignore[arg-type]
+
+
+def test_a_live_replay_that_posted_nothing_says_so() -> None:
+    told = Told({"known": 5, "duplicate": 1}, {}, [], 6, 1.0, [])
+    assert Report(target="live", name=None, source=SOURCE, told=told).verdict == "nothing changed"
+
+
+def test_a_rebuild_is_right_only_with_the_same_digest_and_the_same_outcomes() -> None:
+    assert rebuilt().ok
+    assert not rebuilt(digest="ab").ok
+    told = Told({"posted": 1, "different": 1}, {}, [], 1, 1.0, [])
+    assert not Report(target="into", name="again", source=SOURCE, told=told).ok
+
+
+def test_lines_tell_rate_counts_and_both_digests() -> None:
+    text = "\n".join(report_lines(rebuilt()))
+    assert "615 a second" in text
+    assert re.search(r"posted +1,200", text)
+    assert text.count(" aa") == 2
+    assert text.endswith("the digest is that of the live books.")
+
+
+def test_lines_name_what_differs_and_where_it_begins() -> None:
+    text = "\n".join(comparison_lines(COMPARISON, "live", "again"))
+    assert "acme/<ann> USD/2 differs in posted_credits" in text
+    assert "first at entry 1" in text
+    assert "has no such entry" in text
+
+
+def test_a_page_needs_nothing_from_elsewhere_and_shows_text_as_text() -> None:
+    page = report_page(rebuilt(digest="ab", differences=COMPARISON))
+    assert not re.search(r"(?:src|href)=|@import|https?://", page)
+    assert "&lt;ann&gt;" in page
+    assert "<ann>" not in page
+    assert page.count("<svg") == 4
+
+
+def test_plots_are_well_formed() -> None:
+    for drawn in (curve("a & b", [(0.0, 0), (1.0, 5)], "seconds", "records"), bars("x", {"a<b": 3, "c": 0})):
+        ElementTree.fromstring(drawn[drawn.index("<svg") :])  # noqa: S314
+
+
+def test_a_plot_of_nothing_is_none() -> None:
+    assert curve("x", [(0.0, 0)], "s", "n") == bars("x", {}) == ""
