@@ -101,6 +101,9 @@ class Changes(msgspec.Struct):
     balances: list[Balance] = []
     opened: list[Account] = []
     closed: list[Account] = []
+    opened_at: dict[AccountKey, datetime] = {}
+    """Of accounts for which it is another time than that of the batch."""
+    closed_at: dict[AccountKey, datetime] = {}
     holds_placed: list[Hold] = []
     holds_changed: dict[EventKey, Hold] = {}
     reversals: dict[EventKey, Original] = {}

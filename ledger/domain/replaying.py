@@ -44,12 +44,22 @@ class DecideAgain:
         at = self.moment_of(event, now)
         precedent = self.precedents.get(event.identity)
         if precedent is None or precedent.fingerprint != event.fingerprint:
-            return decide(event, books, at, rules)
+            return _dated(event, books, at, rules)
         if precedent.reason in REPEATED:
             return rejected(event, Rejection(precedent.reason, precedent.detail or ""), at)
         if precedent.kind == "posted":
             _allow(event, books)
-        return decide(event, books, at, rules)
+        return _dated(event, books, at, rules)
+
+
+def _dated(event: Event, books: Books, at: datetime, rules: Rules) -> Outcome:
+    """Decide, and note when that opened or closed accounts: a batch of a replay is of many times."""
+    changes = books.changes
+    opened, closed = len(changes.opened), len(changes.closed)
+    outcome = decide(event, books, at, rules)
+    changes.opened_at |= {(each.tenant, each.code): at for each in changes.opened[opened:]}
+    changes.closed_at |= {(each.tenant, each.code): at for each in changes.closed[closed:]}
+    return outcome
 
 
 def _allow(event: Event, books: Books) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+import asyncpg
 import msgspec
 import typer
 from rich.console import Console
@@ -18,19 +19,20 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from ledger.application.archive_ports import ArchiveError
 from ledger.application.dead_letters import LetterQuery, Place, PlaceFormatError
 from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetterReason
 from streams.cli.asking import asked, confirm, user_name
 from streams.cli.moments import MomentFormatError, parse_moment
 from streams.cli.running import FOUND_WRONG, USED_WRONGLY, complain, print_json, refuse, told_faults
+from streams.replay.faults import NotReplayableError
 from streams.replay.outcomes import NotAnOutcomeError
 from streams.replay.plan import Filters
 from streams.replay.run import BelowHorizonError
 from streams.replay.session import Session
-from streams.replay.sources import NotReplayableError
 from streams.replay.telling import report_lines, report_page
-from streams.replay.wish import Report, TargetKind, Wish
+from streams.replay.wish import OutcomesFrom, Report, SourceKind, TargetKind, Wish
 
 _STRETCH = re.compile(r"(\d{1,9}):(\d{1,18})?-(\d{1,18})?")
 OFFSET_MAX = 2**63 - 1
@@ -42,6 +44,10 @@ def replay(
     into: str | None = typer.Option(None, "--into", help="Rebuild into a new schema of this name."),
     live: bool = typer.Option(False, "--live", help="Post to the live books what they lack; needs --yes."),
     file: str | None = typer.Option(None, "--file", help="Replay a file of JSON lines."),
+    archive: bool = typer.Option(False, "--archive", help="Replay the archive instead of the topic."),
+    archive_url: str | None = typer.Option(
+        None, "--archive-url", metavar="URL", help="Where the archive is; LEDGER_ARCHIVE_URL if not given."
+    ),
     dead_letters: bool = typer.Option(False, "--dead-letters", help="Replay dead letters that are open."),
     reason: DeadLetterReason | None = typer.Option(None, "--reason", help="Dead letters of this reason."),
     place: list[str] = typer.Option(
@@ -67,7 +73,7 @@ def replay(
         False, "--since-books", help="With --live: what the workers have passed by and the books have lost."
     ),
     outcomes: str = typer.Option(
-        "books", "--outcomes", help="With --into: where it stands what was decided: books, or topic."
+        "books", "--outcomes", help="With --into: where it stands what was decided: books, topic or archive."
     ),
     rate: float = typer.Option(
         0.0, "--rate", min=0, help="At most so many events a second are posted; 0: any."
@@ -82,7 +88,8 @@ def replay(
     wish = Wish(
         target=_target(dry_run=dry_run, into=into, live=live),
         name=into,
-        source="file" if file else "dead-letters" if dead_letters or place or reason else "topic",
+        source=_source(file=file, archive=archive, letters=bool(dead_letters or place or reason)),
+        archive=archive_url or Settings().archive_url,
         partitions=partition,
         offsets=dict(_stretch(each) for each in offsets),
         since=_moment(since),
@@ -92,13 +99,13 @@ def replay(
         places=[_place(each) for each in place],
         filters=Filters(tenant, event_type, account, [each.lower() for each in event]),
         since_books=since_books,
-        outcomes="topic" if outcomes == "topic" else "books",
+        outcomes=_outcomes(outcomes),
         rate=rate,
         resume=resume,
         by=user_name(),
         why=why or "",
     )
-    _check(wish, outcomes)
+    _check(wish)
     if wish.target == "live":
         wish = _meant(wish, yes=yes)
     found = _run(wish, quiet=json_output)
@@ -122,6 +129,21 @@ def _target(*, dry_run: bool, into: str | None, live: bool) -> TargetKind:
     return targets[0]
 
 
+def _source(*, file: str | None, archive: bool, letters: bool) -> SourceKind:
+    given: dict[SourceKind, bool] = {"file": file is not None, "archive": archive, "dead-letters": letters}
+    sources = [name for name, is_given in given.items() if is_given]
+    if len(sources) > 1:
+        refuse("--file, --archive and dead letters are each a source of its own.")
+    return sources[0] if sources else "topic"
+
+
+def _outcomes(text: str) -> OutcomesFrom:
+    known: dict[str, OutcomesFrom] = {"books": "books", "topic": "topic", "archive": "archive"}
+    if text not in known:
+        refuse("--outcomes is books, topic or archive.")
+    return known[text]
+
+
 def _stretch(text: str) -> tuple[int, tuple[int, int]]:
     found = _STRETCH.fullmatch(text)
     if found is None:
@@ -143,17 +165,19 @@ def _place(text: str) -> Place:
         refuse(str(error))
 
 
-def _check(wish: Wish, outcomes: str) -> None:
+def _check(wish: Wish) -> None:
     """Refuse what contradicts itself."""
     if wish.name is not None and not _SCHEMA.fullmatch(wish.name):
         refuse(f"{wish.name!r} can be no schema: small letters, digits and _ can, 41 of them at most.")
-    if outcomes not in ("books", "topic"):
-        refuse("--outcomes is books or topic.")
+    if wish.archive is None and "archive" in (wish.source, wish.outcomes):
+        refuse("--archive-url or LEDGER_ARCHIVE_URL says where the archive is.")
     if wish.file is not None and not Path(wish.file).is_file():
         refuse(f"No file {wish.file}.")
     cut = wish.partitions or wish.offsets
-    if wish.source != "topic" and (cut or wish.since_books):
-        refuse("--partition, --offsets and --since-books are of the topic.")
+    if wish.source not in ("topic", "archive") and cut:
+        refuse("--partition and --offsets are of the topic and of the archive.")
+    if wish.source != "topic" and wish.since_books:
+        refuse("--since-books is of the topic.")
     if wish.source == "file" and (wish.since or wish.until):
         refuse("--since and --until are of the topic and of dead letters.")
     if wish.since_books and (wish.target != "live" or cut or wish.since or wish.until or wish.filters.narrow):
@@ -176,7 +200,12 @@ def _run(wish: Wish, *, quiet: bool) -> Report:
     try:
         with told_faults():
             return asyncio.run(_replay(wish, quiet=quiet))
-    except (NotReplayableError, BelowHorizonError, NotAnOutcomeError) as error:
+    except asyncpg.InsufficientPrivilegeError as error:
+        complain(
+            f"{str(error)[:1].upper()}{str(error)[1:]}: only the owner of the books may replay into them."
+        )
+        raise typer.Exit(USED_WRONGLY) from error
+    except (NotReplayableError, BelowHorizonError, NotAnOutcomeError, ArchiveError) as error:
         complain(f"{str(error)[:1].upper()}{str(error)[1:]}")
         raise typer.Exit(USED_WRONGLY if isinstance(error, NotReplayableError) else FOUND_WRONG) from error
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ledger.adapters.kafka.stream import KafkaStream
+from ledger.application.record_source import RecordSource
 from ledger.contract.dead_letter import Record
 from ledger.contract.outgoing import FINGERPRINT
 from ledger.domain.books import EventKey
@@ -74,24 +74,24 @@ class OutcomeIndex:
 
     @classmethod
     @asynccontextmanager
-    async def of_topic(
-        cls, bootstrap: str, topic: str, since: datetime | None
-    ) -> AsyncIterator["OutcomeIndex"]:
-        """Read the topic from a time on up to its end as it is now; raises KafkaError and NotAnOutcomeError."""
+    async def read(cls, records: RecordSource, since: datetime | None) -> AsyncIterator["OutcomeIndex"]:
+        """Read the topic of outcomes, or its archive, from a time on up to its end as it is now.
+
+        Raises NotAnOutcomeError, and what reading raises.
+        """
         with (
             TemporaryDirectory(prefix="ledger-replay-") as folder,
             closing(sqlite3.connect(Path(folder) / "outcomes")) as file,
         ):
             index = cls(file)
-            async with KafkaStream.open(bootstrap, topic) as stream:
-                await index._read(stream, since)
+            await index._read(records, since)
             yield index
 
-    async def _read(self, stream: KafkaStream, since: datetime | None) -> None:
-        bounds = await stream.bounds()
-        firsts = {} if since is None else await stream.offsets_at(microseconds(since) // 1000)
+    async def _read(self, source: RecordSource, since: datetime | None) -> None:
+        bounds = await source.bounds()
+        firsts = {} if since is None else await source.offsets_at(microseconds(since) // 1000)
         for partition, (low, end) in bounds.items():
-            async for records in stream.read(partition, max(low, firsts.get(partition, low)), end):
+            async for records in source.read(partition, max(low, firsts.get(partition, low)), end):
                 self.put(records)
 
     def put(self, records: Sequence[Record]) -> None:

@@ -1,4 +1,4 @@
-"""What a replay reads: partitions of the topic, dead letters, and files of JSON lines, as lanes of records in order."""
+"""What a replay reads, as lanes of records in order: the topic, its archive, dead letters, files of JSON lines."""
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from typing import Protocol
 import msgspec
 
 from ledger.adapters.kafka.stream import KafkaStream
+from ledger.adapters.objects.store import open_objects
+from ledger.application.archived_topic import ArchivedTopic
 from ledger.application.dead_letters import DeadLetters, Place, pages_of
 from ledger.contract.dead_letter import DeadLetter, NotAnEventError, Record, cut_letter
 from ledger.contract.decode import check_address, decode_event
@@ -55,6 +57,27 @@ class TopicLane:
         async with KafkaStream.open(self.bootstrap, self.topic) as stream:
             async for records in stream.read(self.partition, first, self.end):
                 yield records
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveLane:
+    """A stretch of one partition, as an archive has it."""
+
+    url: str
+    topic: str
+    partition: int
+    first: int
+    end: int
+    placed: bool = True
+
+    async def read(self, first: int) -> AsyncGenerator[Sequence[Record], None]:
+        async for records in archived(self.url, self.topic).read(self.partition, first, self.end):
+            yield records
+
+
+def archived(url: str, topic: str) -> ArchivedTopic:
+    """Open what an archive has of a topic; raises ObjectsAwayError."""
+    return ArchivedTopic(open_objects(url), topic)
 
 
 @dataclass(frozen=True, slots=True)

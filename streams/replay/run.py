@@ -250,8 +250,8 @@ class Replayer:
                 await self._stage.publish(outcomes)
             self._tally(posted, outcomes)
         self._counts.update(_name_of(each) for each in batch if each.fate is not Fate.POST)
-        for each in batch:
-            self._state[each.partition] = Reached(each.offset + 1, each.at)
+        for partition, last in {each.partition: each for each in batch}.items():
+            self._state[partition] = Reached(last.offset + 1, last.at)
         await self._went_on(len(batch), len(posted))
 
     async def _post(self, posted: Sequence[Placed], batch: Batch) -> Sequence[Outcome]:

@@ -7,26 +7,30 @@ from typing import Any
 
 import msgspec
 
+from ledger.adapters.kafka.stream import KafkaStream
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.dead_letters import PostgresDeadLetters
 from ledger.adapters.postgres.standings import PostgresBooksToRead
 from ledger.adapters.system import new_event_id
 from ledger.application.compare_books import CompareBooks, Comparison, View, digest_standings
+from ledger.application.record_source import RecordSource
 from ledger.application.replaying import Precedents, Reached, Replay
 from ledger.config import Settings
 from ledger.domain.digest import BooksDigest
 from ledger.domain.replaying import DecideAgain
 from streams.dead_letters import kept_letters
 from streams.embedded.addresses import find_kafka, find_postgres
+from streams.replay.faults import NotReplayableError
 from streams.replay.outcomes import OutcomeIndex
 from streams.replay.plan import Selection
-from streams.replay.read import Decoder
+from streams.replay.read import Decoder, archived
 from streams.replay.run import BEGINNING, Progress, Replayer, Stage
-from streams.replay.sources import NotReplayableError, first_time, lanes_of, source_of
+from streams.replay.sources import first_time, lanes_of, source_of
 from streams.replay.stages import (
     Publishing,
     RealBooks,
     WrittenDown,
+    alone_in,
     make_schema,
     of_schema,
     overlay_of,
@@ -100,8 +104,8 @@ class Session:
     async def _into(self) -> Report:
         name = await self._schema()
         target = of_schema(self._settings, name)
-        await make_schema(target, self._dsn)
-        async with RealBooks.open(target, self._dsn) as books:
+        async with alone_in(self._dsn, name), RealBooks.open(target, self._dsn) as books:
+            await make_schema(target, self._dsn)
             replay, source, lanes = await self._begun_into(books)
             topic = None if source.filters.narrow else source.topic
             if topic is not None:
@@ -142,7 +146,7 @@ class Session:
         async with kept_letters(self._settings) as letters, self._snapshot() as standings:
             positions = await standings.positions(self._settings.payments_topic)
             source, lanes = await source_of(self._wish, self._settings, positions, letters)
-            if source.whole:
+            if source.whole and source.outcomes == "books":
                 digest = await digest_standings(standings, View.BALANCES)
                 source = msgspec.structs.replace(source, expected=digest.overall.hex())
         return await self._begin(books, source), source, lanes
@@ -179,7 +183,7 @@ class Session:
             judge, precedents, topic = None, None, None
             if source.since_books:
                 judge, topic = DecideAgain(), source.topic
-                precedents = await stack.enter_async_context(self._outcomes(lanes))
+                precedents = await stack.enter_async_context(self._outcomes(source, lanes))
             stage = Stage(
                 posting_to(books.store, self._settings, judge),
                 there=books.precedents,
@@ -189,7 +193,7 @@ class Session:
                 checkpoints=WrittenDown(books, replay.id, topic, _moved(source, replay)),
                 own_since=replay.started_at,
                 horizon=None if source.since_books else timedelta(days=self._settings.dedupe_horizon_days),
-                letters=source.kind == "topic" and not source.filters.narrow,
+                letters=source.topic is not None and not source.filters.narrow,
             )
             told = await self._replayer(source, lanes, stage, replay).run()
             return Report(target="live", name=None, source=source, told=told)
@@ -233,20 +237,28 @@ class Session:
 
     @asynccontextmanager
     async def _precedents(self, source: Source, lanes: Any) -> AsyncIterator[Precedents]:
-        if source.outcomes == "topic":
-            async with self._outcomes(lanes) as index:
+        if source.outcomes != "books":
+            async with self._outcomes(source, lanes) as index:
                 yield index
         else:
             async with precedents_of(self._settings, self._dsn) as precedents:
                 yield precedents
 
     @asynccontextmanager
-    async def _outcomes(self, lanes: Any) -> AsyncIterator[OutcomeIndex]:
+    async def _outcomes(self, source: Source, lanes: Any) -> AsyncIterator[OutcomeIndex]:
         """Read the outcomes of what some lanes hold: none came before the log took the first of their records."""
-        settings = self._settings
-        since = await first_time(lanes)
-        async with OutcomeIndex.of_topic(find_kafka(settings), settings.outcomes_topic, since) as index:
+        since = await first_time(lanes) if any(lane.first < lane.end for lane in lanes) else datetime.now(UTC)
+        async with self._outcome_records(source) as records, OutcomeIndex.read(records, since) as index:
             yield index
+
+    @asynccontextmanager
+    async def _outcome_records(self, source: Source) -> AsyncIterator[RecordSource]:
+        settings = self._settings
+        if source.outcomes == "archive":
+            yield archived(source.archive or "", settings.outcomes_topic)
+            return
+        async with KafkaStream.open(find_kafka(settings), settings.outcomes_topic) as stream:
+            yield stream
 
 
 def _moved(source: Source, replay: Replay) -> dict[int, Reached]:

@@ -1,24 +1,22 @@
 """Finds what a replay is to read: the lanes that a wish means, and where they end."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ledger.adapters.kafka.group import KafkaGroup
 from ledger.adapters.kafka.stream import KafkaStream
 from ledger.application.dead_letters import DeadLetters, places_of
+from ledger.application.record_source import RecordSource
 from ledger.config import Settings
 from ledger.domain.moments import milliseconds, moment_of
 from streams.embedded.addresses import find_kafka
-from streams.replay.read import FileLane, Lane, LettersLane, TopicLane, stretches
+from streams.replay.faults import NotReplayableError
+from streams.replay.read import ArchiveLane, FileLane, Lane, LettersLane, TopicLane, archived, stretches
 from streams.replay.wish import Source, Stretch, Wish
 
 LETTERS_MAX = 1_000_000
-
-
-class NotReplayableError(Exception):
-    """What was asked for cannot be replayed so; the message says why and what can be done."""
 
 
 async def source_of(
@@ -31,17 +29,29 @@ async def source_of(
         places = list(wish.places) or await places_of(letters, wish.letters, LETTERS_MAX)
         lane = LettersLane(letters, places)
         return Source("dead-letters", {0: (0, lane.end)}, filters=wish.filters), [lane]
-    found = await _stretches(wish, settings, positions)
+    async with _records(wish, settings) as records:
+        found = await _stretches(wish, settings, positions, records)
     source = Source(
-        "topic",
+        wish.source,
         found,
         settings.payments_topic,
         filters=wish.filters,
-        whole=wish.is_whole,
+        # An archive may end before the books do.
+        whole=wish.is_whole and all(found.get(at, (0, 0))[1] >= end for at, end in positions.items()),
         since_books=wish.since_books,
         outcomes=wish.outcomes,
+        archive=wish.archive,
     )
     return source, lanes_of(source, settings)
+
+
+@asynccontextmanager
+async def _records(wish: Wish, settings: Settings) -> AsyncIterator[RecordSource]:
+    if wish.source == "archive":
+        yield archived(wish.archive or "", settings.payments_topic)
+        return
+    async with KafkaStream.open(find_kafka(settings), settings.payments_topic) as stream:
+        yield stream
 
 
 def _file(wish: Wish) -> tuple[Source, Sequence[Lane]]:
@@ -56,6 +66,9 @@ def lanes_of(source: Source, settings: Settings) -> Sequence[Lane]:
     """Give the lanes of a source that was written down; raises NotReplayableError."""
     if source.kind == "file" and source.file is not None:
         return [FileLane(Path(source.file), source.lanes[0][1])]
+    if source.kind == "archive" and source.archive is not None and source.topic is not None:
+        url, topic = source.archive, source.topic
+        return [ArchiveLane(url, topic, at, first, end) for at, (first, end) in source.lanes.items()]
     if source.kind == "topic" and source.topic is not None:
         bootstrap, topic = find_kafka(settings), source.topic
         return [TopicLane(bootstrap, topic, at, first, end) for at, (first, end) in source.lanes.items()]
@@ -64,29 +77,28 @@ def lanes_of(source: Source, settings: Settings) -> Sequence[Lane]:
     )
 
 
-async def _stretches(wish: Wish, settings: Settings, positions: Mapping[int, int]) -> dict[int, Stretch]:
-    async with KafkaStream.open(find_kafka(settings), settings.payments_topic) as stream:
-        bounds = await stream.bounds()
-        if not bounds:
-            raise NotReplayableError(f"There is no topic {settings.payments_topic}.")
-        _check_partitions(wish, bounds)
-        if wish.since_books:
-            return await _missed(settings, bounds, positions)
-        if not wish.offsets:
-            # Beyond them is what the workers have yet to post.
-            bounds = {
-                at: (low, min(end, max(low, positions.get(at, low)))) for at, (low, end) in bounds.items()
-            }
-        found = stretches(
-            bounds,
-            partitions=wish.partitions,
-            given=wish.offsets,
-            since=None if wish.since is None else await stream.offsets_at(milliseconds(wish.since)),
-            until=None if wish.until is None else await stream.offsets_at(milliseconds(wish.until)),
-        )
-        if wish.target == "live":
-            await _refuse_forgotten(stream, found, settings)
-        return found
+async def _stretches(
+    wish: Wish, settings: Settings, positions: Mapping[int, int], records: RecordSource
+) -> dict[int, Stretch]:
+    bounds = await records.bounds()
+    if not bounds:
+        raise NotReplayableError(f"There is nothing of a topic {settings.payments_topic}.")
+    _check_partitions(wish, bounds)
+    if wish.since_books:
+        return await _missed(settings, bounds, positions)
+    if not wish.offsets and wish.outcomes == "books":
+        # Beyond them is what the workers have yet to post; books that were lost are no measure.
+        bounds = {at: (low, min(end, max(low, positions.get(at, low)))) for at, (low, end) in bounds.items()}
+    found = stretches(
+        bounds,
+        partitions=wish.partitions,
+        given=wish.offsets,
+        since=None if wish.since is None else await records.offsets_at(milliseconds(wish.since)),
+        until=None if wish.until is None else await records.offsets_at(milliseconds(wish.until)),
+    )
+    if wish.target == "live":
+        await _refuse_forgotten(records, found, settings)
+    return found
 
 
 def _check_partitions(wish: Wish, bounds: Mapping[int, Stretch]) -> None:
@@ -113,14 +125,14 @@ async def _missed(
     return found
 
 
-async def _refuse_forgotten(stream: KafkaStream, found: Mapping[int, Stretch], settings: Settings) -> None:
+async def _refuse_forgotten(records: RecordSource, found: Mapping[int, Stretch], settings: Settings) -> None:
     """Refuse records that are older than the ids that the books know: they would count as new, or as too old."""
     horizon = datetime.now(UTC) - timedelta(days=settings.dedupe_horizon_days)
-    remembered = await stream.offsets_at(milliseconds(horizon))
+    remembered = await records.offsets_at(milliseconds(horizon))
     for at, (first, end) in found.items():
         if first < min(end, remembered[at]):
             raise NotReplayableError(
-                f"{stream.topic}/{at}: offsets {first} to {min(end, remembered[at]) - 1} are older than the "
+                f"{records.topic}/{at}: offsets {first} to {min(end, remembered[at]) - 1} are older than the "
                 f"{settings.dedupe_horizon_days} days for which ids are known, so live books cannot tell whether "
                 f"they have posted them. --since {settings.dedupe_horizon_days}d leaves them out; "
                 "--into NAME can replay them into books of their own."

@@ -26,6 +26,7 @@ from ledger.domain.outcome import Outcome
 from ledger.domain.replaying import DecideAgain
 from ledger.observability.signals import Signals
 from migrations.run import migrate
+from streams.replay.faults import NotReplayableError
 from streams.replay.run import insist
 from streams.transport.errors import PublishError
 from streams.transport.publisher import BatchPublisher, Outgoing
@@ -114,6 +115,18 @@ async def schema_stands(dsn: str, schema: str) -> bool:
     connection = await asyncpg.connect(dsn)
     try:
         return bool(await connection.fetchval("select count(*) from pg_namespace where nspname = $1", schema))
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def alone_in(dsn: str, schema: str) -> AsyncIterator[None]:
+    """Let nobody else rebuild the same books meanwhile; raises NotReplayableError."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        if not await connection.fetchval("select pg_try_advisory_lock(72619943, hashtext($1))", schema):
+            raise NotReplayableError(f"Another replay into {schema} is running.")
+        yield
     finally:
         await connection.close()
 

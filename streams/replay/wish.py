@@ -10,9 +10,9 @@ from ledger.application.dead_letters import LetterQuery, Place
 from streams.replay.plan import Filters
 from streams.replay.run import Told
 
-SourceKind = Literal["topic", "file", "dead-letters"]
+SourceKind = Literal["topic", "archive", "file", "dead-letters"]
 TargetKind = Literal["dry-run", "into", "live"]
-OutcomesFrom = Literal["books", "topic"]
+OutcomesFrom = Literal["books", "topic", "archive"]
 
 Stretch = tuple[int, int]
 
@@ -30,6 +30,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     until: datetime | None = None
     file: str | None = None
+    archive: str | None = None
+    """Where the archive is."""
     letters: LetterQuery = LetterQuery()
     places: Sequence[Place] = ()
     filters: Filters = Filters()
@@ -45,7 +47,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     def is_whole(self) -> bool:
         """Whether all of the topic is asked for."""
         cut = self.partitions or self.offsets or self.since or self.until
-        return self.source == "topic" and not cut and not self.filters.narrow
+        return self.source in ("topic", "archive") and not cut and not self.filters.narrow
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -61,6 +63,7 @@ class Source(msgspec.Struct, frozen=True):
     outcomes: OutcomesFrom = "books"
     expected: str | None = None
     """The digest of the live books as they stood where the lanes end."""
+    archive: str | None = None
 
 
 class Proof(msgspec.Struct, frozen=True):

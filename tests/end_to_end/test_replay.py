@@ -11,8 +11,11 @@ from typing import Any
 import orjson
 import pytest
 
+from ledger.adapters.objects.store import open_objects
 from ledger.application.compare_books import Comparison, View
 from ledger.domain.digest import BooksDigest
+from ledger.observability.signals import Signals
+from streams.archiving import archiving
 from streams.replay.plan import Filters
 from streams.replay.run import BelowHorizonError
 from streams.replay.session import Session, compare_schemas, digest_schema
@@ -110,6 +113,21 @@ async def test_a_rebuild_stands_up_to_every_check(stage: Stage) -> None:
     ] == []
 
 
+async def test_a_rebuild_from_the_archive_gives_the_same_without_books_or_topic(stage: Stage) -> None:
+    settings, folder = stage.books.settings, str(stage.ledger.state_dir / "archive")
+    topics = [settings.payments_topic, settings.outcomes_topic]
+    async with archiving(settings, open_objects(folder, make=True), topics, Signals()) as archives:
+        for each in archives:
+            await each.catch_up(close=True)
+    source = {"source": "archive", "archive": folder}
+    report = await stage.replay(target="into", name="archived", **source)
+    assert report.proof is not None
+    assert report.proof.same
+    alone = await stage.replay(target="into", name="alone", outcomes="archive", **source)
+    assert alone.told.different == []
+    assert (await stage.compare("alone", View.ENTRIES)).same
+
+
 async def test_nothing_changes_in_live_books_that_have_it_all(stage: Stage) -> None:
     before = await stage.digest()
     published = await stage.books.records(stage.books.settings.outcomes_topic)
@@ -167,6 +185,37 @@ async def test_what_the_books_lost_is_posted_again_as_it_was(stage: Stage) -> No
     assert await stage.positions("failed_over") == ends
 
 
+async def test_what_was_planted_in_other_books_is_named(stage: Stage) -> None:
+    [entry] = await stage.books.sql("""
+        select t.code as tenant, a.code as account, e.* from rebuilt.entries e
+        join rebuilt.balances b using (tenant_id, balance_id) join rebuilt.accounts a using (tenant_id, account_id)
+        join rebuilt.tenants t using (tenant_id) where e.version = 2 and b.version > 3 limit 1""")
+    await stage.books.sql("alter table rebuilt.entries disable trigger user")
+    await stage.books.sql(
+        "update rebuilt.entries set amount = amount + 7 where tenant_id = $1 and balance_id = $2 and version = 2",
+        entry["tenant_id"],
+        entry["balance_id"],
+    )
+    found = await stage.compare("rebuilt", View.ENTRIES)
+    [difference] = found.differences
+    assert (difference.tenant, difference.account, difference.asset) == (*tuple(entry)[:2], entry["asset"])
+    assert difference.entry == 2
+    assert difference.right_entry is not None
+    assert difference.right_entry.amount == entry["amount"] + 7
+
+
+async def test_an_event_that_a_rebuild_lacks_is_named(stage: Stage) -> None:
+    [row] = await stage.books.sql(
+        'select event_id::text as id, "partition", "offset" from processed_events p '
+        "join transactions using (event_id, tenant_id) where topic is not null order by p.posted_at limit 1"
+    )
+    ends = {at: (0, end) for at, end in (await stage.positions()).items()}
+    without_first = {row["partition"]: (row["offset"] + 1, ends[row["partition"]][1])}
+    await stage.replay(target="into", name="lacking", offsets=ends | without_first)
+    found = await stage.compare("lacking")
+    assert row["id"] in {each.left_entry.event_id for each in found.differences if each.left_entry}
+
+
 async def test_a_dry_run_says_what_a_live_one_then_does(stage: Stage, tmp_path: Path) -> None:
     lines = [
         transfer("external:bank", "dry", 250),
@@ -201,34 +250,3 @@ async def test_live_books_take_nothing_that_they_may_have_forgotten(stage: Stage
     file.write_bytes(transfer("external:bank", "ann", 1, old))
     with pytest.raises(BelowHorizonError, match="older than the 90 days"):
         await stage.replay(target="live", source="file", file=str(file))
-
-
-async def test_what_was_planted_in_other_books_is_named(stage: Stage) -> None:
-    [entry] = await stage.books.sql("""
-        select t.code as tenant, a.code as account, e.* from rebuilt.entries e
-        join rebuilt.balances b using (tenant_id, balance_id) join rebuilt.accounts a using (tenant_id, account_id)
-        join rebuilt.tenants t using (tenant_id) where e.version = 2 and b.version > 3 limit 1""")
-    await stage.books.sql("alter table rebuilt.entries disable trigger user")
-    await stage.books.sql(
-        "update rebuilt.entries set amount = amount + 7 where tenant_id = $1 and balance_id = $2 and version = 2",
-        entry["tenant_id"],
-        entry["balance_id"],
-    )
-    found = await stage.compare("rebuilt", View.ENTRIES)
-    [difference] = [each for each in found.differences if each.account != "dry"]
-    assert (difference.tenant, difference.account, difference.asset) == (*tuple(entry)[:2], entry["asset"])
-    assert difference.entry == 2
-    assert difference.right_entry is not None
-    assert difference.right_entry.amount == entry["amount"] + 7
-
-
-async def test_an_event_that_a_rebuild_lacks_is_named(stage: Stage) -> None:
-    [row] = await stage.books.sql(
-        'select event_id::text as id, "partition", "offset" from processed_events p '
-        "join transactions using (event_id, tenant_id) where topic is not null order by p.posted_at limit 1"
-    )
-    ends = {at: (0, end) for at, end in (await stage.positions()).items()}
-    without_first = {row["partition"]: (row["offset"] + 1, ends[row["partition"]][1])}
-    await stage.replay(target="into", name="lacking", offsets=ends | without_first)
-    found = await stage.compare("lacking")
-    assert row["id"] in {each.left_entry.event_id for each in found.differences if each.left_entry}

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -11,7 +12,7 @@ from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.writing_payments import insert_payments
 from ledger.application.faults import TransientFaultError
 from ledger.contract.dead_letter import DeadLetter, Header, bytes_of_address, name_bytes
-from ledger.domain.account import Account, Balance
+from ledger.domain.account import Account, AccountKey, Balance
 from ledger.domain.books import Books
 from ledger.domain.holds import Hold
 from ledger.domain.outcome import Outcome
@@ -70,7 +71,7 @@ async def write(
 ) -> None:
     """Write the changes of a batch; raises TransientFaultError where another batch opened the same account."""
     changes = books.changes
-    await _insert_accounts(connection, tenants, changes.opened, decided)
+    await _insert_accounts(connection, tenants, books, decided)
     await _insert_balances(connection, tenants, [each for each in changes.balances if each.row is None])
     await _update_balances(connection, tenants, changes.balances)
     await _copy_transactions(connection, tenants, books)
@@ -78,14 +79,15 @@ async def write(
     await _write_holds(connection, tenants, books)
     await insert_payments(connection, tenants, changes.payments)
     await _write_reversals(connection, tenants, books)
-    await _close_accounts(connection, tenants, changes.closed, decided)
+    await _close_accounts(connection, tenants, books, decided)
     await _settle(connection, tenants, [outcome for outcome in decided if outcome.kind != "posted"])
     await _insert_dead_letters(connection, letters)
 
 
 async def _insert_accounts(
-    connection: Any, tenants: Tenants, opened: list[Account], decided: Sequence[Outcome]
+    connection: Any, tenants: Tenants, books: Books, decided: Sequence[Outcome]
 ) -> None:
+    opened = books.changes.opened
     if not opened:
         return
     rows = await connection.fetch(
@@ -95,12 +97,18 @@ async def _insert_accounts(
         [account.normal_side for account in opened],
         [account.overdraft for account in opened],
         [json_text(account.metadata) for account in opened],
-        decided[0].posted_at,
+        _times(opened, books.changes.opened_at, decided),
     )
     _all_inserted(rows, opened, "account")
     by_key = {(row["tenant_id"], row["code"]): row["account_id"] for row in rows}
     for account in opened:
         account.row = by_key[tenants[account.tenant].id, account.code]
+
+
+def _times(
+    accounts: Sequence[Account], known: Mapping[AccountKey, datetime], decided: Sequence[Outcome]
+) -> list[datetime]:
+    return [known.get((account.tenant, account.code), decided[0].posted_at) for account in accounts]
 
 
 def _all_inserted(rows: Sequence[Any], wanted: Sequence[Any], what: str) -> None:
@@ -237,14 +245,15 @@ async def _write_reversals(connection: Any, tenants: Tenants, books: Books) -> N
 
 
 async def _close_accounts(
-    connection: Any, tenants: Tenants, closed: list[Account], decided: Sequence[Outcome]
+    connection: Any, tenants: Tenants, books: Books, decided: Sequence[Outcome]
 ) -> None:
+    closed = books.changes.closed
     if closed:
         await connection.execute(
             sql("close_accounts"),
             [tenants[account.tenant].id for account in closed],
             [account.row for account in closed],
-            decided[0].posted_at,
+            _times(closed, books.changes.closed_at, decided),
         )
 
 
