@@ -32,10 +32,11 @@ def read_lines(lines: Iterable[bytes], *, fill: bool, bytes_max: int = RECORD_BY
     chooser = KeyChooser()
     for number, text in enumerate(lines, start=1):
         if text.strip():
-            yield _line(number, _filled(text.strip()) if fill else text.strip(), chooser, bytes_max)
+            yield checked_line(number, _filled(text.strip()) if fill else text.strip(), chooser, bytes_max)
 
 
-def _line(number: int, value: bytes, chooser: KeyChooser, bytes_max: int) -> Line:
+def checked_line(number: int, value: bytes, chooser: KeyChooser, bytes_max: int) -> Line:
+    """Give an event with the key that it goes under, or with what is wrong with it."""
     try:
         event = decode_event(value, bytes_max=bytes_max)
         key = chooser.key_for(event, value)

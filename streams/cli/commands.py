@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, MutableMapping
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import typer
@@ -19,6 +20,8 @@ HELP = {
     "api": "Serve the HTTP API until SIGTERM, which lets running requests finish.",
     "key": "Keys of the API: create, list or revoke them.",
     "send": "Send events to the topic of payments, under the keys that keep each account's order.",
+    "import": "Send the rows of a CSV as events. The same row is the same event: importing it again changes nothing.",
+    "export": "Write entries, balances, a statement or a trial balance to a file, from one moment of the books.",
     "verify": "Check the books in SQL and against the topic itself. May run beside live traffic. "
     "Exit 1 on a violation.",
     "replay": "Run history again: dry, into a schema of its own, or into the live books. "
@@ -75,7 +78,9 @@ class LoadedCommands(MutableMapping[str, Any]):
 
 
 def _load(name: str) -> Any:
-    found = getattr(import_module(f"streams.cli.{name}"), name)
+    # A word that Python keeps for itself has a line behind it.
+    module = f"{name}_" if iskeyword(name) else name
+    found = getattr(import_module(f"streams.cli.{module}"), module)
     holder = typer.Typer(add_completion=False, callback=lambda: None)
     if isinstance(found, typer.Typer):
         holder.add_typer(found, name=name)

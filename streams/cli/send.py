@@ -57,7 +57,7 @@ def send(
         except LineTooLargeError as error:
             complain(str(error))
             raise typer.Exit(FOUND_WRONG) from error
-    _show(report, json_output)
+    show_report(report, json_output)
     if report["refused_lines"] or report["unanswered"]:
         raise typer.Exit(FOUND_WRONG)
 
@@ -157,7 +157,8 @@ class Sender:
             self._sent += [line.event_id for line in batch if line.event_id is not None]
 
 
-def _show(report: dict[str, object], json_output: bool) -> None:
+def show_report(report: dict[str, object], json_output: bool) -> None:
+    """Show what a Sender did."""
     if json_output:
         print_json(report)
         return
