@@ -1,18 +1,20 @@
 """Deciding again what was decided before: at the time it was decided, and with what the deciders knew then."""
 
+import copy
 from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
 
-from ledger.domain.books import Books, EventKey, Rules
+from ledger.domain.account import BalanceKey
+from ledger.domain.books import Books, EventKey, Rules, needs_of
 from ledger.domain.commands import CaptureHold, Event, RequestPayment, VoidHold
 from ledger.domain.outcome import Earlier, Outcome, rejected
 from ledger.domain.payments.saga import Step
 from ledger.domain.posting import decide
 from ledger.domain.rejection import Reason, Rejection
 
-REPEATED = frozenset(
+NOT_TRIED = frozenset(
     {
         Reason.EVENT_TOO_OLD,
         Reason.EVENT_FROM_FUTURE,
@@ -22,19 +24,22 @@ REPEATED = frozenset(
         Reason.UNKNOWN_PROVIDER,
     }
 )
-"""Refusals for what a decider did not see or settings said: neither order nor time of a replay shows that again.
-
-A hold that a batch beside it was about to commit was not found, though that batch has the earlier time.
-"""
+"""Refusals for what settings, providers and sagas said, or for what was not there: they need not come out again."""
 
 
 class DecideAgain:
-    """A Judge that repeats decisions: `precedents` are those of the events of a batch, by event."""
+    """A Judge that repeats decisions: `precedents` are those of the events of a batch, by event.
+
+    What was posted is decided by the rules anew. What was refused is refused again: a lock shows nothing of rows that
+    a batch beside it, with an earlier time, was about to commit, so no order of times gives every refusal.
+    """
 
     def __init__(self) -> None:
         self.precedents: Mapping[EventKey, Earlier] = {}
         self.times: Mapping[EventKey, datetime] = {}
         """The time at which events without a precedent are decided."""
+        self.unseen: dict[EventKey, str] = {}
+        """Events that were refused again and would not be here, with what the rules say."""
 
     def moment_of(self, event: Event, now: datetime) -> datetime:
         precedent = self.precedents.get(event.identity)
@@ -45,11 +50,51 @@ class DecideAgain:
         precedent = self.precedents.get(event.identity)
         if precedent is None or precedent.fingerprint != event.fingerprint:
             return _dated(event, books, at, rules)
-        if precedent.reason in REPEATED:
+        if precedent.reason is not None and precedent.kind == "rejected":
+            self._try(event, books, at, rules, precedent.reason)
             return rejected(event, Rejection(precedent.reason, precedent.detail or ""), at)
         if precedent.kind == "posted":
             _allow(event, books)
         return _dated(event, books, at, rules)
+
+    def _try(self, event: Event, books: Books, at: datetime, rules: Rules, reason: Reason) -> None:
+        """Note a refusal that the rules would not give at this place of the order."""
+        if reason in NOT_TRIED:
+            return
+        tried = decide(event, _apart(event, books), at, rules)
+        if tried.reason != reason:
+            self.unseen[event.identity] = str(tried.reason or tried.kind)
+
+
+def _apart(event: Event, books: Books) -> Books:
+    """Copy what an event can change."""
+    needs = needs_of([event])
+    apart = Books(
+        auto_open=books.auto_open,
+        providers=books.providers,
+        oldest_id=books.oldest_id,
+        payment_rules=books.payment_rules,
+    )
+    apart.holds = {key: copy.copy(books.holds[key]) for key in needs.holds & books.holds.keys()}
+    apart.originals = {
+        key: copy.copy(books.originals[key]) for key in needs.originals & books.originals.keys()
+    }
+    keys = needs.balances | _behind(apart)
+    if needs.closing:
+        keys |= {key for key in books.balances if key[:2] in needs.closing}
+    names = needs.accounts | {key[:2] for key in keys}
+    apart.accounts = {name: copy.copy(books.accounts[name]) for name in names & books.accounts.keys()}
+    for key in keys & books.balances.keys():
+        balance = apart.balances[key] = copy.copy(books.balances[key])
+        balance.account = apart.accounts[key[:2]]
+    return apart
+
+
+def _behind(books: Books) -> set[BalanceKey]:
+    keys = {(hold.tenant, code, hold.asset) for hold in books.holds.values() for code in hold.accounts}
+    for (tenant, _), original in books.originals.items():
+        keys |= {(tenant, line.account, line.asset) for line in original.lines}
+    return keys
 
 
 def _dated(event: Event, books: Books, at: datetime, rules: Rules) -> Outcome:

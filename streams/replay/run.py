@@ -95,6 +95,8 @@ class Told:
     records: int
     seconds: float
     curve: Sequence[tuple[float, int]]
+    unseen: Sequence[Mapping[str, Any]] = ()
+    """Events that were refused again, with what the rules say of them here; the first of them."""
 
     @property
     def posted(self) -> int:
@@ -133,6 +135,7 @@ class Replayer:
         self._counts: Counter[str] = Counter(counts or {})
         self._reasons: Counter[str] = Counter()
         self._different: list[dict[str, Any]] = []
+        self._unseen: list[dict[str, Any]] = []
         self._curve = Curve()
         self._done = 0
         self._events = 0
@@ -168,7 +171,13 @@ class Replayer:
     def _told(self) -> Told:
         seconds = monotonic() - self._started
         return Told(
-            dict(self._counts), dict(self._reasons), self._different, self._done, seconds, self._curve.points
+            dict(self._counts),
+            dict(self._reasons),
+            self._different,
+            self._done,
+            seconds,
+            self._curve.points,
+            self._unseen,
         )
 
     # Reading ahead
@@ -249,6 +258,7 @@ class Replayer:
             if self._stage.publish is not None:
                 await self._stage.publish(outcomes)
             self._tally(posted, outcomes)
+            self._tally_unseen()
         self._counts.update(_name_of(each) for each in batch if each.fate is not Fate.POST)
         for partition, last in {each.partition: each for each in batch}.items():
             self._state[partition] = Reached(last.offset + 1, last.at)
@@ -283,6 +293,16 @@ class Replayer:
                 self._counts["different"] += 1
                 if len(self._different) < DIFFERENT_SHOWN_MAX:
                     self._different.append(_difference(each, outcome))
+
+    def _tally_unseen(self) -> None:
+        """Tell refusals that were repeated though nothing here asks for them; they say nothing against the books."""
+        judge = self._stage.judge
+        if judge is not None and judge.unseen:
+            self._counts["refused_unseen"] += len(judge.unseen)
+            for (tenant, event_id), rules_say in judge.unseen.items():
+                if len(self._unseen) < DIFFERENT_SHOWN_MAX:
+                    self._unseen.append({"tenant": tenant, "event": event_id, "rules_say": rules_say})
+            judge.unseen = {}
 
     async def _went_on(self, records: int, events: int) -> None:
         self._done += records

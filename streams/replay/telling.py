@@ -18,6 +18,8 @@ def report_lines(report: Report) -> Iterator[str]:
     yield from (f"  refused: {name:<13} {count:>12,}" for name, count in sorted(facts["reasons"].items()))
     for each in facts["different"]:
         yield f"{each['tenant']} {each['event']} was {each['was']} and is {each['is']}"
+    for each in facts["refused_unseen"]:
+        yield f"{each['tenant']} {each['event']} was refused; in this order of times it would be {each['rules_say']}"
     yield from _changed_lines(facts)
     if report.proof is not None:
         yield f"digest of the live books   {report.proof.expected}"
@@ -114,6 +116,11 @@ def report_page(report: Report) -> str:
                 "Decided otherwise than the first time",
                 ("tenant", "event", "was", "is"),
                 [(each["tenant"], each["event"], each["was"], each["is"]) for each in facts["different"]],
+            ),
+            table(
+                "Refused again, though not by the rules in this order of times",
+                ("tenant", "event", "rules say"),
+                [(each["tenant"], each["event"], each["rules_say"]) for each in facts["refused_unseen"]],
             ),
         ],
     )

@@ -133,6 +133,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             "counts": dict(told.counts),
             "reasons": dict(told.reasons),
             "different": list(told.different),
+            "refused_unseen": list(told.unseen),
             "curve": [[round(seconds, 2), count] for seconds, count in told.curve],
         }
         if self.proof is not None:

@@ -9,7 +9,7 @@ from ledger.domain.commands import Event
 from ledger.domain.outcome import Earlier, Outcome, OutcomeKind
 from ledger.domain.posting import decide
 from ledger.domain.rejection import Reason
-from ledger.domain.replaying import REPEATED, DecideAgain
+from ledger.domain.replaying import NOT_TRIED, DecideAgain
 from tests.builders import NOW, event, event_id, transfer
 
 LATER = NOW + timedelta(days=400)
@@ -70,16 +70,31 @@ def test_the_leave_of_one_event_is_not_that_of_another() -> None:
     assert [each.reason or each.kind for each in outcomes] == ["posted", "posted", "hold_not_found", "posted"]
 
 
-@pytest.mark.parametrize("reason", sorted(REPEATED))
+@pytest.mark.parametrize("reason", sorted(NOT_TRIED))
 def test_what_a_decider_did_not_see_is_refused_again(reason: Reason) -> None:
     [outcome] = again(judge_of((FUND, precedent(FUND, "rejected", reason))), Books(), FUND)
     assert (outcome.reason, outcome.detail) == (reason, "as it was")
 
 
-def test_a_refusal_that_follows_from_the_books_is_decided_by_them() -> None:
-    refused = precedent(FUND, "rejected", Reason.INSUFFICIENT_FUNDS)
-    [outcome] = again(judge_of((FUND, refused)), Books(), FUND)
-    assert outcome.kind == "posted"
+SPEND = transfer("ann", "shop", 70, name="spend")
+
+
+def test_a_refusal_that_the_rules_would_not_give_is_repeated_and_told() -> None:
+    books = Books()
+    judge = judge_of(
+        (FUND, precedent(FUND)), (SPEND, precedent(SPEND, "rejected", Reason.INSUFFICIENT_FUNDS))
+    )
+    outcomes = again(judge, books, FUND, SPEND)
+    assert [each.reason for each in outcomes] == [None, Reason.INSUFFICIENT_FUNDS]
+    assert judge.unseen == {SPEND.identity: "posted"}
+    assert books.balance("acme", "ann", "USD/2").balance == 100
+    assert [each.account.code for each in books.changes.balances] == ["external:bank", "ann"]
+
+
+def test_a_refusal_that_the_rules_give_as_well_is_not_told() -> None:
+    judge = judge_of((SPEND, precedent(SPEND, "rejected", Reason.INSUFFICIENT_FUNDS)))
+    assert again(judge, Books(), SPEND)[0].reason == Reason.INSUFFICIENT_FUNDS
+    assert judge.unseen == {}
 
 
 def test_a_precedent_of_other_content_is_none() -> None:

@@ -1,0 +1,213 @@
+"""A replay in memory: the same digest whatever the pages and batches, stopped anywhere and gone on with."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import Random
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from ledger.adapters.memory.books import MemoryBooks
+from ledger.adapters.memory.standings import MemoryBooksToRead
+from ledger.application.compare_books import View, digest_standings
+from ledger.application.post_events import Batch, PostEvents
+from ledger.application.replaying import Reached
+from ledger.contract.dead_letter import Record
+from ledger.contract.decode import decode_record
+from ledger.domain.books import EventKey, Rules
+from ledger.domain.commands import Event
+from ledger.domain.digest import BooksDigest
+from ledger.domain.outcome import Earlier
+from ledger.domain.replaying import DecideAgain
+from streams.replay.plan import Filters, Selection
+from streams.replay.read import Decoder
+from streams.replay.run import BelowHorizonError, Replayer, Stage, Told
+from tests.builders import NOW, HandClock, body, encoded, event_id
+from tests.fakes import RememberedSignals
+from tests.random_events import random_command
+
+TOPIC, PARTITIONS, EVENTS = "payments", 3, 250
+
+
+class KilledError(Exception):
+    """The process was killed."""
+
+
+@dataclass
+class ListLane:
+    partition: int
+    records: Sequence[Record]
+    page: int = 7
+    placed: bool = True
+    first: int = 0
+
+    @property
+    def end(self) -> int:
+        return len(self.records)
+
+    async def read(self, first: int) -> AsyncGenerator[Sequence[Record], None]:
+        for begin in range(first, self.end, self.page):
+            yield self.records[begin : begin + self.page]
+
+
+class Known:
+    def __init__(self, books: MemoryBooks) -> None:
+        self._books = books
+
+    async def of(self, events: Sequence[Event]) -> Mapping[EventKey, Earlier]:
+        found = self._books.contents.processed
+        return {event.identity: found[event.identity] for event in events if event.identity in found}
+
+
+class Kept:
+    """Checkpoints in memory; kills the replay at the one that is asked for."""
+
+    def __init__(self, dies_at: int | None = None) -> None:
+        self.state: dict[int, Reached] = {}
+        self.counts: dict[str, int] = {}
+        self.saved = 0
+        self._dies_at = dies_at
+
+    async def save(
+        self, state: Mapping[int, Reached], counts: Mapping[str, int], *, ended: bool = False
+    ) -> None:
+        self.saved += 1
+        if self.saved == self._dies_at:
+            raise KilledError
+        self.state, self.counts = dict(state), dict(counts)
+
+
+class EveryBatch(Replayer):
+    """Writes down how far it came after each batch."""
+
+    async def _went_on(self, records: int, events: int) -> None:
+        self._saved = -1e9
+        await super()._went_on(records, events)
+
+
+def poster(books: MemoryBooks, clock: HandClock, judge: DecideAgain | None = None) -> PostEvents:
+    return PostEvents(books, clock, Rules(), RememberedSignals(), judge=judge)
+
+
+async def lived(seed: int) -> tuple[MemoryBooks, list[ListLane]]:
+    """Books that posted random events of several partitions, in batches that come in a random order."""
+    chance = Random(seed)
+    made: list[tuple[int, str]] = []
+    logs: list[list[Record]] = [[] for _ in range(PARTITIONS)]
+    for number in range(EVENTS):
+        name = chance.randrange(number) if number and chance.random() < 0.1 else number
+        kind, data = random_command(chance, made)
+        made.append((name, kind))
+        log = chance.choice(logs)
+        value = encoded(body(kind, data, name=name)) if chance.random() < 0.98 else b"no event"
+        log.append(Record(TOPIC, logs.index(log), len(log), None, value, (), 1))
+    books, clock = MemoryBooks(), HandClock(NOW)
+    post, reached = poster(books, clock), [0] * PARTITIONS
+    while any(reached[at] < len(log) for at, log in enumerate(logs)):
+        at = chance.choice([at for at, log in enumerate(logs) if reached[at] < len(log)])
+        page = logs[at][reached[at] : reached[at] + chance.randint(1, 9)]
+        reached[at] += len(page)
+        clock.move(0.5)
+        await post(Batch([decode_record(each) for each in page if each.value != b"no event"]))
+    return books, [ListLane(at, log) for at, log in enumerate(logs)]
+
+
+async def replayed(
+    live: MemoryBooks,
+    lanes: Sequence[ListLane],
+    into: MemoryBooks,
+    *,
+    checkpoints: Kept | None = None,
+    batch_max: int = 11,
+    kind: type[Replayer] = Replayer,
+    **more: Any,
+) -> Told:
+    judge, kept = DecideAgain(), checkpoints or Kept()
+    stage = Stage(
+        poster(into, HandClock(NOW + timedelta(days=300)), judge),
+        precedents=Known(live),
+        judge=judge,
+        checkpoints=kept,
+        in_the_past=True,
+    )
+    decoder, selection = Decoder(2**18, 2**20), Selection(Filters())
+    replayer = kind(
+        lanes, stage, decoder, selection, batch_max=batch_max, state=kept.state, counts=kept.counts, **more
+    )
+    return await replayer.run()
+
+
+async def digest(books: MemoryBooks) -> BooksDigest:
+    async with MemoryBooksToRead(books).snapshot() as standings:
+        return await digest_standings(standings, View.ENTRIES)
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_rebuild_gives_the_same_books(seed: int) -> None:
+    live, lanes = await lived(seed)
+    into = MemoryBooks()
+    told = await replayed(live, lanes, into, batch_max=Random(seed).choice([1, 11, 1000]))
+    assert (told.different, told.unseen) == ([], [])
+    assert await digest(into) == await digest(live)
+    assert into.contents.processed.keys() == live.contents.processed.keys()
+    assert len(into.contents.dead_letters) == told.counts.get("dead_letter", 0) > 0
+
+
+@pytest.mark.parametrize("dies_at", [1, 2, 5, 9])
+async def test_a_replay_that_died_is_gone_on_with_to_the_same_end(dies_at: int) -> None:
+    live, lanes = await lived(20)
+    whole = await replayed(live, lanes, MemoryBooks())
+    into, kept = MemoryBooks(), Kept(dies_at)
+    with pytest.raises(KilledError):
+        await replayed(live, lanes, into, checkpoints=kept, kind=EveryBatch)
+    told = await replayed(live, lanes, into, checkpoints=kept, kind=EveryBatch)
+    assert await digest(into) == await digest(live)
+    assert told.counts == whole.counts
+
+
+async def test_without_precedents_the_log_gives_the_order_and_nothing_is_lost() -> None:
+    _, lanes = await lived(3)
+    told = await replayed(MemoryBooks(), lanes, MemoryBooks())
+    assert told.records == sum(len(lane.records) for lane in lanes)
+
+
+async def test_books_that_have_it_all_are_left_alone() -> None:
+    live, lanes = await lived(4)
+    before = live.contents
+    stage = Stage(poster(live, HandClock(NOW)), there=Known(live), letters=False)
+    told = await Replayer(lanes, stage, Decoder(2**18, 2**20), Selection(Filters()), batch_max=10).run()
+    assert told.changed_nothing
+    assert live.contents is before
+    assert told.counts["known"] > 0
+
+
+async def test_live_books_refuse_what_they_may_have_forgotten() -> None:
+    old = event_id("old", datetime.now(UTC) - timedelta(days=91))
+    value = encoded(body(name="x") | {"id": old})
+    lane = ListLane(0, [Record(TOPIC, 0, 0, None, value)])
+    into = MemoryBooks()
+    stage = Stage(poster(into, HandClock()), there=Known(into), horizon=timedelta(days=90))
+    with pytest.raises(BelowHorizonError, match=f"{old} at {TOPIC}/0/0 is older than the 90 days"):
+        await Replayer([lane], stage, Decoder(2**18, 2**20), Selection(Filters()), batch_max=10).run()
+    assert into.contents.processed == {}
+
+
+async def test_a_rate_is_kept() -> None:
+    live, lanes = await lived(5)
+    started = monotonic()
+    told = await replayed(live, [lanes[0]], MemoryBooks(), rate=400)
+    posted = sum(told.counts.get(kind, 0) for kind in ("posted", "rejected", "duplicate"))
+    assert monotonic() - started >= posted / 400
+
+
+async def test_a_lane_that_fails_ends_the_replay_with_its_fault() -> None:
+    class Broken(ListLane):
+        async def read(self, first: int) -> AsyncGenerator[Sequence[Record], None]:
+            yield self.records[:3]
+            raise OSError("gone")
+
+    live, lanes = await lived(6)
+    with pytest.raises(OSError, match="gone"):
+        await replayed(live, [lanes[0], Broken(1, lanes[1].records)], MemoryBooks())

@@ -1,0 +1,103 @@
+"""What a replay reads besides the topic: outcomes in an index, files of lines, dead letters."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ledger.adapters.memory.dead_letters import MemoryDeadLetters
+from ledger.application.dead_letters import Place
+from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, Record
+from ledger.contract.outgoing import outcome_message
+from ledger.domain.moments import milliseconds
+from ledger.domain.outcome import Outcome, rejected
+from ledger.domain.rejection import Reason, Rejection
+from streams.replay.outcomes import NotAnOutcomeError, OutcomeIndex
+from streams.replay.read import Decoder, FileLane, LettersLane
+from tests.builders import NOW, body, encoded, transfer
+
+SENT = transfer("external:bank", "ann", 5, name="sent")
+OTHER = transfer("external:bank", "ann", 6, name="sent")
+
+
+def record(outcome: Outcome) -> Record:
+    message = outcome_message(outcome)
+    return Record("ledger.outcomes", 0, 0, message.key, message.value, message.headers)
+
+
+@pytest.fixture
+def index() -> Iterator[OutcomeIndex]:
+    with closing(sqlite3.connect(":memory:")) as file:
+        yield OutcomeIndex(file)
+
+
+POSTED = Outcome(SENT, "posted", NOW, transaction=SENT.id)
+
+
+async def test_the_index_knows_what_became_of_an_event(index: OutcomeIndex) -> None:
+    refused = rejected(SENT, Rejection(Reason.INSUFFICIENT_FUNDS, "too little"), NOW)
+    index.put([record(refused)])
+    found = (await index.of([SENT]))[SENT.identity]
+    assert (found.kind, found.reason, found.detail, found.posted_at) == (
+        "rejected",
+        "insufficient_funds",
+        "too little",
+        NOW,
+    )
+    assert found.fingerprint == SENT.fingerprint
+
+
+async def test_what_came_of_an_event_itself_goes_before_what_was_said_to_those_that_repeat_it(
+    index: OutcomeIndex,
+) -> None:
+    index.put(
+        [record(Outcome(SENT, "duplicate", NOW)), record(POSTED), record(Outcome(SENT, "duplicate", NOW))]
+    )
+    assert (await index.of([SENT]))[SENT.identity].kind == "posted"
+
+
+async def test_an_id_that_was_used_again_is_no_outcome_of_the_first(index: OutcomeIndex) -> None:
+    reused = rejected(OTHER, Rejection(Reason.EVENT_ID_REUSED, "other content"), NOW)
+    index.put([record(reused), record(POSTED)])
+    assert (await index.of([SENT]))[SENT.identity].fingerprint == SENT.fingerprint
+
+
+async def test_an_event_that_was_never_answered_is_not_known(index: OutcomeIndex) -> None:
+    assert await index.of([SENT]) == {}
+
+
+def test_a_record_that_is_no_outcome_is_named(index: OutcomeIndex) -> None:
+    with pytest.raises(NotAnOutcomeError, match=r"ledger\.outcomes/0/7"):
+        index.put([Record("ledger.outcomes", 0, 7, None, b"{}")])
+
+
+async def test_lines_of_a_file_are_events_under_the_keys_of_their_accounts(tmp_path: Path) -> None:
+    file = tmp_path / "lines"
+    file.write_bytes(encoded(body(name="1")) + b"\n\n" + b"no event\n" + encoded(body(name="2")))
+    lane = FileLane.of(file)
+    pages = [page async for page in lane.read(0)]
+    judged = Decoder(2**18, 2**20).judge(lane, pages[0], 0, datetime.now(UTC))
+    assert [(each.offset, each.event is None) for each in judged] == [(0, False), (2, True), (3, False)]
+    event = judged[0].event
+    assert event is not None
+    assert (event.offset, event.key) == (None, b"acme/external:bank")
+    assert judged[0].taken_at is not None
+    assert milliseconds(judged[0].taken_at) == milliseconds(NOW)
+    assert [each.offset async for page in lane.read(1) for each in page] == [2, 3]
+
+
+async def test_dead_letters_are_decoded_anew_at_the_place_where_they_came() -> None:
+    value = encoded(body(name="late"))
+    letters = [
+        DeadLetter(
+            Record("payments", 1, offset, None, value, (), 5), DeadLetterReason.UNKNOWN_TYPE, "unknown", NOW
+        )
+        for offset in (30, 40)
+    ]
+    lane = LettersLane(MemoryDeadLetters(letters), [Place("payments", 1, 30), Place("payments", 1, 40)])
+    [page] = [page async for page in lane.read(0)]
+    judged = Decoder(2**18, 2**20).judge(lane, page, 0, NOW)
+    assert [(each.offset, each.event and each.event.offset) for each in judged] == [(0, 30), (1, 40)]
