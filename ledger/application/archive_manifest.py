@@ -53,12 +53,24 @@ class PartitionManifest:
         at = max(0, bisect_right([part.first for part in parts], begin) - 1)
         for number, place in enumerate(parts[at:], start=at):
             for line in await self._kept_lines(place, is_last=number == len(parts) - 1):
+                async for left_out in self._between(last, line):
+                    if left_out.next > begin:
+                        yield left_out
                 last = line
                 if line.next > begin:
                     yield line
         async for line in self.unlisted(last):
             if line.next > begin:
                 yield line
+
+    async def _between(self, last: SegmentLine | None, line: SegmentLine) -> AsyncIterator[SegmentLine]:
+        """Look for what the manifest leaves out between two lines, as after two wrote it at once."""
+        if last is None or line.number <= last.number + 1:
+            return
+        async for each in self.unlisted(last):
+            if each.number >= line.number:
+                return
+            yield each
 
     async def _kept_lines(self, place: PartPlace, *, is_last: bool) -> list[SegmentLine]:
         """Whole parts never change: the one that was read last is kept for whoever reads on."""
@@ -109,16 +121,34 @@ class PartitionManifest:
         return (await self.lines_of(parts[-1]))[-1] if parts else None
 
     async def add(self, line: SegmentLine) -> None:
-        """List a segment; listing it again changes nothing."""
+        """List a segment, and those before it that are missing; listing it again changes nothing."""
         parts = await self.parts()
         lines = await self.lines_of(parts[-1]) if parts else []
-        if lines and lines[-1].number >= line.number:
+        last = lines[-1] if lines else None
+        if last is not None and last.number >= line.number:
             return
-        if not parts or len(lines) >= LINES_A_PART:
-            part, lines = (parts[-1].part + 1 if parts else 0), []
-        else:
-            part = parts[-1].part
-        lines.append(line)
+        part = parts[-1].part if parts else 0
+        # Another who archives may have written an older state of the part over a newer one.
+        is_next = line.number == (last.number + 1 if last is not None else 0)
+        for each in [line] if is_next else [found async for found in self.unlisted(last)]:
+            if len(lines) >= LINES_A_PART:
+                await self._put(part, lines)
+                part, lines = part + 1, []
+            lines.append(each)
+        await self._put(part, lines)
+
+    async def mend(self) -> None:
+        """List what the part before the last lacks: another may have written an older state of it over it."""
+        for place in (await self.parts())[-2:-1]:
+            lines = await self.lines_of(place)
+            if len(lines) < LINES_A_PART:
+                async for line in self.unlisted(lines[-1]):
+                    lines.append(line)
+                    if len(lines) == LINES_A_PART:
+                        break
+                await self._put(place.part, lines)
+
+    async def _put(self, part: int, lines: list[SegmentLine]) -> None:
         await self._objects.put(
             part_name(self.topic, self.partition, part, lines[0].first), write_part(lines)
         )

@@ -70,6 +70,7 @@ class ArchiveTopic:
 
     async def _opened(self, number: int, bounds: tuple[int, int]) -> "_Partition":
         manifest = self._archived.manifest(number)
+        await manifest.mend()
         last = await manifest.last()
         async for line in manifest.unlisted(last):
             await manifest.add(line)

@@ -1,5 +1,6 @@
 """An archive gives back what the topic held, byte for byte, whoever wrote it and whenever it stopped."""
 
+import asyncio
 from random import Random
 
 import pytest
@@ -8,6 +9,7 @@ from ledger.adapters.memory.objects import MemoryObjects
 from ledger.application.archive_ports import ArchiveError, ObjectsAwayError
 from ledger.application.archive_topic import ArchiveTopic
 from ledger.application.archived_topic import ArchivedTopic
+from ledger.application.verify_archive import VerifyArchive
 from ledger.contract.archive import manifest as manifests
 from ledger.contract.dead_letter import Record
 from ledger.observability.signals import Signals
@@ -141,6 +143,61 @@ async def test_two_who_archive_at_once_write_each_offset_once(objects: MemoryObj
     await archived(topic, objects)
     assert await everything(ArchivedTopic(objects, TOPIC)) == topic.records[0]
     assert small.written.records + large.written.records <= len(topic.records[0])
+
+
+class Slow(MemoryObjects):
+    """Objects in a store where others come in between."""
+
+    def __init__(self, contents: dict[str, bytes], chance: Random) -> None:
+        super().__init__()
+        self.contents = contents
+        self.chance = chance
+
+    async def put_new(self, name: str, body: bytes) -> bool:
+        await self._wait()
+        return await super().put_new(name, body)
+
+    async def put(self, name: str, body: bytes) -> None:
+        await self._wait()
+        await super().put(name, body)
+
+    async def get(self, name: str) -> bytes | None:
+        await self._wait()
+        return await super().get(name)
+
+    async def _wait(self) -> None:
+        for _ in range(self.chance.randint(0, 30)):
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("seed", range(15))
+async def test_three_who_come_between_each_other_leave_a_whole_archive(
+    objects: MemoryObjects, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.application.archive_manifest.LINES_A_PART", 3)
+    chance = Random(seed)
+    topic = topic_of(*odd_records(chance, 300))
+    slow = Slow(objects.contents, chance)
+    await asyncio.gather(*(archived(topic, slow, segment_bytes=size) for size in (4_000, 7_000, 15_000)))
+    verdict = await VerifyArchive(objects)([TOPIC])
+    assert (verdict.faults, verdict.partitions[0].records) == ([], 300)
+    assert await everything(ArchivedTopic(objects, TOPIC)) == topic.records[0]
+
+
+@pytest.mark.parametrize("part", [0, 1])
+async def test_older_state_of_the_manifest_is_read_over_and_mended(
+    objects: MemoryObjects, part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.application.archive_manifest.LINES_A_PART", 4)
+    topic = topic_of(*odd_records(Random(1), 250))
+    await archived(topic, objects, segment_bytes=10_000)
+    name = sorted(each for each in objects.contents if "/manifests/" in each)[part]
+    lines = objects.contents[name].splitlines(keepends=True)
+    objects.contents[name] = b"".join(lines[:2])
+    assert len(lines) > 2
+    assert await everything(ArchivedTopic(objects, TOPIC)) == topic.records[0]
+    await archived(topic, objects)
+    assert objects.contents[name] == b"".join(lines)
 
 
 class Dying(MemoryObjects):
