@@ -250,3 +250,13 @@ async def test_live_books_take_nothing_that_they_may_have_forgotten(stage: Stage
     file.write_bytes(transfer("external:bank", "ann", 1, old))
     with pytest.raises(BelowHorizonError, match="older than the 90 days"):
         await stage.replay(target="live", source="file", file=str(file))
+
+
+async def test_the_commands_tell_digests_and_differences(stage: Stage, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    told = await asyncio.to_thread(stage.ledger.report, "digest", "--from", "entries")
+    assert told == (await stage.digest()).as_dict()
+    done = await asyncio.to_thread(stage.ledger.run, "compare", "replayed", "lacking", "--report", str(page))
+    assert done.returncode == 1
+    assert "first at entry 1" in done.stdout
+    assert "accounts differ" in page.read_text()
