@@ -184,7 +184,7 @@ async def test_three_who_come_between_each_other_leave_a_whole_archive(
     assert await everything(ArchivedTopic(objects, TOPIC)) == topic.records[0]
 
 
-@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize("part", [-2, -1])
 async def test_older_state_of_the_manifest_is_read_over_and_mended(
     objects: MemoryObjects, part: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,8 +193,8 @@ async def test_older_state_of_the_manifest_is_read_over_and_mended(
     await archived(topic, objects, segment_bytes=10_000)
     name = sorted(each for each in objects.contents if "/manifests/" in each)[part]
     lines = objects.contents[name].splitlines(keepends=True)
-    objects.contents[name] = b"".join(lines[:2])
-    assert len(lines) > 2
+    objects.contents[name] = b"".join(lines[:1])
+    assert len(lines) > 1
     assert await everything(ArchivedTopic(objects, TOPIC)) == topic.records[0]
     await archived(topic, objects)
     assert objects.contents[name] == b"".join(lines)
