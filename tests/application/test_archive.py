@@ -189,7 +189,7 @@ async def test_older_state_of_the_manifest_is_read_over_and_mended(
     objects: MemoryObjects, part: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ledger.application.archive_manifest.LINES_A_PART", 4)
-    topic = topic_of(*odd_records(Random(1), 250))
+    topic = topic_of(*odd_records(Random(1), 320))
     await archived(topic, objects, segment_bytes=10_000)
     name = sorted(each for each in objects.contents if "/manifests/" in each)[part]
     lines = objects.contents[name].splitlines(keepends=True)
