@@ -51,6 +51,8 @@ class Judged(msgspec.Struct, frozen=True):
     taken_at: datetime | None
     event: Event | None = None
     letter: DeadLetter | None = None
+    value: bytes | None = None
+    """The bytes of an event that no topic has."""
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -64,6 +66,7 @@ class Placed(msgspec.Struct, frozen=True):
     event: Event | None = None
     letter: DeadLetter | None = None
     precedent: Earlier | None = None
+    value: bytes | None = None
 
     @property
     def place(self) -> Place:
@@ -189,6 +192,7 @@ def _placed(partition: int, judged: Judged, known: Known, selection: Selection, 
         precedent is not None and _is_elsewhere(event, precedent),
         event,
         precedent=precedent,
+        value=judged.value,
     )
 
 

@@ -154,13 +154,15 @@ class Decoder:
                 key=record.key,
                 bytes_max=self._bytes_max,
             )
+            if not lane.placed:
+                key = self._keys.key_for(event, record.value or b"")
+                event = msgspec.structs.replace(event, key=key)
         except NotAnEventError as fault:
             letter = DeadLetter(record, fault.reason, fault.detail, taken_at or at)
             return Judged(offset, taken_at, letter=cut_letter(letter, self._kept_bytes_max))
-        if not lane.placed:
-            event = msgspec.structs.replace(event, key=self._keys.key_of(event))
         # Where no log took it, the time in its id tells its place.
-        return Judged(offset, taken_at or moment_of(time_ms_of(event.id) * 1000), event)
+        value = None if lane.placed else record.value
+        return Judged(offset, taken_at or moment_of(time_ms_of(event.id) * 1000), event, value=value)
 
 
 def stretches(

@@ -74,10 +74,12 @@ class Stage:
     judge: DecideAgain | None = None
     """The judge of `post`, to be told of precedents."""
     publish: Callable[[Sequence[Outcome]], Awaitable[None]] | None = None
+    send: Callable[[Sequence[Placed]], Awaitable[None]] | None = None
+    """Sends events to the topic, for the workers to post, instead of posting them."""
     checkpoints: Checkpoints = field(default_factory=NoCheckpoints)
     own_since: datetime | None = None
     horizon: timedelta | None = None
-    """Refuse to post what is older and has no precedent."""
+    """Refuse to post what is older."""
     in_the_past: bool = False
     """Whether events without a precedent are decided at the time at which the log took them, and not now."""
     letters: bool = True
@@ -101,7 +103,7 @@ class Told:
     @property
     def posted(self) -> int:
         """How many events the books took in."""
-        return self.counts.get("posted", 0) + self.counts.get("rejected", 0)
+        return sum(self.counts.get(name, 0) for name in ("posted", "rejected", "sent"))
 
     @property
     def changed_nothing(self) -> bool:
@@ -253,7 +255,10 @@ class Replayer:
             each.letter for each in batch if each.fate is Fate.LETTER and each.letter and self._stage.letters
         ]
         self._refuse_forgotten(posted)
-        if posted or letters:
+        if self._stage.send is not None:
+            await self._stage.send(posted)
+            self._counts["sent"] += len(posted)
+        elif posted or letters:
             outcomes = await self._post(posted, Batch([e.event for e in posted if e.event], letters))
             if self._stage.publish is not None:
                 await self._stage.publish(outcomes)
@@ -281,7 +286,7 @@ class Replayer:
             return
         oldest_ms = milliseconds(datetime.now(UTC) - horizon)
         for each in posted:
-            if each.event and each.precedent is None and time_ms_of(each.event.id) < oldest_ms:
+            if each.event and time_ms_of(each.event.id) < oldest_ms:
                 raise BelowHorizonError(each.event, horizon.days)
 
     def _tally(self, posted: Sequence[Placed], outcomes: Sequence[Outcome]) -> None:

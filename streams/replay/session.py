@@ -190,8 +190,10 @@ class Session:
                 precedents=precedents,
                 judge=judge,
                 publish=publish,
+                # What came by no topic would be missing in every rebuild from it.
+                send=publish.send if source.kind == "file" else None,
                 checkpoints=WrittenDown(books, replay.id, topic, _moved(source, replay)),
-                own_since=replay.started_at,
+                own_since=None if source.kind == "file" else replay.started_at,
                 horizon=None if source.since_books else timedelta(days=self._settings.dedupe_horizon_days),
                 letters=source.topic is not None and not source.filters.narrow,
             )

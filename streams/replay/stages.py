@@ -21,12 +21,13 @@ from ledger.application.post_events import PostEvents
 from ledger.application.replaying import Reached, ReplayRecords
 from ledger.bootstrap.posting import PARTITIONS_AHEAD_MONTHS, rules_of
 from ledger.config import Settings
-from ledger.contract.outgoing import Message, entry_messages, outcome_message
+from ledger.contract.outgoing import CONTENT_TYPE, Message, entry_messages, outcome_message
 from ledger.domain.outcome import Outcome
 from ledger.domain.replaying import DecideAgain
 from ledger.observability.signals import Signals
 from migrations.run import migrate
 from streams.replay.faults import NotReplayableError
+from streams.replay.plan import Placed
 from streams.replay.run import insist
 from streams.transport.errors import PublishError
 from streams.transport.publisher import BatchPublisher, Outgoing
@@ -185,13 +186,23 @@ class Publishing:
 
     async def __call__(self, outcomes: Sequence[Outcome]) -> None:
         """Publish outcomes and entries, however often it takes."""
-        records = [each for outcome in outcomes for each in self._records(outcome)]
+        await self._publish([each for outcome in outcomes for each in self._records(outcome)])
+
+    async def _publish(self, records: Sequence[Outgoing]) -> None:
         attempts = stamina.retry_context(
             on=PublishError, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0
         )
         async for attempt in attempts:
             with attempt:
                 await self._publisher.publish(records)
+
+    async def send(self, events: Sequence[Placed]) -> None:
+        """Send events that no topic has to the topic of payments, under the keys of their accounts."""
+        topic = self._settings.payments_topic
+        records = [
+            Outgoing(topic, each.event.key, each.value, (CONTENT_TYPE,)) for each in events if each.event
+        ]
+        await self._publish(records)
 
     def _records(self, outcome: Outcome) -> list[Outgoing]:
         entries = entry_messages(outcome) if outcome.entries else ()

@@ -103,6 +103,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         posted, refused = counts.get("posted", 0), counts.get("rejected", 0)
         if self.target == "into":
             return self._rebuilt(posted, refused)
+        if sent := counts.get("sent", 0):
+            return f"{sent:,} events sent to the topic; the workers post them"
         would = "would be " if self.target == "dry-run" else ""
         if self.told.changed_nothing:
             return "nothing changed" if self.target == "live" else "nothing would change"

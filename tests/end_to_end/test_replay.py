@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import asyncpg
 import orjson
 import pytest
 
 from ledger.adapters.objects.store import open_objects
+from ledger.adapters.postgres.replays import PostgresReplays
 from ledger.application.compare_books import Comparison, View
+from ledger.application.replaying import Replay
 from ledger.domain.digest import BooksDigest
 from ledger.observability.signals import Signals
 from streams.archiving import archiving
@@ -219,7 +223,7 @@ async def test_an_event_that_a_rebuild_lacks_is_named(stage: Stage) -> None:
 async def test_a_dry_run_says_what_a_live_one_then_does(stage: Stage, tmp_path: Path) -> None:
     lines = [
         transfer("external:bank", "dry", 250),
-        transfer("dry", "external:bank", 100),
+        transfer("external:bank", "dry", 100),
         transfer("dry", "x", 999),
     ]
     file = tmp_path / "events.jsonl"
@@ -230,16 +234,22 @@ async def test_a_dry_run_says_what_a_live_one_then_does(stage: Stage, tmp_path: 
     assert dry.verdict == "2 events would be posted, 1 would be refused"
     assert dry.told.reasons == {"insufficient_funds": 1}
     live = await stage.replay(target="live", source="file", file=str(file))
-    assert live.told.counts == dry.told.counts
+    assert live.told.counts == {"sent": 3}
+    async with stage.books.worker():
+        await stage.books.until_handled(EVENTS + 2 + len(lines))
+        answered = await stage.books.until_answered({id_of(line) for line in lines})
+    assert [next(iter(answered[id_of(line)])) for line in lines] == [
+        "event.posted.v1",
+        "event.posted.v1",
+        "event.rejected.v1",
+    ]
     after = {(each["after"]["account"]): each["after"]["posted_credits"] for each in dry.changed}
-    assert after["dry"] == 250
+    assert after["dry"] == 350
     rows = await stage.books.sql(
         "select posted_credits, posted_debits from balances join accounts using (tenant_id, account_id) "
         "where code = 'dry'"
     )
-    assert tuple(rows[0]) == (250, 100)
-    answered = await stage.books.outcomes()
-    assert {id_of(line) for line in lines} <= answered.keys()
+    assert tuple(rows[0]) == (350, 0)
     again = await stage.replay(target="live", source="file", file=str(file))
     assert again.verdict == "nothing changed"
 
@@ -260,3 +270,30 @@ async def test_the_commands_tell_digests_and_differences(stage: Stage, tmp_path:
     assert done.returncode == 1
     assert "first at entry 1" in done.stdout
     assert "accounts differ" in page.read_text()
+
+
+async def test_nobody_but_the_owner_of_the_books_says_that_they_are_replayed(stage: Stage) -> None:
+    connection = await asyncpg.connect(
+        stage.books.settings.postgres_dsn,
+        server_settings={"search_path": "replayed", "role": "ledger_worker"},
+    )
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("delete from replays")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await PostgresReplays(_One(connection)).begin(  # type: ignore[arg-type]
+                Replay(event_id("r"), "live", {}, "a worker", "no reason", datetime.now(UTC))
+            )
+    finally:
+        await connection.close()
+
+
+class _One:
+    """A pool of one connection."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[asyncpg.Connection]:
+        yield self._connection
