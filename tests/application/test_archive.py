@@ -281,3 +281,15 @@ async def test_archive_whose_end_is_damaged_is_not_gone_on_with(objects: MemoryO
     topic.add(plain(range(10, 12)))
     with pytest.raises(ArchiveError, match="verify"):
         await archived(topic, objects)
+
+
+async def test_segment_of_another_chain_is_not_taken_over(objects: MemoryObjects) -> None:
+    topic, other = topic_of(*plain(range(10))), MemoryObjects()
+    archive = ArchiveTopic(topic, objects, Signals())
+    await archive.catch_up(close=True)
+    topic.add(plain(range(10, 12)))
+    await archived(topic_of(*plain(range(10), b"other")), other)
+    await archived(topic_of(*plain(range(10), b"other"), *plain(range(10, 12))), other)
+    objects.contents[segments(objects)[0][:-28] + f"{10:020d}.segment"] = other.contents[segments(other)[1]]
+    with pytest.raises(ArchiveError, match="does not follow"):
+        await archive.catch_up(close=True)

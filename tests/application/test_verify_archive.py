@@ -131,6 +131,27 @@ async def test_missing_segment_is_named_with_its_offsets(objects: MemoryObjects,
     assert (fault.what, fault.object, fault.offsets) == ("it is missing", name, (first, end))
 
 
+async def test_segment_that_is_gone_with_its_line_is_named_with_its_offsets(objects: MemoryObjects) -> None:
+    name = segments(objects)[1]
+    first, end = int(name[-28:-8]), int(segments(objects)[2][-28:-8])
+    del objects.contents[name]
+    forget(objects, 1)
+    assert [(each.what, each.offsets) for each in await faults(objects)] == [
+        ("it does not join on to the segment before it", (first, end))
+    ]
+
+
+async def test_segment_that_the_manifest_leaves_out_is_found(objects: MemoryObjects) -> None:
+    forget(objects, 1)
+    assert [each.what for each in await faults(objects)] == ["the manifest does not list it"]
+
+
+def forget(objects: MemoryObjects, number: int) -> None:
+    """Take a line out of the manifest."""
+    lines = objects.contents[parts(objects)[0]].splitlines(keepends=True)
+    objects.contents[parts(objects)[0]] = b"".join(lines[:number] + lines[number + 1 :])
+
+
 async def test_swapped_segments_are_found(objects: MemoryObjects) -> None:
     one, two = segments(objects)[1:3]
     contents = objects.contents
