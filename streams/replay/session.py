@@ -193,9 +193,9 @@ class Session:
                 # What came by no topic would be missing in every rebuild from it.
                 send=publish.send if source.kind == "file" else None,
                 checkpoints=WrittenDown(books, replay.id, topic, _moved(source, replay)),
-                own_since=None if source.kind == "file" else replay.started_at,
+                own_since=_own_since(source, replay),
                 horizon=None if source.since_books else timedelta(days=self._settings.dedupe_horizon_days),
-                letters=source.topic is not None and not source.filters.narrow,
+                letters=source.since_books,
             )
             told = await self._replayer(source, lanes, stage, replay).run()
             return Report(target="live", name=None, source=source, told=told)
@@ -261,6 +261,13 @@ class Session:
             return
         async with KafkaStream.open(find_kafka(settings), settings.outcomes_topic) as stream:
             yield stream
+
+
+def _own_since(source: Source, replay: Replay) -> datetime | None:
+    """Say from which time on the books may hold what this replay posted before it was killed, and did not publish."""
+    if source.since_books:
+        return BEGINNING  # decided at the times of the first decisions
+    return None if source.kind == "file" else replay.started_at
 
 
 def _moved(source: Source, replay: Replay) -> dict[int, Reached]:
