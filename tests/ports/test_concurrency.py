@@ -51,7 +51,7 @@ class Zombie:
         unit = self._unit = await self._stack.enter_async_context(self._store.unit_of_work())
         books = await unit.lock(needs_of(events))
         books.watched = needs_of(events).originals
-        await unit.claim(events, self._bench.clock.now())
+        await unit.claim(events, [self._bench.clock.now()] * len(events))
         outcomes = [decide(event, books, self._bench.clock.now(), Rules()) for event in events]
         await unit.write(books, outcomes, ())
         return [str(outcome.reason or outcome.kind) for outcome in outcomes]
