@@ -104,11 +104,11 @@ class Settings(BaseSettings):
     payment_look_ms: int = Field(200, ge=1, description="how often payments that are due are looked for")
     payment_claim_max: int = Field(500, ge=1, le=10_000, description="payments that are taken at once")
     payments_in_hand_max: int = Field(2000, ge=1, description="payments that a worker works on at a time")
-    provider_payments_max: int = Field(
-        500, ge=1, description="payments of one provider that a worker works on at a time"
+    provider_calls_max: int = Field(
+        32, ge=1, description="calls at a time of one worker to a provider that does not say how many it takes"
     )
-    provider_calls_max: int = Field(32, ge=1, description="calls to one provider at a time, of one worker")
 
+    payments_workers: int = Field(1, ge=0, le=64, description="payments workers that `ledger up` starts")
     windows_workers: int = Field(1, ge=0, le=64, description="windows workers that `ledger up` starts")
     windows_urls: str | None = Field(
         None,
@@ -133,6 +133,12 @@ class Settings(BaseSettings):
     windows_gap_s: float = Field(5.0, gt=0, description="a version missing for longer is told")
     window_read_timeout_s: float = Field(
         0.5, gt=0, description="the API asks a windows worker no longer than this, then the database"
+    )
+    sealing_keys: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]{43}=?(, ?[A-Za-z0-9_-]{43}=?)*$",
+        description="keys that seal the secrets of providers, the newest first: each 32 bytes in URL-safe base64; "
+        "none: the stack's own",
     )
     internal_token: str | None = Field(
         None,
@@ -175,6 +181,9 @@ class Settings(BaseSettings):
     )
     quota_events_s: float = Field(
         20_000.0, ge=0, description="events a second of a tenant at one API process; 0: any"
+    )
+    quota_refused_webhooks_s: float = Field(
+        20.0, ge=0, description="unsigned webhooks a second from one address at one API process; 0: any"
     )
     redis_url: str | None = Field(
         None,

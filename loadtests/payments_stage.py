@@ -16,13 +16,14 @@ import asyncpg
 import orjson
 
 from ledger.adapters.postgres.connection import open_pool
-from ledger.adapters.postgres.providers import PostgresProviders
+from ledger.bootstrap.providers import providers_in
 from ledger.config import Settings, environment_name
 from loadtests.payments_load import PROVIDER, TENANT
 from streams.development_keys import make_development_keys
 from streams.embedded.keeper import Patience
 from streams.embedded.part import Part, answers, inherited
 from streams.embedded.programs import Program, api, posting_workers
+from streams.embedded.sealing_keys import with_sealing_keys
 from streams.embedded.stack import EmbeddedStack
 from streams.embedded.state import StateDirectory
 from streams.prepare import prepare
@@ -156,7 +157,8 @@ async def _give_provider(stage: Stage, wishes: Wishes) -> None:
             "total_timeout_s": wishes.total_timeout_s,
             "slots": wishes.slots,
         }
-        await PostgresProviders(pool, auto_open=True).put(TENANT, PROVIDER, settings)
+        sealing = with_sealing_keys(stage.settings)
+        await providers_in(pool, sealing).put(TENANT, PROVIDER, settings)
     finally:
         await pool.close()
 

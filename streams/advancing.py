@@ -13,6 +13,7 @@ from ledger.observability.signals import Signals
 from streams.agents.advance_payments import DueTimer, HearChunk, HearWebhooks, count_payments
 from streams.beside import run_beside
 from streams.embedded.addresses import find_addresses
+from streams.key_secret import need_sealing_keys
 from streams.payment_log import SharedLog
 from streams.transport.app import ChunkedApp, chunked_app, chunked_topic
 from streams.transport.lanes import Handler, PartitionLanes
@@ -44,7 +45,11 @@ async def paying(settings: Settings, signals: Signals) -> AsyncIterator[ChunkedA
     """Compose a payments worker on the servers that are set or that `ledger up` started."""
     addresses = find_addresses(settings)
     settings = settings.model_copy(
-        update={"kafka_bootstrap": addresses.kafka, "postgres_dsn": addresses.postgres_dsn}
+        update={
+            "kafka_bootstrap": addresses.kafka,
+            "postgres_dsn": addresses.postgres_dsn,
+            "sealing_keys": need_sealing_keys(settings),
+        }
     )
     async with AsyncExitStack() as stack:
         app = create_payments_app(settings, signals)

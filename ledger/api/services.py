@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from ledger.api.draining import Draining
-from ledger.api.quotas import Quotas
+from ledger.api.quotas import Quotas, RefusedSenders
 from ledger.api.telemetry import ApiMetrics
 from ledger.application.cached_balances import CachedBalances
 from ledger.application.eventual_balance import ReadEventualBalance
@@ -36,6 +36,8 @@ class Services:
     payments: Callable[[int], PaymentReader] | None = None
     """Gives what reads the payments of a tenant."""
     webhooks: ReceiveWebhooks | None = None
+    senders: RefusedSenders | None = None
+    """Who sends webhooks that are not signed."""
     cached: CachedBalances | None = None
     eventual: ReadEventualBalance | None = None
     windows: ReadWindows | None = None

@@ -9,21 +9,21 @@ from time import monotonic
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.payment_reader import PostgresPaymentReader
 from ledger.adapters.postgres.payments import PostgresPayments
-from ledger.adapters.postgres.providers import PostgresProviders
 from ledger.adapters.provider.registry import ProviderRegistry
 from ledger.adapters.system import SystemClock, new_event_id_beside
 from ledger.application.advance_payments import AdvancePayments, Pace
 from ledger.application.decide_payments import PaymentDesk
+from ledger.application.lane_rooms import LaneRooms
 from ledger.application.ledger_provider import LedgerProvider
 from ledger.application.payment_ports import PaymentLog, PaymentStore
 from ledger.application.provider_lanes import ProviderLanes
 from ledger.application.saga_mover import Outside, SagaMover
 from ledger.bootstrap.limits import payment_rules_of
+from ledger.bootstrap.providers import providers_in
 from ledger.config import Settings
 from ledger.observability.signals import Signals
 
 CONNECTIONS = 6
-SLOT_WAIT_S = 5.0
 FINISH_S = 5.0
 
 
@@ -45,23 +45,20 @@ async def advancing(
     clock = SystemClock()
     store = PostgresPayments(pool)
     registry = ProviderRegistry(
-        PostgresProviders(pool, auto_open=settings.auto_open_accounts),
+        providers_in(pool, settings),
         lambda target: LedgerProvider(target, store, log),
         clock,
         monotonic,
         signals,
     )
-    lanes = ProviderLanes(
-        settings.provider_payments_max,
-        settings.provider_calls_max,
-        lambda fault: signals.emit("task.failed", error=repr(fault)),
-    )
+    lanes = ProviderLanes(lambda fault: signals.emit("task.failed", error=repr(fault)))
+    rooms = LaneRooms(lanes, registry, settings.provider_calls_max)
     rules = payment_rules_of(settings)
     outside = Outside(clock, SystemRandom().random, new_event_id_beside)
     mover = SagaMover(store, outside, rules, signals)
-    pace = Pace(settings.payment_lease_s, SLOT_WAIT_S)
+    pace = Pace(settings.payment_lease_s, settings.payment_claim_max, settings.payments_in_hand_max)
     try:
-        advance = AdvancePayments(store, mover, registry, log, lanes, outside, rules, signals, pace)
+        advance = AdvancePayments(store, mover, registry, log, lanes, rooms, clock, rules, signals, pace)
         yield Advancing(advance, store, clock)
         await lanes.finish(FINISH_S)
     finally:

@@ -173,7 +173,7 @@ async def told(
     world = World()
     content = json.dumps(body).encode()
     headers = sign(secret, "webhook", content, now_s=int(world.clock.now().timestamp()) - late_s)
-    services = world.services(webhooks=ReceiveWebhooks(shared, shared, world.clock))
+    services = world.services(webhooks=ReceiveWebhooks(shared, shared, world.clock, world.signals))
     async with client_of(create_app(services)) as client:
         return await client.post(f"/v1/providers/{provider}/webhooks", content=content, headers=headers)
 

@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from ledger.adapters.postgres.connection import open_pool
-from ledger.adapters.postgres.providers import PostgresProviders
 from ledger.adapters.system import new_event_id
+from ledger.bootstrap.providers import providers_in
 from tests.end_to_end.books import Books, event, transfer
 from tests.provider import SECRET, Simulator
 
@@ -61,7 +61,7 @@ class Payments:
         settings = self.books.settings
         pool = await open_pool(str(settings.postgres_dsn), settings, size=1)
         try:
-            providers = PostgresProviders(pool, auto_open=True)
+            providers = providers_in(pool, settings)
             await providers.put(
                 "acme",
                 "simulated",

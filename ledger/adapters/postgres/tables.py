@@ -234,6 +234,12 @@ api_keys = sa.Table(
     sa.Index("api_keys_by_tenant", "tenant_id", "created_at"),
 )
 
+# As PostgreSQL writes it.
+_ASKS = (
+    "case when step = any (array['charge'::text, 'refund'::text]) and state <> 'needs_operator'::text "
+    "then provider else ''::text end"
+)
+
 payments = sa.Table(
     "payments",
     METADATA,
@@ -263,9 +269,22 @@ payments = sa.Table(
         comment="when its saga must be woken, or while a worker has claimed it, when that claim ends; "
         "null: at an end",
     ),
+    sa.Column(
+        "ends_at",
+        _moment,
+        comment="when it ends by itself, if its provider is not asked before; null: not so",
+    ),
     sa.Column("saga", pg.JSON, nullable=False),
+    sa.Column(
+        "lane",
+        sa.Text(collation="C"),
+        sa.Computed(_ASKS, persisted=True),
+        nullable=False,
+        comment="the provider that is asked next; empty: none",
+    ),
     sa.Index("payments_by_tenant", "tenant_id", "event_id"),
-    sa.Index("payments_due", "due_at", postgresql_where=sa.text("due_at is not null")),
+    sa.Index("payments_due", "tenant_id", "lane", "due_at", postgresql_where=sa.text("due_at is not null")),
+    sa.Index("payments_ending", "ends_at", postgresql_where=sa.text("ends_at is not null")),
 )
 
 payment_steps = sa.Table(
@@ -302,5 +321,20 @@ providers = sa.Table(
     sa.Column("tenant_id", sa.Integer, primary_key=True),
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("settings", pg.JSONB, nullable=False),
+    sa.Column("sealed_secrets", sa.Text),
     sa.Column("changed_at", _moment, nullable=False, server_default=sa.func.now()),
+)
+
+provider_breakers = sa.Table(
+    "provider_breakers",
+    METADATA,
+    sa.Column("tenant_id", sa.Integer, primary_key=True),
+    sa.Column("provider", sa.Text, primary_key=True),
+    sa.Column("worker", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("since", _moment, nullable=False),
+    sa.Column("retry_at", _moment),
+    sa.Column("calls", sa.Integer, nullable=False),
+    sa.Column("bad", sa.Integer, nullable=False),
+    sa.Column("told_at", _moment, nullable=False),
 )
