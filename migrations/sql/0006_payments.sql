@@ -17,7 +17,11 @@ create table payments (
     step text,
     publishes uuid,
     due_at timestamptz,
+    ends_at timestamptz,
     saga json not null,
+    lane text collate "C" not null generated always as (
+        case when step in ('charge', 'refund') and state <> 'needs_operator' then provider else '' end
+    ) stored,
     primary key (event_id, tenant_id),
     check ((fee_account is null) = (fee_amount = 0)),
     check ((due_at is null) = (state in ('settled', 'declined', 'released', 'expired', 'refunded')))
@@ -30,7 +34,13 @@ comment on column payments.publishes is 'the one event that may capture or void 
 --;
 create index payments_by_tenant on payments (tenant_id, event_id)
 --;
-create index payments_due on payments (due_at) where due_at is not null
+comment on column payments.lane is 'the provider that is asked next; empty: none'
+--;
+comment on column payments.ends_at is 'when it ends by itself, if its provider is not asked before; null: not so'
+--;
+create index payments_due on payments (tenant_id, lane, due_at) where due_at is not null
+--;
+create index payments_ending on payments (ends_at) where ends_at is not null
 --;
 create table payment_steps (
     event_id uuid not null,
@@ -55,7 +65,7 @@ comment on table payment_steps is 'the timeline: one line for each version of a 
 --;
 create unique index payment_steps_begun on payment_steps (event_id, tenant_id, attempt) where begins
 --;
-grant select, insert, update (version, state, step, publishes, due_at, saga) on payments to ledger_worker
+grant select, insert, update (version, state, step, publishes, due_at, ends_at, saga) on payments to ledger_worker
 --;
 grant select, insert on payment_steps to ledger_worker
 --;

@@ -19,8 +19,8 @@ from ledger.domain.payments.saga import Step
 from ledger.observability.signals import Signals
 from streams.transport.chunk import Chunk
 
-FULL_S = 0.02
-"""How long to wait where as many payments are in hand as may be."""
+GATHER_S = 0.015
+"""So long is between two claims at least, so that what becomes due or free meanwhile shares one."""
 AWAY_S = 1.0
 COUNT_S = 5.0
 _STEPS = ("hold.capture.v1", "hold.void.v1")
@@ -51,40 +51,38 @@ class DueTimer:
 
     def __init__(self, advance: AdvancePayments, settings: Settings, signals: Signals) -> None:
         self._advance = advance
-        self._settings = settings
+        self._look_s = settings.payment_look_ms / 1000
         self._signals = signals
         self._poked = asyncio.Event()
+        advance.when_due(self.poke)
 
     def poke(self) -> None:
-        """Something is due right now."""
+        """Something is due right now, or may begin at last."""
         self._poked.set()
 
     async def run(self) -> None:
         """Take until cancelled."""
         while True:
-            room = self._settings.payments_in_hand_max - self._advance.in_hand
-            if room <= 0:
-                await asyncio.sleep(FULL_S)
-                continue
             self._poked.clear()
-            if not await self._took_all(min(room, self._settings.payment_claim_max)):
+            if not await self._took_all():
                 await self._rest()
+            await asyncio.sleep(GATHER_S)
 
-    async def _took_all(self, limit: int) -> bool:
-        """Whether as many were taken as asked for: more may be due."""
+    async def _took_all(self) -> bool:
+        """Whether as many were taken as may be at once: more may be due."""
         try:
-            taken = await self._advance.take_due(limit)
+            taken = await self._advance.take_due()
         except TransientFaultError as fault:
             self._signals.emit("payments.not_taken", fault=str(fault))
             await asyncio.sleep(AWAY_S)
             return False
-        if taken.begun or taken.put_off:
-            self._signals.emit("payments.taken", begun=taken.begun, put_off=taken.put_off)
-        return taken.begun + taken.put_off >= limit
+        if taken.begun or taken.left:
+            self._signals.emit("payments.taken", begun=taken.begun, left=taken.left)
+        return taken.more
 
     async def _rest(self) -> None:
         try:
-            async with asyncio.timeout(self._settings.payment_look_ms / 1000):
+            async with asyncio.timeout(self._look_s):
                 await self._poked.wait()
         except TimeoutError:
             return

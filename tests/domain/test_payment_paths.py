@@ -58,7 +58,8 @@ def test_every_try_at_a_step_has_the_same_key() -> None:
         unknown                  | charging       | wake +1
         +1 wake                  | charging       | query_charge 3, wake +30
         accepted ch_1            | charged        | capture e1, wake +15
-        capture refused          | refunding      | refund 4, wake +30
+        capture refused          | refunding      | wake +0
+        wake                     | refunding      | refund 4, wake +30
         later                    | refunding      | wake +2
         +2 wake                  | refunding      | refund 5, wake +30
     """)
@@ -137,7 +138,8 @@ def test_deadline_before_the_first_try() -> None:
 def test_capture_refused_is_refunded_and_released() -> None:
     case = charging("""
         accepted ch_1            | charged        | capture e1, wake +15
-        capture refused          | refunding      | refund 2, wake +30
+        capture refused          | refunding      | wake +0
+        wake                     | refunding      | refund 2, wake +30
         unknown                  | refunding      | wake +1
         +1 wake                  | refunding      | query_refund 3, wake +30
         refund accepted re_1     | releasing      | release e2, wake +15
@@ -159,7 +161,8 @@ def test_void_that_was_refused_is_asked_for_under_another_id() -> None:
 def test_hold_that_somebody_else_voided() -> None:
     charging("""
         accepted ch_1            | charged        | capture e1, wake +15
-        capture refused released | refunding      | refund 2, wake +30
+        capture refused released | refunding      | wake +0
+        wake                     | refunding      | refund 2, wake +30
         refund accepted re_1     | refunded       |
     """)
     charging("""
@@ -180,7 +183,8 @@ def test_accepted_while_the_void_is_on_its_way() -> None:
         declined no              | releasing      | release e1, wake +15
         accepted ch_1            | ! releasing    | wake +15
         accepted ch_1            | . releasing    | wake +15
-        void posted              | refunding      | refund 2, wake +30
+        void posted              | refunding      | wake +0
+        wake                     | refunding      | refund 2, wake +30
         refund accepted re_1     | refunded       |
     """)
 
@@ -203,7 +207,8 @@ def test_accepted_after_the_end_is_given_back(way: str, state: str) -> None:
     first = case.saga.attempts + 1
     follow(
         f"""
-        accepted ch_1            | ! refunding    | refund {first}, wake +30
+        accepted ch_1            | ! refunding    | wake +0
+        wake                     | refunding      | refund {first}, wake +30
         accepted ch_1            | . refunding    | wake +30
         refund accepted re_1     | refunded       |
         refund accepted re_1     | . refunded     |

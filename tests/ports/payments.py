@@ -13,6 +13,7 @@ from ledger.application.payment_ports import (
     PaymentReader,
     PaymentStore,
     ProviderDirectory,
+    Room,
 )
 from ledger.domain.commands import Event
 from ledger.domain.payments.saga import Saga, State, Step
@@ -21,6 +22,7 @@ from tests.builders import NOW, USD, event, event_id, transfer
 from tests.ports.bench import Bench
 
 LEASE = timedelta(seconds=30)
+ROOM = Room(10_000, 10_000, {})
 SOON = NOW + timedelta(seconds=5)
 
 
@@ -48,7 +50,7 @@ class Office:
 
     async def accept(self, *names: object, **more: Any) -> list[Payment]:
         """Have payments accepted, with funds enough."""
-        await self.providers.put(self.bench.tenant, "bank", {})
+        await self.providers.put(self.bench.tenant, more.get("provider", "bank"), {})
         funds = transfer("external:bank", "ann", 1000, name=f"funds {names}", tenant=self.bench.tenant)
         answers = await self.bench.answers(funds, *[self.request(name, **more) for name in names])
         assert set(answers) == {"posted"}
@@ -58,10 +60,12 @@ class Office:
         [payment] = await self.store.load([self.key(name)])
         return payment
 
-    async def claim(self, limit: int = 10, *, after: timedelta = timedelta()) -> list[Payment]:
+    async def claim(
+        self, limit: int = 10, *, after: timedelta = timedelta(), room: Room | None = None
+    ) -> list[Payment]:
         """Claim what is due, of this tenant alone: other tests share the table."""
         now = self.bench.clock.now() + after
-        found = await self.store.claim(now, now + LEASE, 10_000)
+        found = await self.store.claim(now, now + LEASE, room or ROOM)
         return [each for each in found if each.key.tenant == self.bench.tenant][:limit]
 
     async def move(self, before: Payment, line: Line | None = None, **facts: Any) -> Payment | None:

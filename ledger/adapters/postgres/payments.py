@@ -8,12 +8,17 @@ from ledger.adapters.postgres.connection import transient_faults
 from ledger.adapters.postgres.payment_rows import payment, saga_json, text
 from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.types import Pool
+from ledger.application.payment_lanes import ends_at
 from ledger.application.payment_ports import (
+    Answered,
     BooksSay,
     Change,
     EventOutcome,
+    LaneName,
+    LaneRoom,
     Payment,
     PaymentKey,
+    Room,
     StateCount,
 )
 from ledger.application.payment_verdicts import books_say
@@ -27,27 +32,16 @@ class PostgresPayments:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def claim(self, now: datetime, until: datetime, limit: int) -> Sequence[Payment]:
-        rows = await self._fetch("claim_payments", now, until, limit)
+    async def claim(self, now: datetime, until: datetime, room: Room) -> Sequence[Payment]:
+        rows = await self._fetch("claim_payments", now, until, room.in_all, room.a_lane, *_rooms(room.lanes))
         return [payment(row) for row in sorted(rows, key=lambda row: row["was_due_at"])]
 
     async def load(self, keys: Sequence[PaymentKey]) -> Sequence[Payment]:
         return [payment(row) for row in await self._fetch("load_payments", *_columns(keys))]
 
-    async def said(self, keys: Sequence[PaymentKey]) -> Mapping[PaymentKey, BooksSay]:
-        rows = await self._fetch("payments_said", *_columns(keys))
-        return {
-            PaymentKey(row["tenant"], row["event_id"]): books_say(
-                row["event_id"],
-                publishes=row["publishes"],
-                step=row["step"],
-                fingerprint=row["fingerprint"],
-                kind=row["kind"],
-                reason=row["reason"],
-                hold=row["hold"],
-            )
-            for row in rows
-        }
+    async def answered(self, keys: Sequence[PaymentKey]) -> Sequence[Answered]:
+        rows = await self._fetch("find_answered_payments", *_columns(keys))
+        return [Answered(payment(row), _said(row)) for row in rows]
 
     async def outcome(self, tenant: str, event_id: str) -> EventOutcome | None:
         rows = await self._fetch("find_outcome", tenant, event_id)
@@ -71,6 +65,27 @@ class PostgresPayments:
                 return found
 
 
+def _said(row: Any) -> BooksSay:
+    return books_say(
+        row["event_id"],
+        publishes=row["publishes"],
+        step=row["step"],
+        fingerprint=row["fingerprint"],
+        kind=row["kind"],
+        reason=row["reason"],
+        hold=row["hold"],
+    )
+
+
+def _rooms(lanes: Mapping[LaneName, LaneRoom]) -> list[list[Any]]:
+    return [
+        [tenant for tenant, _ in lanes],
+        [name for _, name in lanes],
+        [room.payments for room in lanes.values()],
+        [room.only_new for room in lanes.values()],
+    ]
+
+
 def _columns(keys: Sequence[PaymentKey]) -> tuple[list[str], list[str]]:
     return [key.tenant for key in keys], [key.id for key in keys]
 
@@ -84,6 +99,7 @@ def _saga_columns(changes: Sequence[Change]) -> list[list[Any]]:
         [saga.step for saga in sagas],
         [saga.event_id for saga in sagas],
         [saga.next_at for saga in sagas],
+        [ends_at(saga) for saga in sagas],
         [saga_json(saga) for saga in sagas],
     ]
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from ledger.adapters.provider.http import HttpProvider, open_provider
 from ledger.adapters.provider.settings import ProviderSettings, SettingsRefusedError, read_settings
-from ledger.application.advance_payments import Mood
 from ledger.application.breaker import BreakerState, Monotonic
+from ledger.application.lane_rooms import Mood
 from ledger.application.ledger_provider import LedgerProvider
 from ledger.application.payment_ports import ProviderDirectory
 from ledger.application.ports import Clock
@@ -65,6 +65,10 @@ class ProviderRegistry:
         if opened.provider.state is BreakerState.HALF_OPEN:
             return Mood.TRIES
         return Mood.DECLINES if opened.settings.when_down == "decline" else Mood.WAITS
+
+    def slots(self) -> Mapping[tuple[str, str], int]:
+        """Give those that were opened, each with how many calls at a time it takes."""
+        return {key: opened.settings.slots for key, opened in self._opened.items()}
 
     def states(self) -> Mapping[tuple[str, str], BreakerState]:
         """Give the state of each breaker, by tenant and name."""

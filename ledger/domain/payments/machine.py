@@ -14,12 +14,11 @@ from ledger.domain.payments.steps import (
     FORMER,
     Advanced,
     absorbed,
-    ask,
     contradicted,
     moved,
     onward,
     publish,
-    refund_again,
+    to_be_woken,
 )
 from ledger.domain.payments.table import TABLE
 
@@ -59,8 +58,8 @@ def _retried(saga: Saga, happening: Decided, on: Occasion) -> Advanced:
     """Begin to count anew. What is unknown is asked for first."""
     anew = replace(saga, tries=0, queries=0)
     if saga.unknown_since is not None:
-        return ask(replace(anew, unknown_since=on.now), on)
-    return refund_again(anew, on) if saga.step is Step.REFUND else publish(anew, on)
+        return to_be_woken(replace(anew, unknown_since=on.now), on)
+    return to_be_woken(anew, on) if saga.step is Step.REFUND else publish(anew, on)
 
 
 def _confirmed(saga: Saga, happening: Decided, on: Occasion) -> Advanced:

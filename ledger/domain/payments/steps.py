@@ -112,8 +112,13 @@ def charge(saga: Saga, on: Occasion) -> Advanced:
 
 
 def refund(saga: Saga, on: Occasion) -> Advanced:
-    """Begin to give the money back."""
-    return refund_again(_begun(saga, Step.REFUND), on)
+    """Give the money back, as soon as the payment is woken for that."""
+    return to_be_woken(_begun(saga, Step.REFUND), on)
+
+
+def to_be_woken(saga: Saga, on: Occasion) -> Advanced:
+    """Have the provider asked by whoever wakes the payment now: news never begin a call."""
+    return _wait(replace(saga, state=FORMER[saga.step], stuck=None), on.now)
 
 
 def refund_again(saga: Saga, on: Occasion) -> Advanced:

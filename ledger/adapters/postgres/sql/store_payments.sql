@@ -2,11 +2,11 @@
 -- The lines of a payment come only with its versions, so under its lock none can have come unseen.
 with given as (
     select g.*, t.tenant_id
-    from unnest($1::text[], $2::uuid[], $3::int[], $4::text[], $5::text[], $6::uuid[], $7::timestamptz[], $8::json[],
-                $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::int[], $14::boolean[], $15::uuid[],
-                $16::timestamptz[], $17::text[], $18::text[])
+    from unnest($1::text[], $2::uuid[], $3::int[], $4::text[], $5::text[], $6::uuid[], $7::timestamptz[],
+                $8::timestamptz[], $9::json[], $10::timestamptz[], $11::text[], $12::text[], $13::text[],
+                $14::int[], $15::boolean[], $16::uuid[], $17::timestamptz[], $18::text[], $19::text[])
         with ordinality
-        as g (tenant, event_id, version, state, step, publishes, due_at, saga, at, happening, verdict, commands,
+        as g (tenant, event_id, version, state, step, publishes, due_at, ends_at, saga, at, happening, verdict, commands,
               attempt, begins, line_publishes, line_next_at, detail, done_by, ordinal)
     join tenants t on t.code = g.tenant
 ), locked as (
@@ -30,7 +30,8 @@ with given as (
     from fresh
 )
 update payments p
-set version = f.version + 1, state = f.state, step = f.step, publishes = f.publishes, due_at = f.due_at, saga = f.saga
+set version = f.version + 1, state = f.state, step = f.step, publishes = f.publishes, due_at = f.due_at,
+    ends_at = f.ends_at, saga = f.saga
 from fresh f
 where p.event_id = f.event_id and p.tenant_id = f.tenant_id
 returning f.ordinal
