@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not secrets or any(len(each) < SECRET_BYTES_MIN for each in secrets):
         sys.stderr.write(f"{SECRETS} has to hold secrets of at least {SECRET_BYTES_MIN} bytes.\n")
         sys.exit(2)
-    asyncio.run(serve(provider_app(given.book, secrets), given.host, given.port))
+    asyncio.run(serve(provider_app(given.book, secrets, given.webhooks), given.host, given.port))
 
 
 async def serve(app: web.Application, host: str, port: int) -> None:
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--book", type=Path, required=True, help="the SQLite file of what it moved")
+    parser.add_argument("--webhooks", metavar="URL", help="where webhooks go to if a script does not say")
     return parser
 
 
