@@ -16,6 +16,7 @@ from ledger.application.payment_ports import (
     Answered,
     BooksSay,
     Change,
+    EventKey,
     EventOutcome,
     LaneName,
     NumberedLine,
@@ -96,7 +97,9 @@ class Store:
     async def load(self, keys: Sequence[PaymentKey]) -> Sequence[Payment]:
         return [self.payments[key] for key in keys if key in self.payments]
 
-    async def answered(self, keys: Sequence[PaymentKey]) -> Sequence[Answered]:
+    async def answered(
+        self, keys: Sequence[PaymentKey], events: Sequence[EventKey] = ()
+    ) -> Sequence[Answered]:
         found = [Answered(self.payments[key], self._said(key)) for key in keys]
         return [each for each in found if each.said is not None]
 

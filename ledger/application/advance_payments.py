@@ -14,6 +14,7 @@ from ledger.application.payment_lanes import ends_by_itself, lane_of
 from ledger.application.payment_ports import (
     Answered,
     BooksSay,
+    EventKey,
     LaneName,
     Payment,
     PaymentKey,
@@ -113,12 +114,12 @@ class AdvancePayments:
         begun = sum(self._begin(said.get(each.key) or Answered(each, None)) for each in due)
         return Taken(begun, len(due) - begun, more=len(due) >= in_all)
 
-    async def hear(self, keys: Sequence[PaymentKey]) -> int:
-        """Look whether the books have said what these payments wait for; gives how many were moved by that.
+    async def hear(self, keys: Sequence[PaymentKey], events: Sequence[EventKey] = ()) -> int:
+        """Look whether the books have said what these payments, and those that wait for these events, wait for.
 
-        Raises TransientFaultError.
+        Gives how many were moved by that. Raises TransientFaultError.
         """
-        answered = await self._store.answered(keys)
+        answered = await self._store.answered(keys, events)
         heard = [self.tell(each.payment, _heard(each)) for each in answered]
         return sum([moved is not None for moved in await asyncio.gather(*heard)])
 

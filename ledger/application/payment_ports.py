@@ -18,6 +18,13 @@ class PaymentKey(NamedTuple):
     id: str
 
 
+class EventKey(NamedTuple):
+    """Names an event."""
+
+    tenant: str
+    id: str
+
+
 class Payment(msgspec.Struct, frozen=True, kw_only=True):
     """A payment as it is stored. `version` counts what was stored of its saga: 1 with the request."""
 
@@ -96,7 +103,9 @@ class EventOutcome(msgspec.Struct, frozen=True):
     """The one outcome of an event: posted, or refused with a reason."""
 
     posted: bool
-    reason: str | None = None
+    reason: str | None
+    fingerprint: bytes
+    """Of the content that has this outcome: the same id may have been used for another."""
 
 
 LaneName = tuple[str, str]
@@ -145,11 +154,14 @@ class PaymentStore(Protocol):
         """Read payments; those that do not exist are left out. Any order."""
         ...
 
-    async def answered(self, keys: Sequence[PaymentKey]) -> Sequence[Answered]:
+    async def answered(
+        self, keys: Sequence[PaymentKey], events: Sequence[EventKey] = ()
+    ) -> Sequence[Answered]:
         """Read payments with the outcome of the event that each one's stored saga waits for (`Saga.event_id`).
 
-        A payment is left out that waits for none, or whose event has no outcome yet. Of an id that was used for
-        another event, it is that event's, as refused with `event_id_reused`. Any order.
+        Beside those that are named, those that wait for one of `events`; each comes once, in any order. A payment
+        is left out that waits for none, or whose event has no outcome yet. Of an id that was used for another
+        event, it is that event's, as refused with `event_id_reused`.
         """
         ...
 

@@ -37,6 +37,8 @@ def _asking(saga: Saga) -> str:
         return f"The provider is asked for the {verb}, for the {_time(saga.tries)} time."
     if saga.unknown_since is not None:
         return f"It is not known what became of its {verb}: the provider will be asked."
+    if not saga.tries:
+        return f"The provider will be asked for the {verb}."
     return f"The provider did nothing ({_answer(saga)}): the {verb} will be tried again."
 
 

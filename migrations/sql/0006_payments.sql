@@ -40,6 +40,8 @@ comment on column payments.ends_at is 'when it ends by itself, if its provider i
 --;
 create index payments_due on payments (tenant_id, lane, due_at) where due_at is not null
 --;
+create index payments_publishing on payments (publishes) where publishes is not null
+--;
 create index payments_ending on payments (ends_at) where ends_at is not null
 --;
 create table payment_steps (

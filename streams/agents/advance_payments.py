@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -11,7 +11,7 @@ from aiokafka import ConsumerRecord
 from ledger.application.advance_payments import AdvancePayments
 from ledger.application.faults import TransientFaultError
 from ledger.application.payment_calls import told
-from ledger.application.payment_ports import Payment, PaymentKey, PaymentStore
+from ledger.application.payment_ports import EventKey, Payment, PaymentKey, PaymentStore
 from ledger.application.ports import Clock
 from ledger.application.receive_webhooks import ReceivedWebhook
 from ledger.config import Settings
@@ -25,6 +25,7 @@ AWAY_S = 1.0
 COUNT_S = 5.0
 _STEPS = ("hold.capture.v1", "hold.void.v1")
 _REQUEST = "payment.request.v1"
+_KINDS = [kind.encode() for kind in (*_STEPS, _REQUEST)]
 
 
 class _Hold(msgspec.Struct, gc=False):
@@ -97,15 +98,16 @@ class HearChunk:
         self._signals = signals
 
     async def __call__(self, chunk: Chunk) -> None:
-        keys, requests = read_outcomes(chunk.records)
-        if requests:
+        heard = read_outcomes(chunk.records)
+        if heard.requests:
             self._timer.poke()
-        if not keys:
+        if not heard.holds and not heard.refused:
             return
         try:
-            await self._advance.hear(keys)
+            await self._advance.hear(heard.holds, heard.refused)
         except TransientFaultError as fault:
-            self._signals.emit("payments.not_heard", payments=len(keys), fault=str(fault))
+            outcomes = len(heard.holds) + len(heard.refused)
+            self._signals.emit("payments.not_heard", payments=outcomes, fault=str(fault))
 
 
 class HearWebhooks:
@@ -150,26 +152,42 @@ def _is_about(received: ReceivedWebhook, payment: Payment) -> bool:
     return (payment.terms.provider, key) == (received.provider, received.webhook.idempotency_key)
 
 
-def read_outcomes(records: Sequence[ConsumerRecord[Any, Any]]) -> tuple[list[PaymentKey], int]:
-    """Give the holds that captures and voids were about, each once, and how many requests there were."""
-    keys: dict[PaymentKey, None] = {}
+class HeardOutcomes(NamedTuple):
+    """What outcomes may mean to payments."""
+
+    holds: Sequence[PaymentKey]
+    """The holds that were captured or voided, each once."""
+    refused: Sequence[EventKey]
+    """Captures and voids that were refused: their outcomes do not name the hold."""
+    requests: int
+    """How many payments were requested."""
+
+
+def read_outcomes(records: Sequence[ConsumerRecord[Any, Any]]) -> HeardOutcomes:
+    """Read what outcomes may mean to payments; who follows outcomes for readers tells of those that are malformed."""
+    holds: dict[PaymentKey, None] = {}
+    refused: dict[EventKey, None] = {}
     requests = 0
     for record in records:
-        value = record.value or b""
-        if (
-            b"hold.capture.v1" not in value
-            and b"hold.void.v1" not in value
-            and b"payment.request" not in value
-        ):
+        outcome = _read(record.value or b"")
+        if outcome is None:
             continue
-        try:
-            outcome = _outcomes.decode(value)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue  # who follows outcomes for readers tells of it
         requests += outcome.data.event_type == _REQUEST
-        if outcome.data.event_type in _STEPS and outcome.data.hold is not None:
-            keys[PaymentKey(outcome.tenant, outcome.data.hold.hold)] = None
-    return list(keys), requests
+        if outcome.data.event_type in _STEPS:
+            if outcome.data.hold is None:
+                refused[EventKey(outcome.tenant, outcome.id)] = None
+            else:
+                holds[PaymentKey(outcome.tenant, outcome.data.hold.hold)] = None
+    return HeardOutcomes(list(holds), list(refused), requests)
+
+
+def _read(value: bytes) -> _Outcome | None:
+    if not any(kind in value for kind in _KINDS):
+        return None
+    try:
+        return _outcomes.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 async def count_payments(store: PaymentStore, clock: Clock, signals: Signals) -> None:

@@ -13,6 +13,7 @@ from ledger.application.providers import (
     Answer,
     ChargeRequest,
     Declined,
+    MoneyRequest,
     RefundRequest,
     RetryLater,
     StatusAnswer,
@@ -119,8 +120,8 @@ class Gate:
     async def refund(self, request: RefundRequest) -> Answer:
         return await self.inner.refund(request)
 
-    async def status(self, idempotency_key: str) -> StatusAnswer:
-        return await self.inner.status(idempotency_key)
+    async def status(self, request: MoneyRequest) -> StatusAnswer:
+        return await self.inner.status(request)
 
 
 async def until(holds: Callable[[], bool]) -> None:

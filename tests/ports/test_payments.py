@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from ledger.application.payment_ports import (
     BooksSay,
+    EventKey,
 )
 from ledger.domain.outcome import Outcome, PaymentView
 from ledger.domain.payments.saga import HoldFact, State
@@ -132,6 +133,19 @@ async def test_books_say_why_it_was_refused(office: Office) -> None:
     await office.bench.post(close, shut, office.closing("capture", "capture"))
     [(_, said)] = await office.store.answered([office.key()])
     assert said == BooksSay(event_id("capture"), False, "account_closed", HoldFact.OPEN)
+
+
+async def test_payment_is_found_by_the_event_that_it_waits_for(office: Office) -> None:
+    [payment] = await office.accept("p")
+    await office.move(payment, **CAPTURING)
+    tenant, capture = office.bench.tenant, event_id("capture")
+    assert await office.store.answered([], [EventKey(tenant, capture)]) == []
+    await office.bench.post(office.closing("capture", "capture"), office.closing("void", "stranger"))
+    others = [EventKey("nobody", capture), EventKey(tenant, event_id("stranger"))]
+    assert await office.store.answered([], others) == []
+    [found] = await office.store.answered([office.key()], [*others, EventKey(tenant, capture)])
+    assert found.payment.key == office.key()
+    assert await office.store.answered([], [EventKey(tenant, capture)]) == [found]
 
 
 async def test_id_taken_up_by_another_event_is_refused(office: Office) -> None:

@@ -13,6 +13,7 @@ from ledger.application.payment_ports import (
     Answered,
     BooksSay,
     Change,
+    EventKey,
     EventOutcome,
     LaneName,
     LaneRoom,
@@ -51,8 +52,15 @@ class MemoryPayments:
     async def load(self, keys: Sequence[PaymentKey]) -> Sequence[Payment]:
         return [self._kept.payments[key] for key in keys if key in self._kept.payments]
 
-    async def answered(self, keys: Sequence[PaymentKey]) -> Sequence[Answered]:
-        found = [(self._kept.payments[key], self._said(key)) for key in keys if key in self._kept.payments]
+    async def answered(
+        self, keys: Sequence[PaymentKey], events: Sequence[EventKey] = ()
+    ) -> Sequence[Answered]:
+        waiting = [
+            payment
+            for key, payment in self._kept.payments.items()
+            if key in keys or (key[0], payment.saga.event_id) in events
+        ]
+        found = [(payment, self._said(payment.key)) for payment in waiting]
         return [Answered(payment, said) for payment, said in found if said is not None]
 
     def _said(self, key: PaymentKey) -> BooksSay | None:
@@ -74,7 +82,9 @@ class MemoryPayments:
 
     async def outcome(self, tenant: str, event_id: str) -> EventOutcome | None:
         found = self._kept.processed.get((tenant, event_id))
-        return None if found is None else EventOutcome(found.kind == "posted", found.reason)
+        if found is None:
+            return None
+        return EventOutcome(found.kind == "posted", found.reason, found.fingerprint)
 
     async def apply(self, changes: Sequence[Change]) -> Sequence[Payment | None]:
         return [self._apply(change) for change in changes]

@@ -13,6 +13,7 @@ from ledger.application.payment_ports import (
     Answered,
     BooksSay,
     Change,
+    EventKey,
     EventOutcome,
     LaneName,
     LaneRoom,
@@ -39,13 +40,17 @@ class PostgresPayments:
     async def load(self, keys: Sequence[PaymentKey]) -> Sequence[Payment]:
         return [payment(row) for row in await self._fetch("load_payments", *_columns(keys))]
 
-    async def answered(self, keys: Sequence[PaymentKey]) -> Sequence[Answered]:
-        rows = await self._fetch("find_answered_payments", *_columns(keys))
+    async def answered(
+        self, keys: Sequence[PaymentKey], events: Sequence[EventKey] = ()
+    ) -> Sequence[Answered]:
+        rows = await self._fetch("find_answered_payments", *_columns(keys), *_columns(events))
         return [Answered(payment(row), _said(row)) for row in rows]
 
     async def outcome(self, tenant: str, event_id: str) -> EventOutcome | None:
         rows = await self._fetch("find_outcome", tenant, event_id)
-        return EventOutcome(rows[0]["kind"] == "posted", rows[0]["reason"]) if rows else None
+        if not rows:
+            return None
+        return EventOutcome(rows[0]["kind"] == "posted", rows[0]["reason"], rows[0]["fingerprint"])
 
     async def apply(self, changes: Sequence[Change]) -> Sequence[Payment | None]:
         if not changes:
@@ -86,7 +91,7 @@ def _rooms(lanes: Mapping[LaneName, LaneRoom]) -> list[list[Any]]:
     ]
 
 
-def _columns(keys: Sequence[PaymentKey]) -> tuple[list[str], list[str]]:
+def _columns(keys: Sequence[PaymentKey | EventKey]) -> tuple[list[str], list[str]]:
     return [key.tenant for key in keys], [key.id for key in keys]
 
 

@@ -284,6 +284,7 @@ payments = sa.Table(
     ),
     sa.Index("payments_by_tenant", "tenant_id", "event_id"),
     sa.Index("payments_due", "tenant_id", "lane", "due_at", postgresql_where=sa.text("due_at is not null")),
+    sa.Index("payments_publishing", "publishes", postgresql_where=sa.text("publishes is not null")),
     sa.Index("payments_ending", "ends_at", postgresql_where=sa.text("ends_at is not null")),
 )
 
