@@ -31,7 +31,8 @@ async def ask(provider: PaymentProvider, payment: Payment, call: Call) -> said.A
         return await provider.charge(_charge(payment, call.key))
     if isinstance(call, Refund):
         return await provider.refund(_refund(payment, call.key))
-    return await provider.status(call.key)
+    asked = _refund if isinstance(call, QueryRefund) else _charge
+    return await provider.status(asked(payment, call.key))
 
 
 def heard(answer: said.AnyAnswer, call: Call) -> Heard:

@@ -88,6 +88,9 @@ class RefundRequest(msgspec.Struct, frozen=True, kw_only=True):
         _check(self.idempotency_key, self.amount)
 
 
+MoneyRequest = ChargeRequest | RefundRequest
+
+
 class PaymentProvider(Protocol):
     """One provider. No method raises for what a provider or the network does: that is an answer."""
 
@@ -99,8 +102,8 @@ class PaymentProvider(Protocol):
         """Ask for a refund, in the same way."""
         ...
 
-    async def status(self, idempotency_key: str) -> StatusAnswer:
-        """Ask what became of a charge or a refund."""
+    async def status(self, request: MoneyRequest) -> StatusAnswer:
+        """Ask what became of a charge or a refund. What is told of another amount or asset is unknown."""
         ...
 
 

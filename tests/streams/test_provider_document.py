@@ -98,7 +98,7 @@ def test_an_answer_means_what_the_page_says(code: str, kind: str) -> None:
     now = datetime.fromtimestamp(NOW_S, UTC)
     assert kind_of(read_answer(reply, CHARGE, now)) == kind
     if code == "404":
-        assert kind_of(read_status(reply, CHARGE.idempotency_key, now)) == "not_found"
+        assert kind_of(read_status(reply, CHARGE, now)) == "not_found"
 
 
 def test_the_webhook_answers_the_charge() -> None:

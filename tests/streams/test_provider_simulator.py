@@ -135,10 +135,10 @@ async def test_totals_may_be_more_than_64_bits_hold(simulator: Simulator, provid
 async def test_what_pends_is_decided_in_its_time(simulator: Simulator, provider: HttpProvider) -> None:
     await simulator.follow({"do": "pend", "pend_s": 1.0})
     assert kind_of(await provider.charge(charge("pends"))) == "unknown"
-    assert kind_of(await provider.status("pends")) == "pending"
+    assert kind_of(await provider.status(charge("pends"))) == "pending"
 
     async def decided() -> bool:
-        return kind_of(await provider.status("pends")) == "accepted"
+        return kind_of(await provider.status(charge("pends"))) == "accepted"
 
     await eventually(decided)
     assert kind_of(await provider.charge(charge("pends"))) == "accepted"
@@ -150,10 +150,10 @@ async def test_a_charge_can_arrive_after_its_status_was_not_found(
     await simulator.follow({"do": "hang", "booked": True, "late_s": 1.0, "times": 1})
     async with calling(simulator, total_timeout_s=0.1) as hasty:
         assert kind_of(await hasty.charge(charge("late"))) == "unknown"
-    assert kind_of(await provider.status("late")) == "not_found"
+    assert kind_of(await provider.status(charge("late"))) == "not_found"
 
     async def arrived() -> bool:
-        return kind_of(await provider.status("late")) == "accepted"
+        return kind_of(await provider.status(charge("late"))) == "accepted"
 
     await eventually(arrived)
 
@@ -166,7 +166,7 @@ async def test_two_that_arrive_late_under_one_key_are_one(
         await asyncio.gather(*(hasty.charge(charge("both", "late")) for _ in range(2)))
 
     async def arrived() -> bool:
-        return kind_of(await provider.status("both")) == "accepted"
+        return kind_of(await provider.status(charge("both", "late"))) == "accepted"
 
     await eventually(arrived)
     assert kind_of(await provider.charge(charge("both", "late"))) == "accepted"

@@ -14,11 +14,11 @@ from ledger.application.providers import (
     Answer,
     AnyAnswer,
     ChargeRequest,
+    MoneyRequest,
     RefundRequest,
     RetryLater,
     StatusAnswer,
     Unknown,
-    check_key,
     kind_of,
 )
 from ledger.observability.signals import Signals
@@ -54,15 +54,14 @@ class HttpProvider:
     async def refund(self, request: RefundRequest) -> Answer:
         return await self._move("refund", "/v1/refunds", request)
 
-    async def status(self, idempotency_key: str) -> StatusAnswer:
-        check_key(idempotency_key)
+    async def status(self, request: MoneyRequest) -> StatusAnswer:
         return await self._told(
             "status",
-            lambda: self._caller.get(f"/v1/operations/{idempotency_key}"),
-            lambda reply: read_status(reply, idempotency_key, self._clock.now()),
+            lambda: self._caller.get(f"/v1/operations/{request.idempotency_key}"),
+            lambda reply: read_status(reply, request, self._clock.now()),
         )
 
-    async def _move(self, step: str, path: str, request: ChargeRequest | RefundRequest) -> Answer:
+    async def _move(self, step: str, path: str, request: MoneyRequest) -> Answer:
         body = encode_request(request)
         return await self._told(
             step,
