@@ -10,10 +10,10 @@ import orjson
 
 from ledger.adapters.system import new_event_id
 from ledger.contract.outgoing import CONTENT_TYPE, record_key
+from streams.development_keys import TENANT
+from streams.embedded.programs import SIMULATED
 from streams.transport.publisher import Outgoing
 
-TENANT = "acme"
-PROVIDER = "simulated"
 ASSET = "USD/2"
 BANK = "external:bank"
 FEES = "fees"
@@ -69,7 +69,7 @@ class PaymentLoad:
         payment = new_event_id()
         self.asked[payment] = asked
         fee = {"fee": {"account": FEES, "amount": asked.fee}} if asked.fee else {}
-        data = {**_money(asked.amount), "debit": debit, "credit": credit, "provider": PROVIDER, **fee}
+        data = {**_money(asked.amount), "debit": debit, "credit": credit, "provider": SIMULATED, **fee}
         return self._event(debit, "payment.request.v1", data, payment)
 
     def _event(self, ordered_by: str, kind: str, data: dict[str, Any], event_id: str = "") -> Outgoing:

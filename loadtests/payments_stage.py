@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,19 +18,16 @@ import orjson
 from ledger.adapters.postgres.connection import open_pool
 from ledger.bootstrap.providers import providers_in
 from ledger.config import Settings, environment_name
-from loadtests.payments_load import PROVIDER, TENANT
+from loadtests.payments_load import TENANT
 from streams.development_keys import make_development_keys
 from streams.embedded.keeper import Patience
-from streams.embedded.part import Part, answers, inherited
-from streams.embedded.programs import Program, api, posting_workers
+from streams.embedded.programs import SIMULATED, api, payments_workers, posting_workers, provider
 from streams.embedded.sealing_keys import with_sealing_keys
 from streams.embedded.stack import EmbeddedStack
-from streams.embedded.state import StateDirectory
 from streams.prepare import prepare
+from streams.simulated import give_simulated
 from streams.transport.publisher import BatchPublisher
 
-SECRET = "a secret of the load tests"  # noqa: S105
-READY = "/health/ready"
 RULES = {
     "answer_s": 2,
     "outcome_s": 15,
@@ -47,7 +44,7 @@ class Wishes:
 
     posting: int = 1
     paying: int = 2
-    slots: int = 256
+    slots: int = 64
     total_timeout_s: float = 1.0
     rules: tuple[tuple[str, float], ...] = tuple(RULES.items())
     with_api: bool = True
@@ -69,7 +66,7 @@ class Stage:
 
     @property
     def webhook_url(self) -> str:
-        return f"{self.stack.state.read().url('api')}/v1/providers/{PROVIDER}/webhooks"
+        return f"{self.stack.state.read().url('api')}/v1/providers/{SIMULATED}/webhooks"
 
     async def follow(self, rules: Sequence[dict[str, Any]], seed: int = 1, *, webhooks: bool = True) -> None:
         """Give the provider a script."""
@@ -113,17 +110,17 @@ async def payments_stage(wishes: Wishes) -> AsyncIterator[Stage]:
     stack = EmbeddedStack(
         directory,
         settings=settings,
-        preparations=(prepare, make_development_keys),
+        preparations=(prepare, make_development_keys, partial(_give_provider, wishes)),
         programs=[
-            _provider,
+            provider,
             *posting_workers(wishes.posting),
             *([api] if wishes.with_api else []),
-            *(_paying_worker(f"payments-{number}") for number in range(1, wishes.paying + 1)),
+            *payments_workers(wishes.paying),
         ],
         patience=Patience(backoff_s=0.1, backoff_max_s=0.5),
     )
     try:
-        async with stack, _opened(stack, wishes) as stage:
+        async with stack, _opened(stack) as stage:
             yield stage
     finally:
         if wishes.keep:
@@ -133,77 +130,27 @@ async def payments_stage(wishes: Wishes) -> AsyncIterator[Stage]:
 
 
 @asynccontextmanager
-async def _opened(stack: EmbeddedStack, wishes: Wishes) -> AsyncIterator[Stage]:
+async def _opened(stack: EmbeddedStack) -> AsyncIterator[Stage]:
     publisher = BatchPublisher(stack.kafka)
     await publisher.start()
     try:
         async with aiohttp.ClientSession() as http:
-            stage = Stage(stack, publisher, http)
-            await _give_provider(stage, wishes)
-            yield stage
+            yield Stage(stack, publisher, http)
     finally:
         await publisher.stop()
 
 
-async def _give_provider(stage: Stage, wishes: Wishes) -> None:
-    pool = await open_pool(stage.stack.postgres_dsn, stage.settings, size=1)
-    try:
-        settings = {
-            "url": stage.provider_url,
-            "secrets": [SECRET],
-            "hosts": ["127.0.0.1"],
-            "networks": ["127.0.0.0/8"],
-            "plain_http": True,
-            "total_timeout_s": wishes.total_timeout_s,
-            "slots": wishes.slots,
-        }
-        sealing = with_sealing_keys(stage.settings)
-        await providers_in(pool, sealing).put(TENANT, PROVIDER, settings)
-    finally:
-        await pool.close()
+async def _give_provider(wishes: Wishes, settings: Settings) -> None:
+    await give_simulated(settings, TENANT, total_timeout_s=wishes.total_timeout_s, slots=wishes.slots)
 
 
 def _environment(wishes: Wishes) -> dict[str, str]:
     told = {
         "payment_rules": orjson.dumps(dict(wishes.rules)).decode(),
-        "provider_calls_max": str(wishes.slots),
-        "provider_payments_max": str(2 * wishes.slots),
         "session_timeout_s": "4",
         "log_level": "warning",
     }
     return {environment_name(name): value for name, value in told.items()}
-
-
-def _provider(state: StateDirectory, settings: Settings) -> Part:
-    port = state.port("provider")
-    book = state.path / "provider.db"
-    arguments = ["-m", "streams.embedded.provider", "--port", str(port), "--book", str(book)]
-    return _part("provider", port, arguments, PROVIDER_SECRETS=SECRET)
-
-
-def _paying_worker(name: str) -> Program:
-    def make(state: StateDirectory, settings: Settings) -> Part:
-        told = {
-            "kafka_bootstrap": settings.kafka_bootstrap or "",
-            "postgres_dsn": settings.postgres_dsn or "",
-            "state_dir": str(state),
-            "internal_token": state.secret("internal-token"),
-            "worker_port": str(state.port(name)),
-            "worker_url": "",
-        }
-        environment = {environment_name(setting): value for setting, value in told.items()}
-        arguments = ["-m", "streams.cli", "worker", "advance-payments"]
-        return _part(name, state.port(name), arguments, **environment)
-
-    return make
-
-
-def _part(name: str, port: int, arguments: Sequence[str], **environment: str) -> Part:
-    async def command() -> list[str]:
-        return [sys.executable, *arguments]
-
-    ready: Callable[[], Any] = partial(answers, port, READY)
-    return Part(name, command, ready, inherited(**environment), url=f"http://127.0.0.1:{port}")
 
 
 def tell(text: str) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from loadtests.payments_load import ASSET, TENANT, Asked, expected_balances
+from loadtests.payments_load import ASSET, Asked, expected_balances
 from loadtests.payments_stage import Stage
+from streams.development_keys import TENANT
 from streams.verifying import verify_books
 
 ENDS = frozenset({"settled", "declined", "released", "expired", "refunded"})
