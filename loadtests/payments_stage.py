@@ -15,14 +15,10 @@ import aiohttp
 import asyncpg
 import orjson
 
-from ledger.adapters.postgres.connection import open_pool
-from ledger.bootstrap.providers import providers_in
 from ledger.config import Settings, environment_name
-from loadtests.payments_load import TENANT
-from streams.development_keys import make_development_keys
+from streams.development_keys import TENANT, make_development_keys
 from streams.embedded.keeper import Patience
 from streams.embedded.programs import SIMULATED, api, payments_workers, posting_workers, provider
-from streams.embedded.sealing_keys import with_sealing_keys
 from streams.embedded.stack import EmbeddedStack
 from streams.prepare import prepare
 from streams.simulated import give_simulated
