@@ -197,7 +197,12 @@ class TimelineLine(Model):
     attempt: Annotated[
         int | None, Field(description="The call to the provider that begins or was answered.", examples=[1])
     ]
-    event: Annotated[Id | None, Field(description="The capture or void that it is about.", examples=[None])]
+    event: Annotated[
+        Id | None,
+        Field(
+            description="The capture or void that it is about, once that has its outcome.", examples=[None]
+        ),
+    ]
     next_at: Annotated[
         datetime | None,
         Field(description="When it goes on by itself; null: at an end.", examples=[EXAMPLE_TIME]),

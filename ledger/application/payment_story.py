@@ -1,5 +1,8 @@
 """Why a payment is where it is, in words for people."""
 
+from collections.abc import Sequence, Set
+
+from ledger.application.payment_ports import Line
 from ledger.domain.payments.saga import Saga, State, Step
 
 _DOES = {
@@ -8,6 +11,26 @@ _DOES = {
     Step.CAPTURE: "capture",
     Step.RELEASE: "void",
 }
+
+
+_OUTCOMES = {"capture_posted", "capture_refused", "release_posted", "release_refused"}
+_PUBLISHES = {"capture", "release"}
+
+
+def decided_events(lines: Sequence[Line]) -> Set[str | None]:
+    """Give the captures and voids of a timeline that have their outcome: nobody can use up those ids any more.
+
+    A line names the event that it publishes, or else the one whose outcome it tells.
+    """
+    decided: set[str | None] = set()
+    published: str | None = None
+    for line in lines:
+        publishes = not _PUBLISHES.isdisjoint(line.commands)
+        if line.happening in _OUTCOMES:
+            decided.add(published if publishes else line.event_id)
+        if publishes:
+            published = line.event_id
+    return decided
 
 
 def why(saga: Saga) -> str:

@@ -12,10 +12,12 @@ from msgspec.structs import replace
 from ledger.adapters.memory.payments import MemoryPayments
 from ledger.api.app import create_app
 from ledger.api.models import PaymentAnswer, PaymentsPage
+from ledger.api.quotas import RefusedSenders
+from ledger.api.routes.payments import timeline_members
 from ledger.application.faults import LogAwayError
 from ledger.application.payment_calls import Heard
-from ledger.application.payment_ports import PaymentKey
-from ledger.application.payment_story import why
+from ledger.application.payment_ports import Line, NumberedLine, PaymentKey, SealError
+from ledger.application.payment_story import decided_events, why
 from ledger.application.providers import Accepted
 from ledger.application.receive_webhooks import ReceivedWebhook, ReceiveWebhooks
 from ledger.application.saga_mover import Outside, SagaMover
@@ -24,6 +26,7 @@ from ledger.domain.payments.commands import Charge, QueryCharge
 from ledger.domain.payments.happenings import WokeUp
 from ledger.domain.payments.rules import PaymentRules
 from ledger.domain.payments.saga import Saga, State, Step
+from ledger.domain.payments.steps import Verdict
 from tests.api.world import World, client_of
 from tests.builders import NOW, USD, event, event_id, transfer
 
@@ -137,6 +140,35 @@ def test_the_story_of_a_payment(saga: Saga, told: str) -> None:
     assert why(saga) == told
 
 
+def line(happening: str, event: str | None, *commands: str) -> Line:
+    given = {"happening": happening, "event_id": event, "commands": commands}
+    return Line(at=NOW, verdict=Verdict.MOVED, state=State.CHARGED, **given)
+
+
+@pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        ([line("charge_accepted", "c", "capture")], set()),
+        ([line("charge_accepted", "c", "capture"), line("capture_posted", "c")], {"c"}),
+        ([line("charge_accepted", "c", "capture"), line("capture_refused", "v", "release")], {"c"}),
+        (
+            [
+                line("charge_declined", "v1", "release"),
+                line("release_refused", "v1"),
+                line("told_retry", "v2", "release"),
+            ],
+            {"v1"},
+        ),
+    ],
+)
+def test_the_id_of_a_capture_or_void_is_shown_once_it_has_its_outcome(
+    lines: list[Line], shown: set[str]
+) -> None:
+    assert decided_events(lines) == shown
+    told = timeline_members([NumberedLine(number, each) for number, each in enumerate(lines, 1)])
+    assert {each["event"] for each in told} - {None} == shown
+
+
 # Webhooks
 
 SECRET = b"a secret of the tests"
@@ -156,9 +188,11 @@ class Shared:
 
     def __init__(self) -> None:
         self.kept: list[tuple[bytes, bytes]] = []
+        self.asked: list[str] = []
         self.away = False
 
     async def secrets(self, tenant: str, provider: str) -> Sequence[bytes]:
+        self.asked.append(tenant)
         return [SECRET] if (tenant, provider) == ("acme", "bank") else []
 
     async def keep(self, key: bytes, value: bytes) -> None:
@@ -168,12 +202,20 @@ class Shared:
 
 
 async def told(
-    shared: Shared, body: Any = WEBHOOK, *, provider: str = "bank", secret: bytes = SECRET, late_s: int = 0
+    shared: Shared,
+    body: Any = WEBHOOK,
+    *,
+    provider: str = "bank",
+    secret: bytes = SECRET,
+    late_s: int = 0,
+    world: World | None = None,
+    senders: RefusedSenders | None = None,
 ) -> httpx.Response:
-    world = World()
+    world = world or World()
     content = json.dumps(body).encode()
     headers = sign(secret, "webhook", content, now_s=int(world.clock.now().timestamp()) - late_s)
-    services = world.services(webhooks=ReceiveWebhooks(shared, shared, world.clock, world.signals))
+    receive = ReceiveWebhooks(shared, shared, world.clock, world.signals)
+    services = world.services(webhooks=receive, senders=senders)
     async with client_of(create_app(services)) as client:
         return await client.post(f"/v1/providers/{provider}/webhooks", content=content, headers=headers)
 
@@ -218,3 +260,55 @@ async def test_a_webhook_that_cannot_be_kept_is_told_again() -> None:
     shared.away = True
     away = await told(shared)
     assert (away.status_code, away.headers["Retry-After"]) == (503, "2")
+
+
+async def test_a_webhook_for_which_no_secret_can_be_read_is_refused_and_an_operator_told() -> None:
+    shared, world = Shared(), World()
+
+    async def sealed(tenant: str, provider: str) -> Sequence[bytes]:
+        raise SealError("as told")
+
+    shared.secrets = sealed  # type: ignore[method-assign]
+    refused = await told(shared, world=world)
+    assert (refused.status_code, refused.json()["code"]) == (401, "signature_refused")
+    assert "provider.misconfigured" in [name for name, _ in world.signals.emitted]
+
+
+async def test_a_stranger_without_a_signature_costs_no_look_into_the_books() -> None:
+    shared, world = Shared(), World()
+    services = world.services(webhooks=ReceiveWebhooks(shared, shared, world.clock, world.signals))
+    async with client_of(create_app(services)) as client:
+        for headers in ({}, {"Ledger-Timestamp": "1", "Ledger-Signature": "v1=00"}):
+            refused = await client.post("/v1/providers/bank/webhooks", json=WEBHOOK, headers=headers)
+            assert refused.status_code == 401
+    assert shared.asked == []
+
+
+async def test_a_tenant_that_is_unknown_is_refused_in_the_same_words() -> None:
+    answers = [
+        (await told(Shared(), {**WEBHOOK, "tenant": tenant}, secret=b"another secret that is long")).json()
+        for tenant in ("acme", "nobody")
+    ]
+    assert answers[0] == answers[1]
+
+
+async def test_nobody_is_believed_by_the_key_that_is_checked_for_nobody() -> None:
+    refused = await told(Shared(), {**WEBHOOK, "tenant": "nobody"}, secret=b"0" * 16)
+    assert refused.status_code == 401
+
+
+async def test_a_body_that_no_webhook_has_is_not_read() -> None:
+    refused = await told(Shared(), {**WEBHOOK, "more": "x" * 70_000})
+    assert (refused.status_code, refused.headers["Connection"]) == (413, "close")
+
+
+async def test_a_sender_who_is_refused_again_and_again_is_not_looked_at_for_a_while() -> None:
+    shared, world = Shared(), World()
+    senders = RefusedSenders(2, world.signals, lambda: world.monotonic)
+    for _ in range(4):
+        assert (await told(shared, secret=b"another secret that is long", senders=senders)).status_code == 401
+    asked = len(shared.asked)
+    refused = await told(shared, senders=senders)
+    assert (refused.status_code, refused.headers["Retry-After"], len(shared.asked)) == (429, "1", asked)
+    world.monotonic += 1
+    assert (await told(shared, senders=senders)).status_code == 200

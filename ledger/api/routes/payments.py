@@ -1,6 +1,6 @@
 """Payments: where each is, why, and all that happened to it."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Annotated, Any
 
 import msgspec
@@ -16,8 +16,8 @@ from ledger.api.pages import Cursors
 from ledger.api.parameters import ID_PATTERN, EmptyQuery, PaymentInPath, PaymentsQuery
 from ledger.api.problems import InvalidCursorError, NotAvailableError, PaymentNotFoundError
 from ledger.application.access import Caller
-from ledger.application.payment_ports import NumberedLine, Payment, PaymentKey, PaymentReader
-from ledger.application.payment_story import why
+from ledger.application.payment_ports import Line, NumberedLine, Payment, PaymentKey, PaymentReader
+from ledger.application.payment_story import decided_events, why
 from ledger.domain.payments.saga import State
 
 router = APIRouter(prefix="/v1/payments", tags=["payments"])
@@ -127,11 +127,13 @@ def payment_members(payment: Payment) -> dict[str, Any]:
 
 
 def timeline_members(lines: Sequence[NumberedLine]) -> list[dict[str, Any]]:
-    return [{"number": each.number, **_line_members(each)} for each in lines]
+    """Write a timeline. The id of a capture or void is told once it has its outcome: until then, whoever knows it
+    could use it up for an event of their own."""
+    decided = decided_events([each.line for each in lines])
+    return [{"number": each.number, **_line_members(each.line, decided)} for each in lines]
 
 
-def _line_members(numbered: NumberedLine) -> dict[str, Any]:
-    line = numbered.line
+def _line_members(line: Line, decided: Set[str | None]) -> dict[str, Any]:
     return {
         "at": line.at,
         "happening": line.happening,
@@ -139,7 +141,7 @@ def _line_members(numbered: NumberedLine) -> dict[str, Any]:
         "state": line.state,
         "commands": line.commands,
         "attempt": line.attempt,
-        "event": line.event_id,
+        "event": line.event_id if line.event_id in decided else None,
         "next_at": line.next_at,
         "detail": line.detail,
         "by": line.by,
