@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import SystemRandom
+from secrets import token_hex
 from time import monotonic
 
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.payment_reader import PostgresPaymentReader
 from ledger.adapters.postgres.payments import PostgresPayments
+from ledger.adapters.postgres.provider_reader import PostgresBreakerBoard
 from ledger.adapters.provider.registry import ProviderRegistry
 from ledger.adapters.system import SystemClock, new_event_id_beside
 from ledger.application.advance_payments import AdvancePayments, Pace
@@ -18,6 +20,7 @@ from ledger.application.ledger_provider import LedgerProvider
 from ledger.application.payment_ports import PaymentLog, PaymentStore
 from ledger.application.provider_lanes import ProviderLanes
 from ledger.application.saga_mover import Outside, SagaMover
+from ledger.application.tell_breakers import TellBreakers
 from ledger.bootstrap.limits import payment_rules_of
 from ledger.bootstrap.providers import providers_in
 from ledger.config import Settings
@@ -33,6 +36,7 @@ class Advancing:
 
     advance: AdvancePayments
     store: PaymentStore
+    breakers: TellBreakers
     clock: SystemClock
 
 
@@ -41,7 +45,7 @@ async def advancing(
     settings: Settings, dsn: str, log: PaymentLog, signals: Signals
 ) -> AsyncIterator[Advancing]:
     """Compose it over PostgreSQL; what is in hand at the end has a moment to finish."""
-    pool = await open_pool(dsn, settings, size=CONNECTIONS)
+    pool = await open_pool(dsn, settings, size=CONNECTIONS, by_key=True)
     clock = SystemClock()
     store = PostgresPayments(pool)
     registry = ProviderRegistry(
@@ -59,7 +63,9 @@ async def advancing(
     pace = Pace(settings.payment_lease_s, settings.payment_claim_max, settings.payments_in_hand_max)
     try:
         advance = AdvancePayments(store, mover, registry, log, lanes, rooms, clock, rules, signals, pace)
-        yield Advancing(advance, store, clock)
+        board = PostgresBreakerBoard(pool)
+        breakers = TellBreakers(registry.breakers, board, clock, monotonic, token_hex(4), signals)
+        yield Advancing(advance, store, breakers, clock)
         await lanes.finish(FINISH_S)
     finally:
         await registry.close()

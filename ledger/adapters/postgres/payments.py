@@ -35,7 +35,7 @@ class PostgresPayments:
 
     async def claim(self, now: datetime, until: datetime, room: Room) -> Sequence[Payment]:
         rows = await self._fetch("claim_payments", now, until, room.in_all, room.a_lane, *_rooms(room.lanes))
-        return [payment(row) for row in sorted(rows, key=lambda row: row["was_due_at"])]
+        return [payment(row) for row in rows]
 
     async def load(self, keys: Sequence[PaymentKey]) -> Sequence[Payment]:
         return [payment(row) for row in await self._fetch("load_payments", *_columns(keys))]
