@@ -105,6 +105,7 @@ class Lane:
         self.books = books
         self._nursery = nursery
         self._workers: dict[str, Forked] = {}
+        self._doomed: set[str] = set()
         self.lived = Lived()
 
     async def begin(self, simulator: Simulator) -> None:
@@ -118,12 +119,13 @@ class Lane:
     async def live(self, cell: Cell) -> int:
         """Let the worker die when it comes to the point for the first time, then for the second …; gives how often."""
         for time in range(1, TRIES_MAX + 1):
-            if not await self._live_once(cell, f"{cell.point}:{time}"):
+            if not await self.live_once(cell, time):
                 return time - 1
         raise AssertionError(f"{cell} comes to its point without end")
 
-    async def _live_once(self, cell: Cell, crash: str) -> bool:
-        """Whether the worker died; the payment is at an end in any case."""
+    async def live_once(self, cell: Cell, time: int) -> bool:
+        """Whether the worker came to its point so often, and died; the payment is at an end in any case."""
+        crash = f"{cell.point}:{time}"
         dying = await self._replace(cell.worker, crash)
         await self._ensure("posting" if cell.worker == "paying" else "paying")
         payment = await self._request(cell)
@@ -140,7 +142,8 @@ class Lane:
             await worker.kill()
 
     async def _ensure(self, worker: str) -> None:
-        if worker not in self._workers or self._workers[worker].ended is not None:
+        """Have one that lives on: one that was to die at a place may still come to it."""
+        if worker not in self._workers or worker in self._doomed:
             await self._replace(worker)
 
     async def _replace(self, worker: str, crash: str = "") -> Forked:
@@ -148,6 +151,7 @@ class Lane:
         if worker in self._workers:
             await self._workers[worker].kill()
         environment = {**self.books.environment, "LEDGER_CRASH": crash}
+        (self._doomed.add if crash else self._doomed.discard)(worker)
         self._workers[worker] = started = self._nursery.start(COMMANDS[worker], environment)
         return started
 

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence, Set
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.system import new_event_id
 from ledger.bootstrap.providers import providers_in
+from tests.end_to_end import crash_matrix
 from tests.end_to_end.books import Books, event, transfer
+from tests.end_to_end.forking import Nursery
 from tests.provider import SECRET, Simulator
 
 PAYING = ("worker", "advance-payments")
@@ -25,7 +28,8 @@ RULES = {
     "not_found_grace_s": 1,
     "unknown_s_max": 5,
 }
-POINTS = ["saga_stored", "attempt_begun", "provider_answered", "step_published"]
+SOME_DEATHS = crash_matrix.cells()[::28]
+"""Each point once, each with another behaviour of the provider; all of them: `make chaos-payments`."""
 FAULTS: dict[str, dict[str, Any]] = {
     "declines": {"do": "decline", "reason": "poor"},
     "pends": {"do": "pend", "pend_s": 0.5},
@@ -175,15 +179,14 @@ async def test_whatever_a_provider_does_its_book_is_ours_in_the_end(payments: Pa
     assert balances["shop"] == 240 * states.count("settled")
 
 
-@pytest.mark.parametrize("point", POINTS)
-async def test_a_worker_that_dies_at_a_step_leaves_no_payment_stuck(payments: Payments, point: str) -> None:
-    await payments.simulator.follow()
-    async with payments.books.worker(arguments=PAYING, LEDGER_CRASH=f"{point}:2") as worker:
-        ids = await payments.request([f"{point}:{number}" for number in range(4)])
-        assert await worker.exit_code() == 137, worker.log
-    async with payments.books.worker(arguments=PAYING):
-        assert set(await payments.until_ended(ids)) == {"settled"}
-    await payments.check(ids)
+async def test_payments_outlive_their_workers_wherever_these_die(
+    kafka: str, postgres_dsn: str, tmp_path: Path, simulator: Simulator
+) -> None:
+    await simulator.follow(*crash_matrix.rules())
+    with closing(Nursery(tmp_path)) as nursery:
+        async with crash_matrix.lane((kafka, postgres_dsn), "deaths", tmp_path, simulator, nursery) as lane:
+            assert all([await lane.live_once(cell, 1) for cell in SOME_DEATHS])
+            assert await crash_matrix.judge(lane, simulator) == []
 
 
 async def test_an_operator_finds_what_is_stuck_and_says_what_is_so(payments: Payments) -> None:
