@@ -61,5 +61,7 @@ async def paying(settings: Settings, signals: Signals) -> AsyncIterator[ChunkedA
         timer = DueTimer(parts.advance, settings, signals)
         webhooks = HearWebhooks(parts.advance, parts.store, signals)
         add_advancing(app, settings, HearChunk(parts.advance, timer, signals), webhooks)
-        run_beside(app, stack, timer.run(), count_payments(parts.store, parts.clock, signals))
+        run_beside(
+            app, stack, timer.run(), count_payments(parts.store, parts.clock, signals), parts.breakers.run()
+        )
         yield app

@@ -56,6 +56,7 @@ class Simulator:
         """How the ledger calls it."""
         given = {
             "name": "simulated",
+            "tenant": "acme",
             "url": self.url,
             "secret": self.secrets[0],
             "hosts": ["127.0.0.1"],

@@ -344,3 +344,45 @@ class Problem(BaseModel):
     code: Annotated[str, Field(examples=["account_not_found"])]
     errors: list[Fault] | None = None
     correlation_id: Annotated[str | None, Field(examples=[None])] = None
+
+
+class BreakerAnswer(Model):
+    """Whether one worker's calls to a provider pass."""
+
+    worker: Annotated[str, Field(description="Of the worker, as long as it runs.", examples=["5f0c2a9e"])]
+    state: Annotated[
+        Literal["closed", "half_open", "open"],
+        Field(description="Closed: calls pass. Open: none does. Half-open: one at a time tries."),
+    ]
+    since: Moment
+    retry_at: Annotated[
+        datetime | None,
+        Field(description="When it tries again; null: it is not open.", examples=[EXAMPLE_TIME]),
+    ]
+    calls: Annotated[
+        int, Field(description="Of late; of one that is not closed, those before it opened.", ge=0)
+    ]
+    bad: Annotated[int, Field(description="How many of them failed or were slow.", ge=0)]
+    told_at: Moment
+
+
+class ProviderItem(Model):
+    """A provider of the tenant."""
+
+    name: Annotated[str, Field(examples=["simulated"])]
+    url: Annotated[str, Field(description="Scheme, host and port.", examples=["https://pay.example"])]
+    when_down: Annotated[
+        str,
+        Field(
+            description="What its payments do while its breaker is open: wait, or decline.", examples=["wait"]
+        ),
+    ]
+    breakers: Annotated[
+        list[BreakerAnswer], Field(description="Of each worker that asked it within the last seconds.")
+    ]
+
+
+class ProvidersAnswer(Model):
+    """The providers of the tenant, by name."""
+
+    items: list[ProviderItem]

@@ -13,6 +13,7 @@ from ledger.application.live_balances import LiveBalances
 from ledger.application.payment_ports import PaymentReader
 from ledger.application.places import Places
 from ledger.application.ports import Clock
+from ledger.application.provider_reading import ProviderReader
 from ledger.application.read_windows import ReadWindows
 from ledger.application.reading import BalanceReader, HistoryReader
 from ledger.application.receive_webhooks import ReceiveWebhooks
@@ -35,6 +36,8 @@ class Services:
     """Tells, cheaply, whether the books can be read."""
     payments: Callable[[int], PaymentReader] | None = None
     """Gives what reads the payments of a tenant."""
+    providers: Callable[[int], ProviderReader] | None = None
+    """Gives what reads the providers of a tenant."""
     webhooks: ReceiveWebhooks | None = None
     senders: RefusedSenders | None = None
     """Who sends webhooks that are not signed."""

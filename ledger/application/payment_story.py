@@ -1,8 +1,10 @@
 """Why a payment is where it is, in words for people."""
 
 from collections.abc import Sequence, Set
+from datetime import UTC, datetime
 
 from ledger.application.payment_ports import Line
+from ledger.application.provider_reading import BreakerTold
 from ledger.domain.payments.saga import Saga, State, Step
 
 _DOES = {
@@ -33,14 +35,17 @@ def decided_events(lines: Sequence[Line]) -> Set[str | None]:
     return decided
 
 
-def why(saga: Saga) -> str:
-    """Tell why a payment is where it is; when it goes on by itself stands in `Saga.next_at`."""
+def why(saga: Saga, shut: BreakerTold | None = None) -> str:
+    """Tell why a payment is where it is; when it goes on by itself stands in `Saga.next_at`.
+
+    `shut`: the open breaker of its provider, if it has one.
+    """
     if saga.state is State.NEEDS_OPERATOR:
         return f"It needs an operator: {saga.stuck or 'a step could not be done'}."
     if saga.state.is_end:
         return _ended(saga)
     if saga.step in (Step.CHARGE, Step.REFUND):
-        return _because(saga, _asking(saga))
+        return _because(saga, f"{_asking(saga)}{_waiting(saga, shut)}")
     return _because(saga, f"The books have not posted its {_DOES[saga.step]} yet." if saga.step else "")
 
 
@@ -63,6 +68,21 @@ def _asking(saga: Saga) -> str:
     if not saga.tries:
         return f"The provider will be asked for the {verb}."
     return f"The provider did nothing ({_answer(saga)}): the {verb} will be tried again."
+
+
+def _waiting(saga: Saga, shut: BreakerTold | None) -> str:
+    """Tell of a provider that is not asked: then its breaker says when a payment goes on."""
+    if shut is None or shut.retry_at is None or saga.awaiting is not None:
+        return ""
+    since, retry_at = _moment(shut.since), _moment(shut.retry_at)
+    told = f" Its provider is not asked since {since}: {shut.bad} of {shut.calls} calls failed or were slow."
+    until = f" It is tried again at {retry_at}"
+    is_later = saga.next_at is not None and saga.next_at < shut.retry_at
+    return f"{told}{until}, so this payment goes on later than at next_at." if is_later else f"{told}{until}."
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _answer(saga: Saga) -> str:

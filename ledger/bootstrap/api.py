@@ -8,6 +8,7 @@ from functools import partial
 from ledger.adapters.kafka.submit import KafkaEventLog
 from ledger.adapters.postgres.api_keys import PostgresKeyReader
 from ledger.adapters.postgres.payment_reader import PostgresPaymentReader
+from ledger.adapters.postgres.provider_reader import PostgresProviderReader
 from ledger.adapters.postgres.reader import PostgresBalances, PostgresHistory
 from ledger.adapters.postgres.tenancy import Reads, ReplicaFirst, TenantPool, open_tenant_pool
 from ledger.adapters.postgres.webhook_secrets import PostgresWebhookSecrets
@@ -45,6 +46,7 @@ async def api(settings: Settings, dsn: str, signals: Signals, *, key_secret: str
             balances=balances,
             history=PostgresHistory(reads, clock),
             payments=partial(PostgresPaymentReader.of_tenant, strong),
+            providers=partial(PostgresProviderReader.of_tenant, strong),
             webhooks=await _webhooks(stack, settings, strong, clock, signals),
             senders=RefusedSenders(settings.quota_refused_webhooks_s, signals, time.monotonic),
             eventual=stream.eventual,

@@ -13,6 +13,7 @@ from ledger.observability.signals import Facts
 # Signals of every batch are for debugging; what an operator would want to know stands higher.
 _LEVELS = {
     "batch.delayed": "warning",
+    "breakers.not_told": "debug",
     "cache.away": "warning",
     "feed.lost": "warning",
     "feed.not_an_outcome": "warning",

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -10,14 +11,17 @@ import pytest
 from msgspec.structs import replace
 
 from ledger.adapters.memory.payments import MemoryPayments
+from ledger.adapters.memory.provider_board import MemoryProviderBoard
 from ledger.api.app import create_app
-from ledger.api.models import PaymentAnswer, PaymentsPage
+from ledger.api.models import PaymentAnswer, PaymentsPage, ProvidersAnswer
 from ledger.api.quotas import RefusedSenders
 from ledger.api.routes.payments import timeline_members
+from ledger.application.breaker import BreakerState
 from ledger.application.faults import LogAwayError
 from ledger.application.payment_calls import Heard
 from ledger.application.payment_ports import Line, NumberedLine, PaymentKey, SealError
 from ledger.application.payment_story import decided_events, why
+from ledger.application.provider_reading import BreakerTold, shut
 from ledger.application.providers import Accepted
 from ledger.application.receive_webhooks import ReceivedWebhook, ReceiveWebhooks
 from ledger.application.saga_mover import Outside, SagaMover
@@ -141,8 +145,14 @@ def test_the_story_of_a_payment(saga: Saga, told: str) -> None:
 
 
 def line(happening: str, event: str | None, *commands: str) -> Line:
-    given = {"happening": happening, "event_id": event, "commands": commands}
-    return Line(at=NOW, verdict=Verdict.MOVED, state=State.CHARGED, **given)
+    return Line(
+        at=NOW,
+        happening=happening,
+        verdict=Verdict.MOVED,
+        state=State.CHARGED,
+        event_id=event,
+        commands=commands,
+    )
 
 
 @pytest.mark.parametrize(
@@ -167,6 +177,80 @@ def test_the_id_of_a_capture_or_void_is_shown_once_it_has_its_outcome(
     assert decided_events(lines) == shown
     told = timeline_members([NumberedLine(number, each) for number, each in enumerate(lines, 1)])
     assert {each["event"] for each in told} - {None} == shown
+
+
+# Providers and their breakers
+
+
+def told_of(state: BreakerState = BreakerState.OPEN, **given: Any) -> BreakerTold:
+    members: dict[str, Any] = {
+        "tenant": "acme",
+        "provider": "bank",
+        "worker": "w1",
+        "state": state,
+        "since": NOW,
+        "retry_at": NOW + timedelta(seconds=5) if state is BreakerState.OPEN else None,
+        "calls": 12,
+        "bad": 9,
+        "told_at": NOW,
+    }
+    return BreakerTold(**members | given)
+
+
+WAITS = "The provider did nothing (no answer): the charge will be tried again."
+SHUT = (
+    f"{WAITS} Its provider is not asked since 2026-11-21T10:00:00Z: 9 of 12 calls failed or were slow. "
+    "It is tried again at 2026-11-21T10:00:05Z"
+)
+
+
+@pytest.mark.parametrize(
+    ("after_s", "tells"), [(1, f"{SHUT}, so this payment goes on later than at next_at."), (9, f"{SHUT}.")]
+)
+def test_the_story_tells_of_an_open_breaker(after_s: int, tells: str) -> None:
+    assert why(replace(SAGA, next_at=NOW + timedelta(seconds=after_s)), told_of()) == tells
+
+
+@pytest.mark.parametrize(
+    "saga",
+    [
+        replace(SAGA, awaiting=Charge("k", 2)),
+        replace(SAGA, state=State.RELEASING, step=Step.RELEASE),
+        replace(SAGA, state=State.SETTLED, step=None),
+    ],
+)
+def test_the_story_tells_nothing_of_a_breaker_that_does_not_matter(saga: Saga) -> None:
+    assert why(saga, told_of()) == why(saga)
+
+
+def test_a_provider_is_shut_when_no_worker_asks_it() -> None:
+    later = told_of(worker="w2", retry_at=NOW + timedelta(seconds=8))
+    assert shut([told_of(), later], "acme", "bank") == later
+    assert shut([told_of(), told_of(BreakerState.CLOSED, worker="w2")], "acme", "bank") is None
+    assert shut([told_of()], "acme", "other") is shut([told_of()], "rival", "bank") is None
+
+
+async def test_providers_are_listed_with_their_breakers_and_no_secrets() -> None:
+    world, payments = await requested("p")
+    url = "https://user:pass@pay.example:8443/path?token=1"
+    await payments.put("acme", "bank", {"url": url, "secrets": ["hidden"], "when_down": "decline"})
+    await payments.put("rival", "theirs", {"url": url})
+    board = MemoryProviderBoard(world.books, "acme")
+    stale = told_of(worker="gone", told_at=world.clock.now() - timedelta(seconds=16))
+    await board.tell("w1", [told_of(told_at=world.clock.now()), stale], NOW)
+    async with client_of(
+        create_app(world.services(providers=lambda tenant_id: board)), await world.key("read")
+    ) as client:
+        found = await client.get("/v1/providers")
+        payment = await client.get(f"/v1/payments/{event_id('p')}")
+    told = ProvidersAnswer.model_validate_json(found.content)
+    (item,) = told.items
+    assert (item.name, item.url, item.when_down) == ("bank", "https://pay.example:8443", "decline")
+    assert [(each.worker, each.state, each.calls, each.bad) for each in item.breakers] == [
+        ("w1", "open", 12, 9)
+    ]
+    assert "hidden" not in found.text
+    assert "Its provider is not asked since" in payment.json()["why"]
 
 
 # Webhooks

@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ledger.adapters.provider.http import HttpProvider, open_provider
 from ledger.adapters.provider.settings import ProviderSettings, SettingsRefusedError, read_settings
-from ledger.application.breaker import BreakerState, Monotonic
+from ledger.application.breaker import BreakerState, BreakerView, Monotonic
 from ledger.application.lane_rooms import Mood
 from ledger.application.ledger_provider import LedgerProvider
-from ledger.application.payment_ports import ProviderDirectory
+from ledger.application.payment_ports import ProviderDirectory, SealError
 from ledger.application.ports import Clock
 from ledger.application.providers import PaymentProvider
 from ledger.domain.commands import LEDGER_PREFIX
@@ -70,9 +70,9 @@ class ProviderRegistry:
         """Give those that were opened, each with how many calls at a time it takes."""
         return {key: opened.settings.slots for key, opened in self._opened.items()}
 
-    def states(self) -> Mapping[tuple[str, str], BreakerState]:
-        """Give the state of each breaker, by tenant and name."""
-        return {key: opened.provider.state for key, opened in self._opened.items()}
+    def breakers(self) -> Mapping[tuple[str, str], BreakerView]:
+        """Give how each breaker stands, by tenant and name."""
+        return {key: opened.provider.view() for key, opened in self._opened.items()}
 
     async def close(self) -> None:
         """Close all connections."""
@@ -82,24 +82,24 @@ class ProviderRegistry:
     async def _refresh(self, key: tuple[str, str]) -> None:
         if self._monotonic() - self._read_at.get(key, float("-inf")) < FRESH_S:
             return
-        stored = await self._directory.find(*key)
-        self._missing.discard(key)
-        if stored is None:
-            await self._miss(key)
-        else:
-            await self._open(key, stored)
-        self._read_at[key] = self._monotonic()
-
-    async def _open(self, key: tuple[str, str], stored: Mapping[str, Any]) -> None:
         try:
-            settings = read_settings(stored)
-            if key in self._opened and self._opened[key].settings == settings:
-                return
-            rules = settings.rules(key[1])
-        except (SettingsRefusedError, ValueError) as fault:
+            stored = await self._directory.find(*key)
+            self._missing.discard(key)
+            if stored is None:
+                await self._miss(key)
+            else:
+                await self._open(key, read_settings(stored))
+        except (SealError, SettingsRefusedError, ValueError) as fault:
             self._signals.emit("provider.misconfigured", tenant=key[0], provider=key[1], fault=str(fault))
             await self._miss(key)
+        self._read_at[key] = self._monotonic()
+
+    async def _open(self, key: tuple[str, str], settings: ProviderSettings) -> None:
+        """Open a provider, unless it is; raises ValueError for settings by which nobody may be called."""
+        if key in self._opened and self._opened[key].settings == settings:
             return
+        tenant, name = key
+        rules = settings.rules(name, tenant)
         await self._forget(key)
         stack = AsyncExitStack()
         provider = await stack.enter_async_context(

@@ -14,6 +14,8 @@ class ProviderRules:
     """One provider over HTTP; times in seconds. Raises ValueError for an address that may not be called."""
 
     name: str
+    tenant: str = ""
+    """Whose it is, for signals."""
     url: str
     """`https://host[:port][/prefix]`, under which the provider's routes are."""
     secret: bytes = field(repr=False)

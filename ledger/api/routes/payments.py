@@ -18,6 +18,7 @@ from ledger.api.problems import InvalidCursorError, NotAvailableError, PaymentNo
 from ledger.application.access import Caller
 from ledger.application.payment_ports import Line, NumberedLine, Payment, PaymentKey, PaymentReader
 from ledger.application.payment_story import decided_events, why
+from ledger.application.provider_reading import BreakerTold, fresh_since, shut
 from ledger.domain.payments.saga import State
 
 router = APIRouter(prefix="/v1/payments", tags=["payments"])
@@ -60,10 +61,11 @@ async def list_payments(request: Request, caller: Reader, query: PaymentsQuery) 
     before = None if place is None else PaymentKey(caller.tenant, place.id)
     states = [] if query.state is None else [State(query.state)]
     found = await _reader(request, caller).payments(caller.tenant, states, before, query.limit + 1)
+    breakers = await _breakers(request, caller)
     more = len(found) > query.limit
     return answer(
         {
-            "items": [payment_members(each) for each in found[: query.limit]],
+            "items": [payment_members(each, breakers) for each in found[: query.limit]],
             "next_cursor": _cursors.write(_After(found[query.limit - 1].saga.id), query.state)
             if more
             else None,
@@ -93,7 +95,8 @@ async def get_payment(
     if found is None:
         raise PaymentNotFoundError(f"There is no payment {payment}.")
     lines = await reader.timeline(key, 0, LINES_MAX)
-    return answer({**payment_members(found), "timeline": timeline_members(lines)})
+    breakers = await _breakers(request, caller)
+    return answer({**payment_members(found, breakers), "timeline": timeline_members(lines)})
 
 
 def _reader(request: Request, caller: Caller) -> PaymentReader:
@@ -103,13 +106,21 @@ def _reader(request: Request, caller: Caller) -> PaymentReader:
     return payments(caller.tenant_id)
 
 
-def payment_members(payment: Payment) -> dict[str, Any]:
+async def _breakers(request: Request, caller: Caller) -> Sequence[BreakerTold]:
+    """Read how the breakers of the tenant's providers stand, as far as that is known."""
+    services = services_of(request)
+    if services.providers is None:
+        return []
+    return await services.providers(caller.tenant_id).breakers(fresh_since(services.clock.now()))
+
+
+def payment_members(payment: Payment, breakers: Sequence[BreakerTold] = ()) -> dict[str, Any]:
     saga, terms = payment.saga, payment.terms
     fee = {"account": terms.fee_account, "amount": terms.fee_amount} if terms.fee_account else None
     return {
         "id": saga.id,
         "state": saga.state,
-        "why": why(saga),
+        "why": why(saga, shut(breakers, saga.tenant, terms.provider)),
         "next_at": saga.next_at,
         "debit": terms.debit,
         "credit": terms.credit,

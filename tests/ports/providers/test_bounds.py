@@ -57,7 +57,7 @@ async def test_the_breaker_opens_in_an_outage_and_closes_after_it(opened: Opener
     [
         ({"do": "decline"}, "closed"),
         ({"do": "throttle"}, "closed"),
-        ({"do": "error", "code": 403}, "closed"),
+        ({"do": "error", "code": 403}, "open"),
         ({"do": "pend"}, "closed"),
         ({"do": "accept", "delay_s": 0.03}, "open"),
         ({"do": "unavailable", "retry_after_s": 1}, "open"),

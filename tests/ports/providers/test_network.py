@@ -177,7 +177,10 @@ async def test_a_wrong_secret_is_told_and_moves_nothing(opened: Opener, tenant: 
     await opened.simulator.follow()
     provider = await opened(secret=b"another secret of tests")
     assert kind_of(await provider.charge(charge(f"{tenant}-a", tenant))) == "retry_later"
-    assert ("provider.refused_us", {"provider": "simulated", "code": 401}) in opened.signals.emitted
+    assert (
+        "provider.refused_us",
+        {"tenant": "acme", "provider": "simulated", "code": 401},
+    ) in opened.signals.emitted
     assert await opened.simulator.lines(tenant) == []
 
 
@@ -194,7 +197,7 @@ async def test_secrets_and_bodies_are_in_no_signal(opened: Opener, tenant: str) 
     provider = await opened()
     await provider.charge(charge(f"{tenant}-a", tenant, account="customer:private"))
     (facts,) = [facts for _, facts in opened.signals.emitted]
-    assert facts.keys() == {"provider", "call", "answer", "seconds"}
+    assert facts.keys() == {"tenant", "provider", "call", "answer", "seconds"}
 
 
 async def test_a_reset_is_told_as_what_it_was(opened: Opener, tenant: str) -> None:
