@@ -1,5 +1,6 @@
 """Our own programs as parts of the stack: each told the addresses, the secrets, and a port of its own."""
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -98,6 +99,7 @@ def _part(
         "state_dir": str(state),
         "internal_token": settings.internal_token or state.secret("internal-token"),
         "key_secret": settings.key_secret or state.secret("api-keys"),
+        "payment_rules": json.dumps(settings.payment_rules),
         "sealing_keys": with_sealing_keys(settings).sealing_keys or state.secret(SEALING_KEYS),
         port_setting: str(port),
         **more,
