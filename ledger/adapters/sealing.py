@@ -2,6 +2,7 @@
 
 from base64 import urlsafe_b64decode
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -51,9 +52,9 @@ class Seals:
 
 def _fernet(key: str) -> Fernet:
     padded = key.rstrip("=") + "="
-    try:
-        if len(urlsafe_b64decode(padded)) == KEY_BYTES:
-            return Fernet(padded)
-    except ValueError:
-        pass
-    raise ValueError(f"a sealing key is {KEY_BYTES} bytes in URL-safe base64")
+    read = b""
+    with suppress(ValueError):
+        read = urlsafe_b64decode(padded)
+    if len(read) != KEY_BYTES:
+        raise ValueError(f"a sealing key is {KEY_BYTES} bytes in URL-safe base64")
+    return Fernet(padded)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from ledger.application.payment_calls import DETAIL_MAX, Heard
 from ledger.application.payment_ports import NumberedLine, Payment, PaymentKey, PaymentReader
+from ledger.application.ports import Clock
+from ledger.application.provider_reading import BreakerTold, ProviderReader, fresh_since
 from ledger.application.saga_mover import Moved, SagaMover
 from ledger.domain.payments.happenings import Decided, Decision
 from ledger.domain.payments.saga import State
@@ -22,9 +24,17 @@ class NotForOperatorsError(Exception):
 class PaymentDesk:
     """Decisions are stored, and workers carry out what follows from them when it is due."""
 
-    def __init__(self, reader: PaymentReader, mover: SagaMover) -> None:
+    def __init__(
+        self, reader: PaymentReader, mover: SagaMover, providers: ProviderReader, clock: Clock
+    ) -> None:
         self._reader = reader
         self._mover = mover
+        self._providers = providers
+        self._clock = clock
+
+    async def breakers(self) -> Sequence[BreakerTold]:
+        """Read how the workers' breakers stand."""
+        return await self._providers.breakers(fresh_since(self._clock.now()))
 
     async def list(self, tenant: str | None, states: Sequence[State], limit: int) -> Sequence[Payment]:
         """List payments of a tenant, or of all, in these states, or in any; the newest first."""

@@ -3,14 +3,14 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from random import SystemRandom
+from random import Random
 from secrets import token_hex
 from time import monotonic
 
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.payment_reader import PostgresPaymentReader
 from ledger.adapters.postgres.payments import PostgresPayments
-from ledger.adapters.postgres.provider_reader import PostgresBreakerBoard
+from ledger.adapters.postgres.provider_reader import PostgresBreakerBoard, PostgresProviderReader
 from ledger.adapters.provider.registry import ProviderRegistry
 from ledger.adapters.system import SystemClock, new_event_id_beside
 from ledger.application.advance_payments import AdvancePayments, Pace
@@ -58,7 +58,7 @@ async def advancing(
     lanes = ProviderLanes(lambda fault: signals.emit("task.failed", error=repr(fault)))
     rooms = LaneRooms(lanes, registry, settings.provider_calls_max)
     rules = payment_rules_of(settings)
-    outside = Outside(clock, SystemRandom().random, new_event_id_beside)
+    outside = Outside(clock, Random().random, new_event_id_beside)
     mover = SagaMover(store, outside, rules, signals)
     pace = Pace(settings.payment_lease_s, settings.payment_claim_max, settings.payments_in_hand_max)
     try:
@@ -77,8 +77,10 @@ async def payment_desk(settings: Settings, dsn: str) -> AsyncIterator[PaymentDes
     """Compose what operators do about payments."""
     pool = await open_pool(dsn, settings, size=1, name="ledger-operator")
     try:
-        outside = Outside(SystemClock(), SystemRandom().random, new_event_id_beside)
+        clock = SystemClock()
+        outside = Outside(clock, Random().random, new_event_id_beside)
         mover = SagaMover(PostgresPayments(pool), outside, payment_rules_of(settings), Signals())
-        yield PaymentDesk(PostgresPaymentReader.of_all(pool), mover)
+        providers = PostgresProviderReader.of_all(pool)
+        yield PaymentDesk(PostgresPaymentReader.of_all(pool), mover, providers, clock)
     finally:
         await pool.close()
