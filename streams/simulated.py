@@ -7,7 +7,7 @@ from ledger.config import Settings
 from streams.development_keys import TENANT
 from streams.embedded.addresses import find_postgres
 from streams.embedded.programs import PROVIDER, SIMULATED, provider_secret
-from streams.embedded.sealing_keys import with_sealing_keys
+from streams.embedded.sealing_keys import ensure_sealing_keys
 from streams.embedded.state import StateDirectory
 
 
@@ -25,7 +25,7 @@ def simulated_settings(state: StateDirectory) -> dict[str, Any]:
 async def give_simulated(settings: Settings, tenant: str, **more: Any) -> None:
     """Let a tenant pay by it; what else the tenant had set for it stays. Its port has to be free, or its own."""
     state = StateDirectory(settings.state_dir)
-    async with provider_directory(with_sealing_keys(settings), find_postgres(settings)) as providers:
+    async with provider_directory(ensure_sealing_keys(settings, state), find_postgres(settings)) as providers:
         kept = {name: each for code, name, each in await providers.all() if code == tenant}
         ours = {**kept.get(SIMULATED, {}), **simulated_settings(state), **more}
         await providers.put(tenant, SIMULATED, ours)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from ledger.adapters.postgres.connection import open_pool
+from ledger.adapters.postgres.provider_reader import PostgresProviderReader
 from ledger.adapters.postgres.providers import PostgresProviders
 from ledger.adapters.postgres.types import Pool
 from ledger.adapters.sealing import Seals
@@ -19,6 +20,16 @@ def seals_of(settings: Settings) -> Seals:
 def providers_in(pool: Pool, settings: Settings) -> PostgresProviders:
     """Give the providers of all tenants over a pool in the worker's role."""
     return PostgresProviders(pool, seals_of(settings), auto_open=settings.auto_open_accounts)
+
+
+@asynccontextmanager
+async def provider_reader(settings: Settings, dsn: str) -> AsyncIterator[PostgresProviderReader]:
+    """Give what operators see of providers and of the breakers of workers."""
+    pool = await open_pool(dsn, settings, size=1, name="ledger-providers")
+    try:
+        yield PostgresProviderReader.of_all(pool)
+    finally:
+        await pool.close()
 
 
 @asynccontextmanager

@@ -16,11 +16,13 @@ from ledger.adapters.provider.rules import ProviderRules
 from ledger.adapters.provider.settings import ProviderSettings, read_settings
 from ledger.adapters.system import SystemClock, new_event_id
 from ledger.application.payment_ports import SealError
-from ledger.bootstrap.providers import provider_directory
+from ledger.application.provider_reading import BreakerTold, fresh_since
+from ledger.bootstrap.providers import provider_directory, provider_reader
 from ledger.config import Settings
 from streams.checking_providers import check_provider
 from streams.cli.asking import confirm
 from streams.cli.commands import HELP
+from streams.cli.moments import written
 from streams.cli.provider_names import ProviderName, parse_provider
 from streams.cli.running import FOUND_WRONG, complain, print_json, refuse, told_faults
 from streams.embedded.addresses import find_postgres
@@ -94,18 +96,20 @@ def list_providers(
     tenant: str | None = typer.Option(None, "--tenant", help="Only those of this tenant."),
     json_output: bool = _JSON,
 ) -> None:
-    """List providers, without their secrets, and how workers find them."""
+    """List providers, without their secrets, and how the breakers of the workers stand."""
+    stored = _run(lambda kept: kept.all())
+    breakers = _breakers()
     found = [
-        (ProviderName(code, name), stored)
-        for code, name, stored in _run(lambda kept: kept.all())
+        (ProviderName(code, name), each, breakers.get((code, name), []))
+        for code, name, each in stored
         if tenant in (None, code)
     ]
     if json_output:
-        print_json({"providers": [_facts(named, stored) for named, stored in found]})
-    elif found:
-        for named, stored in found:
-            print(f"{named!s:<32} {stored.get('url')}")
-    else:
+        print_json({"providers": [{**_facts(named, each), "breakers": told} for named, each, told in found]})
+        return
+    for named, each, told in found:
+        print(f"{named!s:<32} {each.get('url')}{_told(told)}")
+    if not found:
         print("There are no providers. `ledger provider set TENANT/NAME --url URL --make-secret` makes one.")
 
 
@@ -165,6 +169,37 @@ def reseal(json_output: bool = _JSON) -> None:
         print_json({"sealed": sealed})
     else:
         print(f"The secrets of {sealed} providers are sealed with the first key.")
+
+
+def _breakers() -> dict[tuple[str, str], list[_Facts]]:
+    """Give what workers told of late, by tenant and name."""
+
+    async def read() -> Sequence[BreakerTold]:
+        settings = Settings()
+        async with provider_reader(settings, find_postgres(settings)) as reader:
+            return await reader.breakers(fresh_since(SystemClock().now()))
+
+    with told_faults():
+        told = asyncio.run(read())
+    by_name: dict[tuple[str, str], list[_Facts]] = {}
+    for each in told:
+        facts = {
+            "worker": each.worker,
+            "state": each.state.value,
+            "since": written(each.since),
+            "retry_at": written(each.retry_at),
+        }
+        by_name.setdefault((each.tenant, each.provider), []).append(facts)
+    return by_name
+
+
+def _told(breakers: Sequence[_Facts]) -> str:
+    not_closed = [
+        f"{each['worker']}: {each['state']} since {each['since']}"
+        for each in breakers
+        if each["state"] != "closed"
+    ]
+    return "".join(f"\n    breaker of {each}" for each in not_closed)
 
 
 async def _store(

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from ledger.config import Settings, environment_name
 from streams.embedded.part import Part, answers, inherited
-from streams.embedded.sealing_keys import NAME as SEALING_KEYS
-from streams.embedded.sealing_keys import with_sealing_keys
+from streams.embedded.sealing_keys import ensure_sealing_keys
 from streams.embedded.state import StateDirectory
 
 Program = Callable[[StateDirectory, Settings], Part]
@@ -100,7 +99,7 @@ def _part(
         "internal_token": settings.internal_token or state.secret("internal-token"),
         "key_secret": settings.key_secret or state.secret("api-keys"),
         "payment_rules": json.dumps(settings.payment_rules),
-        "sealing_keys": with_sealing_keys(settings).sealing_keys or state.secret(SEALING_KEYS),
+        "sealing_keys": ensure_sealing_keys(settings, state).sealing_keys or "",
         port_setting: str(port),
         **more,
     }
