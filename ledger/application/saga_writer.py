@@ -8,6 +8,8 @@ from ledger.application.payment_ports import Change, Payment, PaymentKey, Paymen
 
 CHANGES_MAX = 500
 """In one transaction."""
+GATHER_S = 0.008
+"""So long others are waited for where some came while a transaction ran: a transaction costs more than its rows."""
 
 
 class _Waiting(NamedTuple):
@@ -18,8 +20,9 @@ class _Waiting(NamedTuple):
 class SagaWriter:
     """One transaction at a time, each with all that waits; a lone change waits for nobody."""
 
-    def __init__(self, store: PaymentStore) -> None:
+    def __init__(self, store: PaymentStore, gather_s: float = GATHER_S) -> None:
         self._store = store
+        self._gather_s = gather_s
         self._waiting: list[_Waiting] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -36,6 +39,8 @@ class SagaWriter:
             while self._waiting:
                 together, self._waiting = _parted(self._waiting)
                 await self._write_together(together)
+                if self._waiting:
+                    await asyncio.sleep(self._gather_s)
         finally:
             self._writing = None
 

@@ -58,7 +58,7 @@ async def advancing(
     lanes = ProviderLanes(lambda fault: signals.emit("task.failed", error=repr(fault)))
     rooms = LaneRooms(lanes, registry, settings.provider_calls_max)
     rules = payment_rules_of(settings)
-    outside = Outside(clock, Random().random, new_event_id_beside)
+    outside = Outside(clock, Random().random, new_event_id_beside)  # noqa: S311 - it spreads waits
     mover = SagaMover(store, outside, rules, signals)
     pace = Pace(settings.payment_lease_s, settings.payment_claim_max, settings.payments_in_hand_max)
     try:
@@ -78,7 +78,7 @@ async def payment_desk(settings: Settings, dsn: str) -> AsyncIterator[PaymentDes
     pool = await open_pool(dsn, settings, size=1, name="ledger-operator")
     try:
         clock = SystemClock()
-        outside = Outside(clock, Random().random, new_event_id_beside)
+        outside = Outside(clock, Random().random, new_event_id_beside)  # noqa: S311 - it spreads waits
         mover = SagaMover(PostgresPayments(pool), outside, payment_rules_of(settings), Signals())
         providers = PostgresProviderReader.of_all(pool)
         yield PaymentDesk(PostgresPaymentReader.of_all(pool), mover, providers, clock)

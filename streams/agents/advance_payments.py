@@ -19,7 +19,7 @@ from ledger.domain.payments.saga import Step
 from ledger.observability.signals import Signals
 from streams.transport.chunk import Chunk
 
-GATHER_S = 0.015
+GATHER_S = 0.02
 """So long is between two claims at least, so that what becomes due or free meanwhile shares one."""
 AWAY_S = 1.0
 COUNT_S = 5.0
@@ -140,7 +140,7 @@ class HearWebhooks:
         webhook = received.webhook
         payment = found.get(PaymentKey(webhook.tenant, webhook.payment.lower()))
         if payment is None or not _is_about(received, payment):
-            fault = "there is no such payment of this provider"
+            fault = "there is no such payment of this provider, or it is about another amount"
             tenant, provider = webhook.tenant, received.provider
             self._signals.emit("webhook.not_heard", tenant=tenant, provider=provider, fault=fault)
             return
@@ -148,8 +148,13 @@ class HearWebhooks:
 
 
 def _is_about(received: ReceivedWebhook, payment: Payment) -> bool:
-    key = payment.saga.key(Step(received.webhook.step.value))
-    return (payment.terms.provider, key) == (received.provider, received.webhook.idempotency_key)
+    webhook, terms = received.webhook, payment.terms
+    key = payment.saga.key(Step(webhook.step.value))
+    return (
+        (terms.provider, key) == (received.provider, webhook.idempotency_key)
+        and webhook.amount in (None, terms.amount)
+        and webhook.asset in (None, terms.asset)
+    )
 
 
 class HeardOutcomes(NamedTuple):
