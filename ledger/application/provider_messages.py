@@ -32,6 +32,9 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str
     step: Step
     answer: Accepted | Declined
+    amount: int | None = None
+    asset: str | None = None
+    """What it says that it is about, if it says so: about anything else it is not believed."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +52,8 @@ class _WebhookBody(Verdict, frozen=True, kw_only=True):
     payment: str
     tenant: str
     kind: Step
+    amount: int | None = None
+    asset: str | None = None
 
 
 def answer_of(verdict: Verdict) -> Accepted | Declined:
@@ -74,6 +79,8 @@ def decode_webhook(body: bytes) -> Webhook:
         tenant=_name(found.tenant, "tenant"),
         step=found.kind,
         answer=answer_of(found),
+        amount=found.amount,
+        asset=found.asset,
     )
 
 

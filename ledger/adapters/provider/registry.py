@@ -18,6 +18,7 @@ from ledger.observability.signals import Signals
 
 FRESH_S = 10.0
 """So long settings are believed before they are read again."""
+RETIRE_S = 1.0
 
 
 class _Opened(NamedTuple):
@@ -46,6 +47,7 @@ class ProviderRegistry:
         self._read_at: dict[tuple[str, str], float] = {}
         self._missing: set[tuple[str, str]] = set()
         self._opening = asyncio.Lock()
+        self._retiring: dict[asyncio.Task[None], _Opened] = {}
 
     async def find(self, tenant: str, name: str) -> PaymentProvider | None:
         """Give a provider; raises TransientFaultError where its settings cannot be read."""
@@ -76,8 +78,13 @@ class ProviderRegistry:
 
     async def close(self) -> None:
         """Close all connections."""
-        for key in list(self._opened):
-            await self._forget(key)
+        retiring = dict(self._retiring)
+        for task in retiring:
+            task.cancel()
+        await asyncio.gather(*retiring, return_exceptions=True)
+        for opened in (*retiring.values(), *self._opened.values()):
+            await opened.stack.aclose()
+        self._opened.clear()
 
     async def _refresh(self, key: tuple[str, str]) -> None:
         if self._monotonic() - self._read_at.get(key, float("-inf")) < FRESH_S:
@@ -86,12 +93,12 @@ class ProviderRegistry:
             stored = await self._directory.find(*key)
             self._missing.discard(key)
             if stored is None:
-                await self._miss(key)
+                self._miss(key)
             else:
                 await self._open(key, read_settings(stored))
         except (SealError, SettingsRefusedError, ValueError) as fault:
             self._signals.emit("provider.misconfigured", tenant=key[0], provider=key[1], fault=str(fault))
-            await self._miss(key)
+            self._miss(key)
         self._read_at[key] = self._monotonic()
 
     async def _open(self, key: tuple[str, str], settings: ProviderSettings) -> None:
@@ -100,18 +107,26 @@ class ProviderRegistry:
             return
         tenant, name = key
         rules = settings.rules(name, tenant)
-        await self._forget(key)
+        self._forget(key)
         stack = AsyncExitStack()
         provider = await stack.enter_async_context(
             open_provider(rules, self._clock, self._monotonic, self._signals)
         )
         self._opened[key] = _Opened(provider, settings, stack)
 
-    async def _miss(self, key: tuple[str, str]) -> None:
-        await self._forget(key)
+    def _miss(self, key: tuple[str, str]) -> None:
+        self._forget(key)
         self._missing.add(key)
 
-    async def _forget(self, key: tuple[str, str]) -> None:
+    def _forget(self, key: tuple[str, str]) -> None:
         opened = self._opened.pop(key, None)
         if opened is not None:
-            await opened.stack.aclose()
+            task = asyncio.create_task(_retire(opened))
+            self._retiring[task] = opened
+            task.add_done_callback(self._retiring.pop)
+
+
+async def _retire(opened: _Opened) -> None:
+    """Close a provider that is not asked any more, once its last calls have ended."""
+    await asyncio.sleep(opened.settings.total_timeout_s + RETIRE_S)
+    await opened.stack.aclose()

@@ -20,6 +20,8 @@ from ledger.application.providers import (
 T = TypeVar("T")
 
 RETRY_AFTER_S_MAX = 24 * 3600.0
+REFUSED_RETRY_S = 30.0
+"""A provider that does not know us will not until somebody has seen to it: tries are not spent on that at once."""
 
 
 class Reply(NamedTuple):
@@ -88,6 +90,7 @@ def _later(reply: Reply, now: datetime) -> RetryLater | None:
     if reply.code == 429 or (reply.code == 503 and after_s is not None):
         return RetryLater(f"the provider answered {reply.code}", after_s)
     if reply.code in (401, 403):
+        after_s = REFUSED_RETRY_S if after_s is None else after_s
         return RetryLater(f"the provider does not know us: {reply.code}", after_s)
     return None
 
