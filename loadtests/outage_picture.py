@@ -86,7 +86,7 @@ def _calls(outage: Outage, y: int) -> Iterator[str]:
     most = max((sum(each.calls.values()) for each in outage.seconds), default=1) or 1
     scale = _linear(most, y)
     yield from _frame(outage, y, "calls ended, a second", [(0, "0"), (most, str(most))], scale)
-    width = (WIDTH - LEFT - RIGHT) / len(outage.seconds) * 0.9
+    width = (WIDTH - LEFT - RIGHT) / _span(outage) * 0.9
     for each in outage.seconds:
         below = 0
         for answer, colour in COLOURS.items():
@@ -106,8 +106,9 @@ def _breakers(outage: Outage, y: int) -> Iterator[str]:
     yield from _frame(outage, y, "breaker of each worker", [], lambda value: y)
     workers = max(len(each.breakers) for each in outage.seconds)
     row = PANEL / workers
-    for each in outage.seconds:
-        left, right = _x(outage, each.at), _x(outage, each.at + 1)
+    starts = [each.at for each in outage.seconds[1:]] + [_span(outage)]
+    for each, end in zip(outage.seconds, starts, strict=True):
+        left, right = _x(outage, each.at), _x(outage, end)
         for number, state in enumerate(each.breakers):
             yield (
                 f'<rect x="{left:.1f}" y="{y + number * row + row * 0.25:.1f}" width="{right - left + 0.3:.1f}" '
@@ -145,7 +146,7 @@ def _ends(outage: Outage, y: int) -> Iterator[str]:
     scale = _linear(most, y)
     yield from _frame(outage, y, "payments that ended, a second", [(0, "0"), (most, str(most))], scale)
     yield _line(outage, [(each.at, float(each.ended)) for each in outage.seconds], scale, "#2e9e5b")
-    for second in range(0, len(outage.seconds) + 1, 20):
+    for second in range(0, _span(outage) + 1, 20):
         yield _text(_x(outage, second), y + PANEL + 18, f"{second} s", "middle", "faint")
 
 
@@ -196,8 +197,12 @@ def _logarithmic(y: int) -> Callable[[float], float]:
     return lambda value: y + PANEL - PANEL * math.log10(max(value, MILLISECOND) / MILLISECOND) / decades
 
 
+def _span(outage: Outage) -> int:
+    return max(each.at for each in outage.seconds) + 1
+
+
 def _x(outage: Outage, second: float) -> float:
-    return LEFT + (WIDTH - LEFT - RIGHT) * second / len(outage.seconds)
+    return LEFT + (WIDTH - LEFT - RIGHT) * second / _span(outage)
 
 
 def _text(x: float, y: float, text: str, anchor: str, kind: str = "") -> str:

@@ -22,6 +22,7 @@ from loadtests.payments_stage import RULES, Stage, Wishes, payments_stage, tell
 CUSTOMERS = 500
 BEFORE_S, AWAY_S, AFTER_S = 20, 60, 60
 TICKS = 10
+WAIT_S = 240
 OUTAGE_RULES = {**RULES, "deadline_s": 900, "backoff_s": 0.5, "backoff_s_max": 10}
 WORST = {0: "closed", 1: "half_open", 2: "open"}
 
@@ -31,6 +32,7 @@ from payments p join payment_steps s on (s.event_id, s.tenant_id, s.state) = (p.
 where p.due_at is null group by p.event_id, p.tenant_id, p.created_at
 """
 _STATES = "select state, count(*)::int as count from payments group by 1"
+_OPEN = "select count(*) from payments where due_at is not null"
 _HANDLED = "select coalesce(sum(next_offset), 0)::bigint from stream_offsets"
 
 
@@ -61,6 +63,8 @@ class Minute:
         await self._stage.follow(_script(), webhooks=False)
         started = time()
         await asyncio.gather(self._send(started), self._look(started))
+        while await self._stage.value(_OPEN) and time() < started + WAIT_S:  # noqa: ASYNC110
+            await asyncio.sleep(0.5)
         ends = [(row["began"] - started, row["ended"] - started) for row in await self._stage.sql(_ENDS)]
         states = {row["state"]: row["count"] for row in await self._stage.sql(_STATES)}
         return Outage(BEFORE_S, AWAY_S, self._seconds(ends)), states

@@ -22,7 +22,7 @@ PAYING_POINTS = ("saga_stored", "attempt_begun", "provider_answered", "step_publ
 POSTING_POINTS = ("claimed", "before_commit", "committed", "before_publish", "published")
 COMMANDS = {"paying": ("worker", "advance-payments"), "posting": ("worker", "post-events")}
 AMOUNT, FEE, FUNDS = 250, 10, 10**9
-WAIT_S = 40.0
+WAIT_S = 120.0
 TRIES_MAX = 12
 """So often a point may be reached by one payment."""
 RULES = {
