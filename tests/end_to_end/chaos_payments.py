@@ -23,9 +23,9 @@ from tests.end_to_end.forking import Nursery
 from tests.provider import Simulator
 
 
-async def work(own: Lane, left: list[Cell], stuck: dict[str, str]) -> None:
-    """Take cells until none is left."""
-    while left:
+async def work(own: Lane, left: list[Cell], stuck: dict[str, str], until: float) -> None:
+    """Take cells until none or no time is left."""
+    while left and monotonic() < until:
         cell = left.pop()
         try:
             deaths = await own.live(cell)
@@ -42,6 +42,7 @@ async def main(given: argparse.Namespace) -> dict[str, Any]:
         each for each in cells(given.workers) if not given.behaviour or each.behaviour in given.behaviour
     ]
     Random(given.seed).shuffle(chosen)
+    cells_in_all = len(chosen)
     started, stuck = monotonic(), dict[str, str]()
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ledger-deaths-")))
@@ -58,11 +59,12 @@ async def main(given: argparse.Namespace) -> dict[str, Any]:
             )
             for number in range(given.lanes)
         ]
-        await asyncio.gather(*(work(each, chosen, stuck) for each in lanes))
+        await asyncio.gather(*(work(each, chosen, stuck, started + given.seconds) for each in lanes))
         faults = [fault for each in lanes for fault in await judge(each, simulator)]
         deaths = sum((each.lived.deaths for each in lanes), Counter[str]())
         return {
             "ok": not faults and not stuck,
+            "cells": cells_in_all - len(chosen),
             "payments": sum(len(each.lived.wanted) for each in lanes),
             "deaths": deaths.total(),
             "deaths_by_place": dict(sorted(deaths.items())),
@@ -76,6 +78,7 @@ async def main(given: argparse.Namespace) -> dict[str, Any]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lanes", type=int, default=4, help="ledgers at a time")
+    parser.add_argument("--seconds", type=float, default=1e9, help="then it takes no more, and counts")
     parser.add_argument("--seed", type=int, default=1, help="of the order")
     parser.add_argument("--workers", nargs="*", default=["paying", "posting"])
     parser.add_argument("--behaviour", nargs="*", help="only these")

@@ -72,7 +72,9 @@ class Forked:
 
     async def kill(self) -> None:
         """Kill it, and wait for its end."""
-        while self.ended is None and not (pid := _read(self.base.with_suffix(".pid"))):  # noqa: ASYNC110
+        deadline = monotonic() + WAIT_S
+        while self.ended is None and not (pid := _read(self.base.with_suffix(".pid"))):
+            assert monotonic() < deadline, "the program was never started"
             await asyncio.sleep(0.01)
         if self.ended is None:
             with suppress(ProcessLookupError):
