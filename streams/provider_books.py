@@ -53,10 +53,13 @@ def _from(source: str) -> AsyncIterator[Sequence[BookLine]]:
 
 
 async def _from_file(path: Path) -> AsyncIterator[Sequence[BookLine]]:
-    with path.open("rb") as file:
-        lines = _numbered(file, str(path))
-        while run := list(islice(lines, RUN_LINES)):
-            yield run
+    try:
+        with path.open("rb") as file:
+            lines = _numbered(file, str(path))
+            while run := list(islice(lines, RUN_LINES)):
+                yield run
+    except OSError as fault:
+        raise BookLineError(f"{path} cannot be read: {fault.strerror or fault}") from fault
 
 
 async def _from_url(url: str) -> AsyncIterator[Sequence[BookLine]]:

@@ -13,7 +13,7 @@ PAYMENTS_CHECK = "sagas"
 
 
 class BookLineError(ValueError):
-    """A line is none of a provider's book; the message says which and why."""
+    """What was given is no provider's book, or cannot be read; the message says where and why."""
 
 
 class BookLine(msgspec.Struct, frozen=True, kw_only=True):
