@@ -115,6 +115,11 @@ class Payments:
             assert await command.exit_code() == 0, command.log
             return orjson.loads(command.log)
 
+    async def reasons(self, ids: Sequence[str]) -> list[str]:
+        """What `ledger payments list` tells of these."""
+        listed = await self.command("list", "--all")
+        return [each["why"] for each in listed["payments"] if each["payment"].partition("/")[2] in ids]
+
     async def until_states(self, ids: Sequence[str], wanted: Set[str]) -> list[str]:
         """Wait until every payment is in one of these states."""
         deadline = monotonic() + WAIT_S
@@ -262,3 +267,17 @@ async def test_money_goes_to_another_tenant_by_two_legs_or_not_at_all(payments: 
     names = ("sender", "transit:rival", "transit:acme", "receiver")
     assert [balances[name] for name in names] == [700, 300, -300, 300]
     assert (await books.verdict()).ok
+
+
+async def test_a_payment_tells_that_its_provider_is_not_asked_and_goes_on_when_it_is(
+    payments: Payments,
+) -> None:
+    await payments.simulator.follow({"do": "unavailable", "retry_after_s": 0, "account": "down:"})
+    async with payments.books.worker(arguments=PAYING):
+        ids = await payments.request([f"down:{number}" for number in range(12)])
+        deadline = monotonic() + WAIT_S
+        while not any("is not asked since" in why for why in await payments.reasons(ids)):
+            assert monotonic() < deadline, await payments.timelines(ids)
+        await payments.simulator.follow()
+        assert set(await payments.until_ended(ids)) == {"settled"}
+    await payments.check(ids)
