@@ -142,11 +142,11 @@ class PaymentStore(Protocol):
     async def claim(self, now: datetime, until: datetime, room: Room) -> Sequence[Payment]:
         """Take payments whose `next_at` is at or before `now`, for oneself until `until`.
 
-        Of each lane the longest due, no more than there is room for; where there are more in all, of lanes drawn
-        by chance. Beside them, and as many, those that are past their deadline and would only begin a charge:
-        nobody is asked for these, so they need no room in their lane. All are given the longest due first.
-        Nobody else gets them before, unless `apply` sets another time; no two callers get the same at once, and
-        nobody waits for a lock.
+        Of each lane those first that their provider was asked about before, then the longest due, no more than
+        there is room for; where there are more in all, of lanes drawn by chance. Beside them, and as many, those
+        that are past their deadline and would only begin a charge: nobody is asked for these, so they need no room
+        in their lane. All are given the longest due first. Nobody else gets them before, unless `apply` sets
+        another time; no two callers get the same at once, and nobody waits for a lock.
         """
         ...
 

@@ -22,6 +22,7 @@ create table payments (
     lane text collate "C" not null generated always as (
         case when step in ('charge', 'refund') and state <> 'needs_operator' then provider else '' end
     ) stored,
+    begun boolean not null generated always as (state <> 'funds_held') stored,
     primary key (event_id, tenant_id),
     check ((fee_account is null) = (fee_amount = 0)),
     check ((due_at is null) = (state in ('settled', 'declined', 'released', 'expired', 'refunded')))
@@ -38,7 +39,9 @@ comment on column payments.lane is 'the provider that is asked next; empty: none
 --;
 comment on column payments.ends_at is 'when it ends by itself, if its provider is not asked before; null: not so'
 --;
-create index payments_due on payments (tenant_id, lane, due_at) where due_at is not null
+comment on column payments.begun is 'whether its provider was asked before: these go first'
+--;
+create index payments_due on payments (tenant_id, lane, begun, due_at) where due_at is not null
 --;
 create index payments_publishing on payments (publishes) where publishes is not null
 --;

@@ -221,6 +221,14 @@ async def test_only_those_are_claimed_that_were_never_asked_about(office: Office
     assert claimed.key == office.key("new")
 
 
+async def test_what_was_begun_goes_before_what_is_due_for_longer(office: Office) -> None:
+    [_, begun, _] = await office.accept("a", "b", "c")
+    await office.move(begun, state=State.CHARGING, unknown_since=NOW)
+    room = ROOM._replace(lanes={(office.bench.tenant, "bank"): LaneRoom(1)})
+    assert [each.key for each in await office.claim(room=room)] == [begun.key]
+    assert [each.key for each in await office.claim(room=room)] != [begun.key]
+
+
 @pytest.mark.parametrize(
     ("facts", "claims"),
     [

@@ -156,14 +156,18 @@ def with_room(due: Sequence[Payment], room: Room, now: datetime) -> list[Payment
     ending = [each.key for each in due if ends_by_itself(each.saga, now)][: room.in_all]
     taken: dict[PaymentKey, None] = {}
     by_lane: Counter[LaneName] = Counter()
-    for payment in due:
+    for payment in sorted(due, key=_is_new):
         lane = lane_of(payment)
         left = room.lanes.get(lane, LaneRoom(room.a_lane if lane[1] else room.in_all))
-        new = payment.saga.state is State.FUNDS_HELD
-        if by_lane[lane] < left.payments and len(taken) < room.in_all and (new or not left.only_new):
+        fits = by_lane[lane] < left.payments and len(taken) < room.in_all
+        if fits and (_is_new(payment) or not left.only_new):
             by_lane[lane] += 1
             taken[payment.key] = None
     return [each.key for each in due if each.key in taken or each.key in ending]
+
+
+def _is_new(payment: Payment) -> bool:
+    return payment.saga.state is State.FUNDS_HELD
 
 
 def _place(key: PaymentKey) -> tuple[str, str]:

@@ -282,8 +282,17 @@ payments = sa.Table(
         nullable=False,
         comment="the provider that is asked next; empty: none",
     ),
+    sa.Column(
+        "begun",
+        sa.Boolean,
+        sa.Computed("state <> 'funds_held'::text", persisted=True),
+        nullable=False,
+        comment="whether its provider was asked before: these go first",
+    ),
     sa.Index("payments_by_tenant", "tenant_id", "event_id"),
-    sa.Index("payments_due", "tenant_id", "lane", "due_at", postgresql_where=sa.text("due_at is not null")),
+    sa.Index(
+        "payments_due", "tenant_id", "lane", "begun", "due_at", postgresql_where=sa.text("due_at is not null")
+    ),
     sa.Index("payments_publishing", "publishes", postgresql_where=sa.text("publishes is not null")),
     sa.Index("payments_ending", "ends_at", postgresql_where=sa.text("ends_at is not null")),
 )

@@ -22,12 +22,16 @@ with recursive lanes as (
 ), due as (
     select p.*
     from open o cross join lateral (
-        select p.event_id, p.tenant_id, p.due_at, p.debit, p.credit, p.amount, p.asset, p.provider,
-               p.fee_account, p.fee_amount, p.reference, p.deadline, p.created_at, p.version, p.state, p.saga
-        from payments p
-        where p.tenant_id = o.tenant_id and p.lane = o.lane and p.due_at <= $1
-              and (not o.only_new or p.state = 'funds_held')
-        order by p.due_at limit o.room for update skip locked
+        select p.*
+        from (values (true), (false)) as b (begun) cross join lateral (
+            select p.event_id, p.tenant_id, p.due_at, p.debit, p.credit, p.amount, p.asset, p.provider,
+                   p.fee_account, p.fee_amount, p.reference, p.deadline, p.created_at, p.version, p.state, p.saga
+            from payments p
+            where p.tenant_id = o.tenant_id and p.lane = o.lane and p.begun = b.begun and p.due_at <= $1
+                  and not (o.only_new and b.begun)
+            order by p.due_at limit o.room for update skip locked
+        ) p
+        limit o.room
     ) p
     limit $3
 ), ended as (
