@@ -105,7 +105,9 @@ class Settings(BaseSettings):
     payment_claim_max: int = Field(500, ge=1, le=10_000, description="payments that are taken at once")
     payments_in_hand_max: int = Field(2000, ge=1, description="payments that a worker works on at a time")
     provider_calls_max: int = Field(
-        32, ge=1, description="calls at a time of one worker to a provider that does not say how many it takes"
+        32,
+        ge=1,
+        description="calls at a time of one worker to a provider that does not say how many it takes",
     )
 
     payments_workers: int = Field(1, ge=0, le=64, description="payments workers that `ledger up` starts")
