@@ -47,6 +47,8 @@ class CpuMeter:
     def _processes(self) -> Iterator[tuple[str, psutil.Process]]:
         yield "load", psutil.Process(os.getpid())
         for each in self._stack.processes():
+            if each.pid is None:  # killed just now; psutil would take that for this process
+                continue
             with suppress(psutil.Error):
                 process = psutil.Process(each.pid)
                 yield each.name, process
