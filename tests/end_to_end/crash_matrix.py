@@ -23,7 +23,7 @@ POSTING_POINTS = ("claimed", "before_commit", "committed", "before_publish", "pu
 COMMANDS = {"paying": ("worker", "advance-payments"), "posting": ("worker", "post-events")}
 AMOUNT, FEE, FUNDS = 250, 10, 10**9
 WAIT_S = 120.0
-TRIES_MAX = 12
+TRIES_MAX = 40
 """So often a point may be reached by one payment."""
 RULES = {
     "answer_s": 0.6,
