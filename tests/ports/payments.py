@@ -1,6 +1,6 @@
 """An office where payments are requested, claimed, advanced and read, over any books."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -44,9 +44,11 @@ class Office:
         data = {"debit": "ann", "credit": "shop", "amount": 70, "asset": USD, "provider": "bank", **more}
         return event("payment.request.v1", data, name=name, tenant=self.bench.tenant, at=at)
 
-    def closing(self, verb: str, name: object, payment: object = "p", **more: Any) -> Event:
+    def closing(
+        self, verb: str, name: object, payment: object = "p", *, under: str | None = None, **more: Any
+    ) -> Event:
         data = {"hold": event_id(payment), **more}
-        return event(f"hold.{verb}.v1", data, name=name, tenant=self.bench.tenant)
+        return event(f"hold.{verb}.v1", data, name=name, id=under or event_id(name), tenant=self.bench.tenant)
 
     async def accept(self, *names: object, **more: Any) -> list[Payment]:
         """Have payments accepted, with funds enough."""
@@ -55,6 +57,14 @@ class Office:
         answers = await self.bench.answers(funds, *[self.request(name, **more) for name in names])
         assert set(answers) == {"posted"}
         return [await self.read(name) for name in names]
+
+    async def accept_at(self, at: datetime) -> Payment:
+        """Have a payment accepted whose id is of a time, with the funds that are there."""
+        old = event_id("p", at)
+        request = msgspec.structs.replace(self.request(), id=old)
+        assert await self.bench.answers(request) == ["posted"]
+        [payment] = await self.store.load([PaymentKey(self.bench.tenant, old)])
+        return payment
 
     async def read(self, name: object = "p") -> Payment:
         [payment] = await self.store.load([self.key(name)])

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from ledger.application.payment_ports import (
     BooksSay,
     EventKey,
@@ -104,6 +106,24 @@ async def test_stranger_in_the_batch_of_the_request_is_refused(office: Office) -
     assert await office.bench.answers(*batch) == ["posted", "hold_not_found", "hold_not_found"]
 
 
+@pytest.mark.parametrize("verb", ["capture", "void"])
+async def test_what_the_saga_stored_is_never_too_old(office: Office, verb: str) -> None:
+    old = NOW - timedelta(days=90) + timedelta(seconds=60)
+    await office.accept("funds")
+    payment = await office.accept_at(old)
+    await office.move(payment, **OLD[verb] | {"event_id": event_id("closes", old)})
+    office.bench.clock.move(timedelta(days=200).total_seconds())
+    stranger = office.closing(verb, "stranger", under=event_id("stranger", old), hold=payment.saga.id)
+    closes = office.closing(verb, "closes", under=event_id("closes", old), hold=payment.saga.id)
+    assert await office.bench.answers(stranger, closes) == ["event_too_old", "posted"]
+    await office.bench.answers(closes)
+    held = await office.bench.balance("ann")
+    assert held == f"{930 if verb == 'capture' else 1000} held 70 version {2 if verb == 'capture' else 1}"
+
+
+OLD = {"capture": CAPTURING, "void": RELEASING}
+
+
 # What the books say
 
 
@@ -160,7 +180,9 @@ async def test_outcome_of_any_event(office: Office) -> None:
     await office.accept("p")
     await office.bench.post(office.closing("void", "stranger"))
     tenant = office.bench.tenant
-    found = [await office.store.outcome(tenant, event_id(name)) for name in ("p", "stranger", "none")]
+    keys = [EventKey(tenant, event_id(name)) for name in ("p", "stranger", "none")]
+    outcomes = await office.store.outcomes([*keys, EventKey("nobody", event_id("p"))])
+    found = [outcomes.get(key) for key in keys]
     assert [each and (each.posted, each.reason) for each in found] == [
         (True, None),
         (False, "hold_not_found"),
