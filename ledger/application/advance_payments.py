@@ -120,8 +120,21 @@ class AdvancePayments:
         Gives how many were moved by that. Raises TransientFaultError.
         """
         answered = await self._store.answered(keys, events)
-        heard = [self.tell(each.payment, _heard(each)) for each in answered]
-        return sum([moved is not None for moved in await asyncio.gather(*heard)])
+        heard = await asyncio.gather(*(self._hear(each) for each in answered))
+        away = next((each for each in heard if isinstance(each, TransientFaultError)), None)
+        if away is not None:
+            raise away
+        return heard.count(True)
+
+    async def _hear(self, answered: Answered) -> "bool | TransientFaultError":
+        """Tell one payment: what is wrong with it keeps no other from being told."""
+        try:
+            return await self.tell(answered.payment, _heard(answered)) is not None
+        except TransientFaultError as fault:
+            return fault
+        except (IllegalMoveError, ValueError) as fault:
+            self._not_advanced(answered.payment, fault)
+            return False
 
     async def tell(self, payment: Payment, heard: Heard) -> Moved | None:
         """Store what happened to a payment, and begin to do what follows from it; raises TransientFaultError."""
@@ -252,13 +265,16 @@ class AdvancePayments:
         try:
             await work
         except (TransientFaultError, LogAwayError, IllegalMoveError) as fault:
-            self._signals.emit(
-                "payment.not_advanced",
-                tenant=payment.saga.tenant,
-                payment=payment.saga.id,
-                state=payment.saga.state.value,
-                fault=str(fault),
-            )
+            self._not_advanced(payment, fault)
+
+    def _not_advanced(self, payment: Payment, fault: Exception) -> None:
+        self._signals.emit(
+            "payment.not_advanced",
+            tenant=payment.saga.tenant,
+            payment=payment.saga.id,
+            state=payment.saga.state.value,
+            fault=str(fault),
+        )
 
 
 _DECLINED = Heard(ChargeDeclined("provider unavailable"), "its breaker is open; the provider was not asked")

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from ledger.application.providers import Accepted, Declined, check_key
+from ledger.domain.ids import has_id_form
 
 WEBHOOK_BYTES_MAX = 64 * 1024
 NAME_MAX = 256
@@ -75,7 +76,7 @@ def decode_webhook(body: bytes) -> Webhook:
     return Webhook(
         id=_name(found.id, "id"),
         idempotency_key=found.key,
-        payment=_name(found.payment, "payment"),
+        payment=_payment(found.payment),
         tenant=_name(found.tenant, "tenant"),
         step=found.kind,
         answer=answer_of(found),
@@ -87,6 +88,12 @@ def decode_webhook(body: bytes) -> Webhook:
 def plain(text: str) -> str:
     """Cut what a stranger wrote to a length, and blank out what cannot be shown or stored."""
     return "".join(each if each.isprintable() else " " for each in text[:DETAIL_MAX])
+
+
+def _payment(text: str) -> str:
+    if not has_id_form(text):
+        raise MessageRefusedError("payment is no id")
+    return text
 
 
 def _name(text: str | None, member: str) -> str:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ledger.application.faults import TransientFaultError
 from ledger.application.payment_ports import Change, Payment, PaymentKey, PaymentStore
 
 CHANGES_MAX = 500
@@ -48,6 +49,11 @@ class SagaWriter:
         try:
             stored = await self._store.apply([each.change for each in together])
         except BaseException as fault:
+            if _is_of_one(fault) and len(together) > 1:
+                # Whoever cannot be stored must not keep others from it.
+                for each in together:
+                    await self._write_together([each])
+                return
             for each in together:
                 if not each.stored.done():
                     each.stored.set_exception(_for_waiters(fault))
@@ -57,6 +63,10 @@ class SagaWriter:
         for each, payment in zip(together, stored, strict=True):
             if not each.stored.done():
                 each.stored.set_result(payment)
+
+
+def _is_of_one(fault: BaseException) -> bool:
+    return isinstance(fault, Exception) and not isinstance(fault, TransientFaultError)
 
 
 def _for_waiters(fault: BaseException) -> Exception:

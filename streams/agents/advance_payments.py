@@ -1,22 +1,20 @@
 """The payments agent: outcomes of the topic wake payments that wait for them, a timer those that are due."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import msgspec
 from aiokafka import ConsumerRecord
 
 from ledger.application.advance_payments import AdvancePayments
 from ledger.application.faults import TransientFaultError
-from ledger.application.payment_calls import told
-from ledger.application.payment_ports import EventKey, Payment, PaymentKey, PaymentStore
+from ledger.application.payment_ports import EventKey, PaymentKey, PaymentStore
 from ledger.application.ports import Clock
-from ledger.application.receive_webhooks import ReceivedWebhook
 from ledger.config import Settings
-from ledger.domain.payments.saga import Step
+from ledger.domain.ids import has_id_form
 from ledger.observability.signals import Signals
+from streams.patience import Patience
 from streams.transport.chunk import Chunk
 
 GATHER_S = 0.02
@@ -43,7 +41,6 @@ class _Outcome(msgspec.Struct, gc=False):
     data: _Data
 
 
-_received = msgspec.json.Decoder(ReceivedWebhook)
 _outcomes = msgspec.json.Decoder(_Outcome)
 
 
@@ -92,10 +89,13 @@ class DueTimer:
 class HearChunk:
     """Handles one chunk of outcomes; what it misses, the timer finds."""
 
-    def __init__(self, advance: AdvancePayments, timer: DueTimer, signals: Signals) -> None:
+    def __init__(
+        self, advance: AdvancePayments, timer: DueTimer, signals: Signals, patience: Patience
+    ) -> None:
         self._advance = advance
         self._timer = timer
         self._signals = signals
+        self._patience = patience
 
     async def __call__(self, chunk: Chunk) -> None:
         heard = read_outcomes(chunk.records)
@@ -103,58 +103,16 @@ class HearChunk:
             self._timer.poke()
         if not heard.holds and not heard.refused:
             return
-        try:
-            await self._advance.hear(heard.holds, heard.refused)
-        except TransientFaultError as fault:
+
+        def failed(fault: Exception) -> None:
             outcomes = len(heard.holds) + len(heard.refused)
-            self._signals.emit("payments.not_heard", payments=outcomes, fault=str(fault))
+            self._signals.emit("payments.not_heard", payments=outcomes, fault=repr(fault))
 
-
-class HearWebhooks:
-    """Handles one chunk of webhooks; one that is missed is made good by asking for the status."""
-
-    def __init__(self, advance: AdvancePayments, store: PaymentStore, signals: Signals) -> None:
-        self._advance = advance
-        self._store = store
-        self._signals = signals
-
-    async def __call__(self, chunk: Chunk) -> None:
-        received = [each for record in chunk.records if (each := self._read(record)) is not None]
-        keys = list({PaymentKey(each.webhook.tenant, each.webhook.payment): None for each in received})
         try:
-            found = {payment.key: payment for payment in await self._store.load(keys)}
-            await asyncio.gather(*(self._tell(each, found) for each in received))
-        except TransientFaultError as fault:
-            self._signals.emit("payments.not_heard", payments=len(keys), fault=str(fault))
-
-    def _read(self, record: ConsumerRecord[Any, Any]) -> ReceivedWebhook | None:
-        try:
-            received = _received.decode(record.value or b"")
-            UUID(received.webhook.payment)
-        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as fault:
-            self._signals.emit("webhook.not_heard", tenant=None, provider=None, fault=str(fault))
-            return None
-        return received
-
-    async def _tell(self, received: ReceivedWebhook, found: Mapping[PaymentKey, Payment]) -> None:
-        webhook = received.webhook
-        payment = found.get(PaymentKey(webhook.tenant, webhook.payment.lower()))
-        if payment is None or not _is_about(received, payment):
-            fault = "there is no such payment of this provider, or it is about another amount"
-            tenant, provider = webhook.tenant, received.provider
-            self._signals.emit("webhook.not_heard", tenant=tenant, provider=provider, fault=fault)
-            return
-        await self._advance.tell(payment, told(webhook))
-
-
-def _is_about(received: ReceivedWebhook, payment: Payment) -> bool:
-    webhook, terms = received.webhook, payment.terms
-    key = payment.saga.key(Step(webhook.step.value))
-    return (
-        (terms.provider, key) == (received.provider, webhook.idempotency_key)
-        and webhook.amount in (None, terms.amount)
-        and webhook.asset in (None, terms.asset)
-    )
+            await self._patience.until_done(lambda: self._advance.hear(heard.holds, heard.refused), failed)
+        except Exception as fault:
+            # Whatever is wrong with one of them keeps no other from being heard: the timer asks after them all.
+            failed(fault)
 
 
 class HeardOutcomes(NamedTuple):
@@ -179,10 +137,11 @@ def read_outcomes(records: Sequence[ConsumerRecord[Any, Any]]) -> HeardOutcomes:
             continue
         requests += outcome.data.event_type == _REQUEST
         if outcome.data.event_type in _STEPS:
-            if outcome.data.hold is None:
+            hold = outcome.data.hold
+            if hold is None and has_id_form(outcome.id):
                 refused[EventKey(outcome.tenant, outcome.id)] = None
-            else:
-                holds[PaymentKey(outcome.tenant, outcome.data.hold.hold)] = None
+            elif hold is not None and has_id_form(hold.hold):
+                holds[PaymentKey(outcome.tenant, hold.hold)] = None
     return HeardOutcomes(list(holds), list(refused), requests)
 
 
@@ -191,7 +150,7 @@ def _read(value: bytes) -> _Outcome | None:
         return None
     try:
         return _outcomes.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return None
 
 

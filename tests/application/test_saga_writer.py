@@ -76,3 +76,21 @@ async def test_everybody_hears_that_the_database_is_away() -> None:
     assert [type(each) for each in told] == [TransientFaultError] * 2
     with pytest.raises(TransientFaultError):
         await shared.store(change("c"))
+
+
+class PickyStore(SlowStore):
+    """Takes no transaction with the payment `bad`."""
+
+    async def apply(self, changes: Sequence[Change]) -> Sequence[Payment | None]:
+        stored = await super().apply(changes)
+        if any(each.saga.id == "bad" for each in changes):
+            raise ValueError("bad")
+        return stored
+
+
+async def test_a_change_that_cannot_be_stored_keeps_no_other_from_being_stored() -> None:
+    shared = writer(PickyStore())
+    names = ["a", "bad", "b"]
+    stored = await asyncio.gather(*(shared.store(change(name)) for name in names), return_exceptions=True)
+    assert [getattr(each, "version", str(each)) for each in stored] == [1, "bad", 1]
+    assert await shared.store(change("c")) is not None
