@@ -35,6 +35,8 @@ class RetryLater(msgspec.Struct, frozen=True, tag="retry_later"):
     detail: str
     after_s: float | None = None
     """Seconds to wait, if the provider asked for that."""
+    counts: bool = True
+    """Whether it is one of the tries that a payment has; False where it is for us to put something right."""
 
 
 class Pending(msgspec.Struct, frozen=True, tag="pending"):

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 
 from ledger.adapters.memory.provider import Act, MemoryProvider
+from ledger.adapters.provider.registry import ProviderRegistry
 from ledger.application.lane_rooms import Mood
 from ledger.application.payment_calls import Heard
 from ledger.application.payment_ports import Room
@@ -20,6 +22,7 @@ from ledger.application.providers import (
     Unknown,
 )
 from ledger.domain.payments.happenings import ChargeAccepted, WokeUp
+from tests.fakes import RememberedSignals
 from tests.payment_stage import LEASE_S, RULES, CutOffError, Stage, Tape
 
 Request = ChargeRequest | RefundRequest
@@ -38,12 +41,17 @@ def says(answer: Answer, *, books: bool, times: int = 1) -> MemoryProvider:
     return MemoryProvider(lambda request, asked: Act(books, answer) if asked < times else Act())
 
 
+def does_not_know_us(times: int) -> MemoryProvider:
+    return says(RetryLater("401", 30.0, counts=False), books=False, times=times)
+
+
 BEHAVIOURS: dict[str, tuple[Callable[[], MemoryProvider], bool, set[str]]] = {
     "accepts": (MemoryProvider, False, {"settled"}),
     "declines": (lambda: MemoryProvider(lambda request, asked: Act(declines="poor")), False, {"released"}),
     "times out after success": (lambda: says(Unknown("no answer"), books=True), False, {"settled"}),
     "loses the call": (lambda: says(Unknown("reset"), books=False), False, {"settled"}),
     "is throttling": (lambda: says(RetryLater("429", 3.0), books=False), False, {"settled"}),
+    "does not know us": (lambda: does_not_know_us(5), False, {"settled"}),
     "is away": (lambda: says(RetryLater("no connection"), books=False, times=99), False, {"released"}),
     "is pending": (lambda: MemoryProvider(lambda request, asked: Act(pends=asked == 0)), False, {"settled"}),
     "must give it back": (MemoryProvider, True, {"refunded"}),
@@ -82,6 +90,14 @@ async def test_a_worker_may_die_at_any_place(behaviour: str) -> None:
     for place in range(1, tape.passed + 1):
         stage = stage_of(behaviour)
         await played(stage, Tape(cut_at=place))
+
+
+async def test_one_that_never_knows_us_is_asked_until_the_deadline() -> None:
+    stage = Stage(does_not_know_us(99))
+    stage.request()
+    await played(stage)
+    assert stage.states() == {"expired"}
+    assert stage.provider.asked.total() == 10  # every 30 s of the 300 s to its deadline
 
 
 async def test_a_charge_that_was_answered_and_not_stored_is_asked_for() -> None:
@@ -305,6 +321,28 @@ async def test_a_tenant_may_have_payments_declined_while_a_breaker_is_open() -> 
     assert stage.states() == {"released"}
     assert stage.store.payments[key].saga.reason == "provider unavailable"
     assert not stage.provider.asked
+
+
+class Nobody:
+    """A directory of no providers."""
+
+    async def find(self, tenant: str, name: str) -> None:
+        return None
+
+
+async def test_payments_of_a_provider_that_is_not_there_wait_without_a_try() -> None:
+    stage, signals = Stage(), RememberedSignals()
+    stage.registry = ProviderRegistry(
+        cast(Any, Nobody()), cast(Any, None), stage.clock, lambda: stage.clock.now().timestamp(), signals
+    )
+    key = stage.request(deadline_s=100)
+    await stage.run(rounds=20)
+    assert (stage.states(), stage.store.payments[key].saga.attempts) == ({"funds_held"}, 0)
+    stage.clock.move(100)
+    await stage.run()
+    stage.check()
+    assert stage.states() == {"expired"}
+    assert signals.names() == ["provider.misconfigured"]
 
 
 async def test_one_payment_at_a_time_tries_a_provider_that_was_away() -> None:

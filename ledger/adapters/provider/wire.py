@@ -91,7 +91,7 @@ def _later(reply: Reply, now: datetime) -> RetryLater | None:
         return RetryLater(f"the provider answered {reply.code}", after_s)
     if reply.code in (401, 403):
         after_s = REFUSED_RETRY_S if after_s is None else after_s
-        return RetryLater(f"the provider does not know us: {reply.code}", after_s)
+        return RetryLater(f"the provider does not know us: {reply.code}", after_s, counts=False)
     return None
 
 
