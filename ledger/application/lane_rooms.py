@@ -17,7 +17,7 @@ class Mood(StrEnum):
     TRIES = "tries"
     """It was away, and one payment at a time tries whether it has recovered."""
     WAITS = "waits"
-    """Its breaker is open, and its tenant has payments wait."""
+    """Its breaker is open, and its tenant has payments wait; or it is not there, or cannot be called as it is set."""
     DECLINES = "declines"
     """Its breaker is open, and its tenant has payments declined that it was not asked about."""
 
@@ -34,7 +34,7 @@ class Providers(Protocol):
         ...
 
     def slots(self) -> Mapping[LaneName, int]:
-        """Give those that were opened, each with how many calls at a time it takes."""
+        """Give those that were looked for, each with how many calls at a time it takes; none, if it is missing."""
         ...
 
 

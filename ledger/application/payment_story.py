@@ -15,6 +15,8 @@ _DOES = {
 }
 
 
+NOT_CALLABLE = "it was removed, or its settings or secrets are not such as it can be called with"
+
 _OUTCOMES = {"capture_posted", "capture_refused", "release_posted", "release_refused"}
 _PUBLISHES = {"capture", "release"}
 
@@ -75,7 +77,8 @@ def _waiting(saga: Saga, shut: BreakerTold | None) -> str:
     if shut is None or shut.retry_at is None or saga.awaiting is not None:
         return ""
     since, retry_at = _moment(shut.since), _moment(shut.retry_at)
-    told = f" Its provider is not asked since {since}: {shut.bad} of {shut.calls} calls failed or were slow."
+    cause = f"{shut.bad} of {shut.calls} calls failed or were slow" if shut.calls else NOT_CALLABLE
+    told = f" Its provider is not asked since {since}: {cause}."
     until = f" It is tried again at {retry_at}"
     is_later = saga.next_at is not None and saga.next_at < shut.retry_at
     return f"{told}{until}, so this payment goes on later than at next_at." if is_later else f"{told}{until}."

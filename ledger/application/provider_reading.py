@@ -14,7 +14,10 @@ STALE_S = 15.0
 
 
 class BreakerTold(msgspec.Struct, frozen=True, kw_only=True):
-    """How one worker's breaker of a provider stands; of one that is not closed, `bad` of `calls` opened it."""
+    """How one worker's breaker of a provider stands; of one that is not closed, `bad` of `calls` opened it.
+
+    One that was opened by no calls at all is that of a provider that cannot be called as it is set, or is not there.
+    """
 
     tenant: str
     provider: str

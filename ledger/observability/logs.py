@@ -30,6 +30,8 @@ _LEVELS = {
     "checkpoint.written": "debug",
     "chunk.handled": "debug",
     "chunk.joined": "debug",
+    "clock.differs": "warning",
+    "clock.not_learned": "warning",
     "entries.merged": "debug",
     "frontier.committed": "debug",
     "handler.failed": "error",

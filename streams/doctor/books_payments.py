@@ -1,6 +1,6 @@
 """What the books say of payments and their providers, looked up for the doctor."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -24,16 +24,20 @@ async def look_at_payments(connection: Any, settings: Settings) -> PaymentFacts:
         counts["stuck"],
         counts["overdue"],
         [f"{tenant}/{name}" for tenant, name in providers],
-        await _down(connection),
+        *await _down(connection),
         await _closed_seals(connection, settings, providers),
     )
 
 
-async def _down(connection: Any) -> list[str]:
-    states = defaultdict(set)
+async def _down(connection: Any) -> tuple[list[str], list[str]]:
+    """Name those whose breaker is open at every worker, and those that no worker can call at all."""
+    states, calls = defaultdict(set), Counter[str]()
     for row in await connection.fetch(sql("read_breakers"), fresh_since(datetime.now(UTC))):
-        states[f"{row['tenant']}/{row['provider']}"].add(row["state"])
-    return sorted(name for name, found in states.items() if found == {BreakerState.OPEN.value})
+        name = f"{row['tenant']}/{row['provider']}"
+        states[name].add(row["state"])
+        calls[name] += row["calls"]
+    shut = sorted(name for name, found in states.items() if found == {BreakerState.OPEN.value})
+    return [name for name in shut if calls[name]], [name for name in shut if not calls[name]]
 
 
 async def _closed_seals(

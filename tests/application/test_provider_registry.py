@@ -8,6 +8,7 @@ import pytest
 
 from ledger.adapters.provider.registry import FRESH_S, RETIRE_S, ProviderRegistry
 from ledger.application.breaker import BreakerState
+from ledger.application.faults import TransientFaultError
 from ledger.application.lane_rooms import Mood
 from ledger.application.payment_ports import ProviderDirectory, SealError
 from tests.builders import HandClock
@@ -26,8 +27,11 @@ class Directory:
     def __init__(self) -> None:
         self.settings: dict[str, Any] | None = GOOD
         self.is_sealed = False
+        self.fault: Exception | None = None
 
     async def find(self, tenant: str, name: str) -> Mapping[str, Any] | None:
+        if self.fault is not None:
+            raise self.fault
         if self.is_sealed:
             raise SealError("as told")
         return self.settings
@@ -99,6 +103,44 @@ async def test_secrets_that_do_not_open_are_told_and_nobody_is_called(scene: Sce
     scene.directory.is_sealed = True
     assert await scene.later() is None
     assert "provider.misconfigured" in scene.signals.names()
+
+
+async def missing_settings(scene: Scene) -> None:
+    scene.directory.settings = None
+
+
+async def closed_secrets(scene: Scene) -> None:
+    scene.directory.is_sealed = True
+
+
+@pytest.mark.parametrize("go_missing", [missing_settings, closed_secrets])
+async def test_what_cannot_be_called_has_payments_wait_and_is_looked_for_again(
+    scene: Scene, go_missing: Any
+) -> None:
+    await go_missing(scene)
+    assert await scene.later() is None
+    assert scene.registry.mood("acme", "bank") is Mood.WAITS
+    assert scene.registry.slots() == {("acme", "bank"): 0}
+    view = scene.registry.breakers()["acme", "bank"]
+    assert view == (BreakerState.OPEN, scene.now, scene.now + FRESH_S, 0, 0)
+    since = scene.now
+    await scene.later()
+    assert scene.registry.breakers()["acme", "bank"].since == since
+    assert scene.signals.names() == ["provider.misconfigured"], "told once while the fault is the same"
+    scene.directory.settings, scene.directory.is_sealed = GOOD, False
+    scene.now += FRESH_S
+    await scene.registry.look_again()
+    assert scene.registry.mood("acme", "bank") is Mood.UP
+    assert scene.registry.slots() == {("acme", "bank"): 32}
+
+
+async def test_looking_again_outlasts_a_database_that_is_away(scene: Scene) -> None:
+    await missing_settings(scene)
+    await scene.later()
+    scene.directory.fault = TransientFaultError("away")
+    scene.now += FRESH_S
+    await scene.registry.look_again()
+    assert scene.registry.mood("acme", "bank") is Mood.WAITS
 
 
 async def test_secrets_are_in_nothing_that_is_shown(scene: Scene) -> None:

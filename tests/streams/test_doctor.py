@@ -70,6 +70,12 @@ def test_positions_are_compared(
             id="waiting for a provider that is down",
         ),
         pytest.param(
+            {"payments": 2, "overdue": 1, "uncallable": ["a/b"]},
+            1,
+            {"payments": "fine", "providers": "wrong"},
+            id="waiting for a provider that is not there",
+        ),
+        pytest.param(
             {"payments": 1, "stuck": 1}, 1, {"payments": "fine", "operator": "warning"}, id="for an operator"
         ),
         pytest.param(
