@@ -111,8 +111,8 @@ class Store:
         refused = isinstance(outcome, CaptureRefused | ReleaseRefused)
         return BooksSay(event, not refused, getattr(outcome, "reason", None), hold.fact)
 
-    async def outcome(self, tenant: str, event_id: str) -> EventOutcome | None:
-        return None
+    async def outcomes(self, keys: Sequence[EventKey]) -> Mapping[EventKey, EventOutcome]:
+        return {}
 
     async def apply(self, changes: Sequence[Change]) -> Sequence[Payment | None]:
         assert len({each.before.key for each in changes}) == len(changes)
@@ -204,6 +204,8 @@ class Stage:
         self.books = Books(self.store)
         self.provider = MemoryProvider() if provider is None else provider
         self.providers = OneProvider(self.provider)
+        self.registry: Any = None
+        """Providers in place of these."""
         self.refuses_capture = refuses_capture
         self.heard: list[tuple[str, Facts]] = []
         self.signals = Signals(lambda name, facts: self.heard.append((name, facts)))
@@ -238,7 +240,8 @@ class Stage:
         )
         log: Any = Interrupted(self.books, tape)
         lanes = ProviderLanes(self.failures.append)
-        rooms = LaneRooms(lanes, self.providers, slots)
+        providers = self.registry or providers
+        rooms = LaneRooms(lanes, self.registry or self.providers, slots)
         self.lanes = lanes
         mover = SagaMover(store, outside, RULES, self.signals)
         pace = Pace(LEASE_S, 100, in_hand)

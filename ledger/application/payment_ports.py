@@ -165,8 +165,8 @@ class PaymentStore(Protocol):
         """
         ...
 
-    async def outcome(self, tenant: str, event_id: str) -> EventOutcome | None:
-        """Read the outcome of any event; None while it has none. For legs that are posted in another tenant."""
+    async def outcomes(self, keys: Sequence[EventKey]) -> Mapping[EventKey, EventOutcome]:
+        """Read the outcomes of any events, those that have one. For legs that are posted in another tenant."""
         ...
 
     async def apply(self, changes: Sequence[Change]) -> Sequence[Payment | None]:

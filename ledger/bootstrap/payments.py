@@ -8,6 +8,7 @@ from secrets import token_hex
 from time import monotonic
 
 from ledger.adapters.postgres.connection import open_pool
+from ledger.adapters.postgres.legs import leg_ids
 from ledger.adapters.postgres.payment_reader import PostgresPaymentReader
 from ledger.adapters.postgres.payments import PostgresPayments
 from ledger.adapters.postgres.provider_reader import PostgresBreakerBoard, PostgresProviderReader
@@ -17,6 +18,7 @@ from ledger.application.advance_payments import AdvancePayments, Pace
 from ledger.application.decide_payments import PaymentDesk
 from ledger.application.lane_rooms import LaneRooms
 from ledger.application.ledger_provider import LedgerProvider
+from ledger.application.leg_desk import LegDesk
 from ledger.application.payment_ports import PaymentLog, PaymentStore
 from ledger.application.provider_lanes import ProviderLanes
 from ledger.application.saga_mover import Outside, SagaMover
@@ -48,9 +50,10 @@ async def advancing(
     pool = await open_pool(dsn, settings, size=CONNECTIONS, by_key=True)
     clock = SystemClock()
     store = PostgresPayments(pool)
+    desk, ids = LegDesk(store, log, monotonic), await leg_ids(pool)
     registry = ProviderRegistry(
         providers_in(pool, settings),
-        lambda target: LedgerProvider(target, store, log),
+        lambda target: LedgerProvider(target, desk, ids),
         clock,
         monotonic,
         signals,

@@ -74,6 +74,16 @@ grant select, insert, update (version, state, step, publishes, due_at, ends_at, 
 --;
 grant select, insert on payment_steps to ledger_worker
 --;
+-- Under which the ids of legs are derived: whoever knows it can use them up. It never changes, as the ids must not.
+create table leg_secret (
+    only_row boolean primary key default true check (only_row),
+    secret text not null default gen_random_uuid()::text || gen_random_uuid()::text
+)
+--;
+insert into leg_secret default values
+--;
+grant select on leg_secret to ledger_worker
+--;
 grant select on payments, payment_steps to ledger_api
 --;
 do $$

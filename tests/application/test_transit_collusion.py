@@ -1,16 +1,20 @@
 """Two tenants who know every id beforehand, and use them up as they like, make nothing seem done that was not."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.adapters.memory.payments import MemoryPayments
+from ledger.application import leg_desk
 from ledger.application.ledger_provider import LedgerProvider
-from ledger.application.providers import Accepted, ChargeRequest, RefundRequest
+from ledger.application.leg_desk import LegDesk
+from ledger.application.legs import LegIds
+from ledger.application.providers import Accepted, ChargeRequest, Declined, RefundRequest
 from ledger.contract.decode import decode_event
-from ledger.domain.ids import derived_id, time_ms_of
 from tests.application.office import Office
 from tests.builders import USD, event, event_id
 
@@ -19,12 +23,9 @@ KEYS = {step: f"acme:{PAYMENT}:{step}" for step in ("charge", "refund")}
 AMOUNT = 70
 
 
-def leg_id(step: str, number: int = 0) -> str:
-    return derived_id(time_ms_of(PAYMENT), "transit", KEYS[step], str(number))
-
-
-CHARGE_ID = leg_id("charge")
-IDS = [CHARGE_ID, *(leg_id("refund", number) for number in range(3)), event_id("another")]
+SECRET = LegIds("that both have found out")
+CHARGE_ID = SECRET.charge("acme", PAYMENT)
+IDS = [CHARGE_ID, *(SECRET.reversal("acme", PAYMENT, number) for number in range(3)), event_id("another")]
 ACCOUNTS = ["transit:acme", "shop", "external:bank", "thief"]
 
 transfers = st.builds(
@@ -51,15 +52,28 @@ acts = st.lists(
 )
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _no_waits() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leg_desk, "LOOK_S", 0.0)
+        yield
+
+
 class Rival:
     """The other tenant's books, and the provider that posts into them."""
 
     def __init__(self) -> None:
         self.office = Office()
-        self.provider = LedgerProvider("rival", MemoryPayments(self.office.books), self)
+        desk = LegDesk(MemoryPayments(self.office.books), self, lambda: 0.0)
+        self.provider = LedgerProvider("rival", desk, SECRET)
 
     async def publish(self, key: bytes, value: bytes) -> None:
         await self.office.post(decode_event(value))
+
+    async def agree(self) -> None:
+        """Let the sender owe more than it is asked for."""
+        agreed = {"account": "transit:acme", "overdraft": 10 * AMOUNT}
+        await self.office.post(event("account.open.v1", agreed, name="agreed", tenant="rival"))
 
     async def defraud(self, use_id: str, kind: str, data: dict[str, Any]) -> None:
         await self.office.post(event(kind, data, id=use_id, tenant="rival"))
@@ -88,6 +102,7 @@ class Rival:
 def test_what_is_said_to_be_done_is_in_the_books(script: list[Any]) -> None:
     async def run() -> None:
         rival = Rival()
+        await rival.agree()
         for act in [*script, "charge", "ask charge", "refund", "ask refund"]:
             if not isinstance(act, str):
                 await rival.defraud(act[0], *act[1])
@@ -95,3 +110,20 @@ def test_what_is_said_to_be_done_is_in_the_books(script: list[Any]) -> None:
                 rival.check(act)
 
     asyncio.run(run())
+
+
+async def test_nobody_is_paid_by_a_sender_that_they_have_not_agreed_to() -> None:
+    rival = Rival()
+    declined = await rival.said("charge")
+    assert declined == Declined("insufficient_funds", "rival has not agreed that transit:acme owes so much")
+    assert await rival.said("ask charge") == declined
+    assert ("rival", "transit:acme") not in rival.office.books.contents.accounts
+    await rival.agree()  # so it can still be agreed to
+
+
+async def test_what_the_receiver_paid_the_sender_is_netted() -> None:
+    rival = Rival()
+    paid = {"debit": "external:bank", "credit": "transit:acme", "amount": AMOUNT, "asset": USD}
+    await rival.office.post(event("transfer.post.v1", paid, name="paid", tenant="rival"))
+    assert await rival.said("charge") == Accepted(CHARGE_ID)
+    assert rival.office.balance("transit:acme", "rival") == 0

@@ -1,6 +1,7 @@
 """Payments end to end: a provider that misbehaves in every way, workers that die, and books that agree in the end."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Iterator, Sequence, Set
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
@@ -14,7 +15,7 @@ from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.system import new_event_id
 from ledger.bootstrap.providers import providers_in
 from tests.end_to_end import crash_matrix
-from tests.end_to_end.books import Books, event, transfer
+from tests.end_to_end.books import Books, Worker, event, transfer
 from tests.end_to_end.forking import Nursery
 from tests.provider import SECRET, Simulator
 
@@ -58,7 +59,17 @@ class Payments:
     def __init__(self, books: Books, simulator: Simulator) -> None:
         self.books = books
         self.simulator = simulator
-        self.requested: dict[str, str] = {}
+        self.posting: Worker | None = None
+
+    async def start_posting(self) -> None:
+        """Have events posted."""
+        self.posting = self.posting or Worker(self.books)
+
+    async def stop_posting(self) -> None:
+        """Kill the worker that posts, so that the books lag behind the log."""
+        if self.posting is not None:
+            await self.posting.end(signal.SIGKILL)
+        self.posting = None
 
     async def begin(self) -> None:
         """Give the tenant its provider."""
@@ -165,8 +176,9 @@ async def payments(
         books.environment["LEDGER_PAYMENT_LEASE_S"] = "2"
         payments = Payments(books, simulator)
         await payments.begin()
-        await stack.enter_async_context(books.worker())
+        await payments.start_posting()
         yield payments
+        await payments.stop_posting()
 
 
 async def test_whatever_a_provider_does_its_book_is_ours_in_the_end(payments: Payments) -> None:
@@ -240,33 +252,71 @@ async def test_a_webhook_settles_a_payment_whose_answer_never_came(payments: Pay
     await payments.check(ids)
 
 
-async def test_money_goes_to_another_tenant_by_two_legs_or_not_at_all(payments: Payments) -> None:
+async def befriend(payments: Payments, rival: str, overdraft: int) -> None:
+    """Open accounts of another tenant, who agrees that we may owe so much; and give us money."""
     books = payments.books
     before = await books.handled()
-    await books.send(
-        [
-            transfer("external:bank", "sender", 1000),
-            event("account.open.v1", {"account": "receiver"}, tenant="rival"),
-            event("account.open.v1", {"account": "shut"}, tenant="rival"),
-            event("account.close.v1", {"account": "shut"}, tenant="rival"),
-        ],
-        keys=[b"transit"] * 4,
-    )
+    events = [
+        transfer("external:bank", "sender", 1000),
+        event("account.open.v1", {"account": "transit:acme", "overdraft": overdraft}, tenant=rival),
+        event("account.open.v1", {"account": "shut"}, tenant=rival),
+        event("account.close.v1", {"account": "shut"}, tenant=rival),
+    ]
+    await books.send(events, keys=[b"transit"] * 4)
     await books.until_handled(before + 4)
-    ids = [new_event_id(), new_event_id()]
-    data = {"debit": "sender", "amount": 300, "asset": "USD/2", "provider": "ledger:rival"}
-    async with books.worker(arguments=PAYING):
-        await books.send(
-            [
-                event("payment.request.v1", {**data, "credit": credit}, payment)
-                for credit, payment in zip(("receiver", "shut"), ids, strict=True)
-            ]
-        )
+
+
+async def pay(payments: Payments, rival: str, credit: str, amount: int, **more: Any) -> str:
+    """Request a payment to another tenant."""
+    payment = new_event_id()
+    data = {"debit": "sender", "credit": credit, "amount": amount, "asset": "USD/2", **more}
+    request = event("payment.request.v1", {**data, "provider": f"ledger:{rival}"}, payment)
+    await payments.books.send([request])
+    return payment
+
+
+async def net(payments: Payments, tenant: str) -> dict[str, int]:
+    rows = await payments.books.sql(
+        "select a.code, b.posted_credits - b.posted_debits as net from balances b "
+        "join accounts a using (tenant_id, account_id) join tenants t using (tenant_id) where t.code = $1",
+        tenant,
+    )
+    return {row["code"]: row["net"] for row in rows}
+
+
+async def test_money_goes_to_another_tenant_by_two_legs_or_not_at_all(payments: Payments) -> None:
+    await befriend(payments, "rival", 500)
+    async with payments.books.worker(arguments=PAYING):
+        fee = {"account": "transit-fees", "amount": 20}
+        ids = [await pay(payments, "rival", credit, 300, fee=fee) for credit in ("receiver", "shut")]
         assert await payments.until_ended(ids) == ["settled", "released"]
-    balances = await books.balances()
-    names = ("sender", "transit:rival", "transit:acme", "receiver")
-    assert [balances[name] for name in names] == [700, 300, -300, 300]
-    assert (await books.verdict()).ok
+        too_much = await pay(payments, "rival", "receiver", 221)
+        assert await payments.until_ended([too_much]) == ["released"]
+    ours, theirs = await net(payments, "acme"), await net(payments, "rival")
+    assert (ours["sender"], ours["transit-fees"], ours["transit:rival"]) == (700, 20, 280)
+    assert (theirs["transit:acme"], theirs["receiver"]) == (-280, 280)
+    assert ("releasing", "charge_declined") in {line[:2] for line in await payments.timelines([too_much])}
+    assert (await payments.books.verdict()).ok
+
+
+async def test_leg_that_lies_in_the_log_is_waited_for(payments: Payments) -> None:
+    await befriend(payments, "laggard", 500)
+    payment = await pay(payments, "laggard", "receiver", 300)
+    await payments.until_states([payment], {"funds_held"})
+    await payments.stop_posting()
+    rules = {**RULES, "charge_tries_max": 1, "unknown_s_max": 60}
+    environment = {"LEDGER_PAYMENT_RULES": orjson.dumps(rules).decode()}
+    async with payments.books.worker(arguments=PAYING, **environment):
+        await payments.until_states([payment], {"charging"})
+        grace_ends = monotonic() + rules["not_found_grace_s"] + rules["answer_s"] + 1
+        while monotonic() < grace_ends:
+            assert await payments.states([payment]) == ["charging"], await payments.timelines([payment])
+            await asyncio.sleep(0.1)
+        await payments.start_posting()
+        assert await payments.until_ended([payment]) == ["settled"]
+    ours, theirs = await net(payments, "acme"), await net(payments, "laggard")
+    assert (ours["transit:laggard"], theirs["transit:acme"], theirs["receiver"]) == (300, -300, 300)
+    assert (await payments.books.verdict()).ok
 
 
 async def test_a_payment_tells_that_its_provider_is_not_asked_and_goes_on_when_it_is(

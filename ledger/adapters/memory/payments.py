@@ -80,11 +80,12 @@ class MemoryPayments:
             hold=self._kept.holds[key].state,
         )
 
-    async def outcome(self, tenant: str, event_id: str) -> EventOutcome | None:
-        found = self._kept.processed.get((tenant, event_id))
-        if found is None:
-            return None
-        return EventOutcome(found.kind == "posted", found.reason, found.fingerprint)
+    async def outcomes(self, keys: Sequence[EventKey]) -> Mapping[EventKey, EventOutcome]:
+        found = {key: self._kept.processed[key] for key in keys if key in self._kept.processed}
+        return {
+            key: EventOutcome(each.kind == "posted", each.reason, each.fingerprint)
+            for key, each in found.items()
+        }
 
     async def apply(self, changes: Sequence[Change]) -> Sequence[Payment | None]:
         return [self._apply(change) for change in changes]

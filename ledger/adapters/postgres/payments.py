@@ -46,11 +46,9 @@ class PostgresPayments:
         rows = await self._fetch("find_answered_payments", *_columns(keys), *_columns(events))
         return [Answered(payment(row), _said(row)) for row in rows]
 
-    async def outcome(self, tenant: str, event_id: str) -> EventOutcome | None:
-        rows = await self._fetch("find_outcome", tenant, event_id)
-        if not rows:
-            return None
-        return EventOutcome(rows[0]["kind"] == "posted", rows[0]["reason"], rows[0]["fingerprint"])
+    async def outcomes(self, keys: Sequence[EventKey]) -> Mapping[EventKey, EventOutcome]:
+        rows = await self._fetch("find_outcomes", *_columns(keys))
+        return {EventKey(row["tenant"], row["event_id"]): _outcome(row) for row in rows}
 
     async def apply(self, changes: Sequence[Change]) -> Sequence[Payment | None]:
         if not changes:
@@ -80,6 +78,10 @@ def _said(row: Any) -> BooksSay:
         reason=row["reason"],
         hold=row["hold"],
     )
+
+
+def _outcome(row: Any) -> EventOutcome:
+    return EventOutcome(row["kind"] == "posted", row["reason"], row["fingerprint"])
 
 
 def _rooms(lanes: Mapping[LaneName, LaneRoom]) -> list[list[Any]]:
