@@ -42,6 +42,7 @@ _LEVELS = {
     "payment.alerted": "error",
     "payment.moved": "debug",
     "payment.not_advanced": "warning",
+    "payment.unreadable": "error",
     "payments.counted": "debug",
     "payments.not_heard": "warning",
     "payments.not_taken": "warning",
@@ -84,6 +85,7 @@ def configure_logs(level: str) -> None:
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
