@@ -7,6 +7,7 @@ from ledger.adapters.kafka.stream import KafkaStream
 from ledger.adapters.postgres.audit import PostgresAuditor
 from ledger.adapters.postgres.book_audit import PostgresBookAuditor
 from ledger.adapters.postgres.connection import open_pool
+from ledger.adapters.postgres.leg_audit import audit_legs
 from ledger.application.provider_books import ProviderBook, with_books
 from ledger.application.verify_books import Progress, RecordKind, VerifyBooks
 from ledger.config import Settings
@@ -21,7 +22,7 @@ async def verify_books(
 ) -> tuple[Verdict, Counter[RecordKind]]:
     """Verify what is set or what `ledger up` started, over one snapshot; also tells what the records were.
 
-    Payments are compared with the books of providers that are given, and with that of the stack's own.
+    Payments are compared with the books of tenants that they pay, of providers that are given, and of the stack's own.
     """
     addresses = find_addresses(settings)
     pool = await open_pool(addresses.postgres_dsn, settings, size=1, name="ledger-verify")
@@ -34,7 +35,7 @@ async def verify_books(
             verdict = await verification()
         all_books = [*books, *await stack_books(settings, pool)]
         compared = [await PostgresBookAuditor(pool).compare(each) for each in all_books]
-        verdict = with_books(verdict, compared)
+        verdict = with_books(verdict, [await audit_legs(pool), *compared])
         windows = await verify_windows(settings, addresses.kafka, pool, progress)
         return Verdict([*verdict.checks, windows]), verification.tally
     finally:
