@@ -66,6 +66,12 @@ async def paying(settings: Settings, signals: Signals) -> AsyncIterator[ChunkedA
         webhooks = HearWebhooks(parts.advance, parts.store, signals, patience)
         add_advancing(app, settings, HearChunk(parts.advance, timer, signals, patience), webhooks)
         run_beside(
-            app, stack, timer.run(), count_payments(parts.store, parts.clock, signals), parts.breakers.run()
+            app,
+            stack,
+            timer.run(),
+            count_payments(parts.store, parts.clock, signals),
+            parts.breakers.run(),
+            parts.providers.keep_looking(),
+            parts.clock.keep_learning(),
         )
         yield app

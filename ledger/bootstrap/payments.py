@@ -7,6 +7,7 @@ from random import Random
 from secrets import token_hex
 from time import monotonic
 
+from ledger.adapters.postgres.clock import DatabaseClock
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.legs import leg_ids
 from ledger.adapters.postgres.payment_reader import PostgresPaymentReader
@@ -39,7 +40,8 @@ class Advancing:
     advance: AdvancePayments
     store: PaymentStore
     breakers: TellBreakers
-    clock: SystemClock
+    providers: ProviderRegistry
+    clock: DatabaseClock
 
 
 @asynccontextmanager
@@ -48,8 +50,8 @@ async def advancing(
 ) -> AsyncIterator[Advancing]:
     """Compose it over PostgreSQL; what is in hand at the end has a moment to finish."""
     pool = await open_pool(dsn, settings, size=CONNECTIONS, by_key=True)
-    clock = SystemClock()
-    store = PostgresPayments(pool)
+    clock = DatabaseClock(pool, monotonic, SystemClock(), signals)
+    store = PostgresPayments(pool, signals)
     desk, ids = LegDesk(store, log, monotonic), await leg_ids(pool)
     registry = ProviderRegistry(
         providers_in(pool, settings),
@@ -68,7 +70,8 @@ async def advancing(
         advance = AdvancePayments(store, mover, registry, log, lanes, rooms, clock, rules, signals, pace)
         board = PostgresBreakerBoard(pool)
         breakers = TellBreakers(registry.breakers, board, clock, monotonic, token_hex(4), signals)
-        yield Advancing(advance, store, breakers, clock)
+        await clock.learn()
+        yield Advancing(advance, store, breakers, registry, clock)
         await lanes.finish(FINISH_S)
     finally:
         await registry.close()
@@ -80,7 +83,8 @@ async def payment_desk(settings: Settings, dsn: str) -> AsyncIterator[PaymentDes
     """Compose what operators do about payments."""
     pool = await open_pool(dsn, settings, size=1, name="ledger-operator")
     try:
-        clock = SystemClock()
+        clock = DatabaseClock(pool, monotonic, SystemClock(), Signals())
+        await clock.learn()
         outside = Outside(clock, Random().random, new_event_id_beside)  # noqa: S311 - it spreads waits
         mover = SagaMover(PostgresPayments(pool), outside, payment_rules_of(settings), Signals())
         providers = PostgresProviderReader.of_all(pool)

@@ -43,6 +43,8 @@ comment on column payments.begun is 'whether its provider was asked before: thes
 --;
 create index payments_due on payments (tenant_id, lane, begun, due_at) where due_at is not null
 --;
+create index payments_due_lanes on payments (due_at, tenant_id, lane) where due_at is not null
+--;
 create index payments_publishing on payments (publishes) where publishes is not null
 --;
 create index payments_ending on payments (ends_at) where ends_at is not null

@@ -2,12 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
 
 import pytest
 
 from ledger.adapters.memory.provider import Act, MemoryProvider
-from ledger.adapters.provider.registry import ProviderRegistry
 from ledger.application.lane_rooms import Mood
 from ledger.application.payment_calls import Heard
 from ledger.application.payment_ports import Room
@@ -22,7 +20,6 @@ from ledger.application.providers import (
     Unknown,
 )
 from ledger.domain.payments.happenings import ChargeAccepted, WokeUp
-from tests.fakes import RememberedSignals
 from tests.payment_stage import LEASE_S, RULES, CutOffError, Stage, Tape
 
 Request = ChargeRequest | RefundRequest
@@ -321,28 +318,6 @@ async def test_a_tenant_may_have_payments_declined_while_a_breaker_is_open() -> 
     assert stage.states() == {"released"}
     assert stage.store.payments[key].saga.reason == "provider unavailable"
     assert not stage.provider.asked
-
-
-class Nobody:
-    """A directory of no providers."""
-
-    async def find(self, tenant: str, name: str) -> None:
-        return None
-
-
-async def test_payments_of_a_provider_that_is_not_there_wait_without_a_try() -> None:
-    stage, signals = Stage(), RememberedSignals()
-    stage.registry = ProviderRegistry(
-        cast(Any, Nobody()), cast(Any, None), stage.clock, lambda: stage.clock.now().timestamp(), signals
-    )
-    key = stage.request(deadline_s=100)
-    await stage.run(rounds=20)
-    assert (stage.states(), stage.store.payments[key].saga.attempts) == ({"funds_held"}, 0)
-    stage.clock.move(100)
-    await stage.run()
-    stage.check()
-    assert stage.states() == {"expired"}
-    assert signals.names() == ["provider.misconfigured"]
 
 
 async def test_one_payment_at_a_time_tries_a_provider_that_was_away() -> None:

@@ -1,10 +1,13 @@
 """Sagas in PostgreSQL: claimed, read and stored with their timelines."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from ledger.adapters.postgres.connection import transient_faults
+from ledger.adapters.postgres.due_lanes import DueLanes
 from ledger.adapters.postgres.payment_rows import payment, saga_json, text
 from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.types import Pool
@@ -25,26 +28,33 @@ from ledger.application.payment_ports import (
 from ledger.application.payment_verdicts import books_say
 from ledger.domain.payments.saga import Saga, State
 from ledger.domain.payments.steps import Verdict
+from ledger.observability.signals import Signals
 
 
 class PostgresPayments:
     """A PaymentStore over a pool in the worker's role."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, signals: Signals | None = None) -> None:
         self._pool = pool
+        self._signals = signals or Signals()
+        self._due = DueLanes(self._fetch)
 
     async def claim(self, now: datetime, until: datetime, room: Room) -> Sequence[Payment]:
-        rows = await self._fetch("claim_payments", now, until, room.in_all, room.a_lane, *_rooms(room.lanes))
-        return [payment(row) for row in rows]
+        await self._due.look(now)
+        lanes = self._due.open(room)
+        rows = await self._fetch("claim_payments", now, until, room.in_all, *_rooms(lanes))
+        self._due.taken(lanes, room.in_all, ((row["tenant"], row["lane"]) for row in rows))
+        return [found for _, found in self._readable(rows)]
 
     async def load(self, keys: Sequence[PaymentKey]) -> Sequence[Payment]:
-        return [payment(row) for row in await self._fetch("load_payments", *_columns(keys))]
+        rows = await self._fetch("load_payments", *_columns(keys))
+        return [found for _, found in self._readable(rows)]
 
     async def answered(
         self, keys: Sequence[PaymentKey], events: Sequence[EventKey] = ()
     ) -> Sequence[Answered]:
         rows = await self._fetch("find_answered_payments", *_columns(keys), *_columns(events))
-        return [Answered(payment(row), _said(row)) for row in rows]
+        return [Answered(found, _said(row)) for row, found in self._readable(rows)]
 
     async def outcomes(self, keys: Sequence[EventKey]) -> Mapping[EventKey, EventOutcome]:
         rows = await self._fetch("find_outcomes", *_columns(keys))
@@ -60,6 +70,15 @@ class PostgresPayments:
     async def counts(self) -> Sequence[StateCount]:
         rows = await self._fetch("count_payments")
         return [StateCount(State(row["state"]), row["payments"], row["oldest"]) for row in rows]
+
+    def _readable(self, rows: Iterable[Any]) -> Iterator[tuple[Any, Payment]]:
+        """Give payments with their rows; one that cannot be read keeps no other from being read."""
+        for row in rows:
+            try:
+                yield row, payment(row)
+            except (msgspec.MsgspecError, ValueError, RecursionError) as fault:
+                who = {"tenant": row["tenant"], "payment": row["event_id"]}
+                self._signals.emit("payment.unreadable", **who, fault=str(fault))
 
     async def _fetch(self, statement: str, *arguments: object) -> list[Any]:
         with transient_faults():
