@@ -12,11 +12,12 @@ import msgspec
 import typer
 
 from ledger.adapters.postgres.providers import PostgresProviders
-from ledger.adapters.provider.rules import ProviderRules
+from ledger.adapters.provider.rules import SLOTS_MAX, ProviderRules
 from ledger.adapters.provider.settings import ProviderSettings, read_settings
 from ledger.adapters.system import SystemClock, new_event_id
 from ledger.application.payment_ports import SealError
 from ledger.application.provider_reading import BreakerTold, fresh_since
+from ledger.bootstrap.limits import payment_rules_of
 from ledger.bootstrap.providers import provider_directory, provider_reader
 from ledger.config import Settings
 from streams.checking_providers import check_provider
@@ -63,7 +64,7 @@ def set_provider(
     connect_timeout: float | None = typer.Option(None, "--connect-timeout", help="Seconds to connect."),
     total_timeout: float | None = typer.Option(None, "--total-timeout", help="Seconds of a call in all."),
     slots: int | None = typer.Option(
-        None, "--slots", min=1, max=10_000, help="Calls at a time of one worker."
+        None, "--slots", min=1, max=SLOTS_MAX, help="Calls at a time of one worker."
     ),
     json_output: bool = _JSON,
 ) -> None:
@@ -221,7 +222,9 @@ def _check(wanted: Mapping[str, Any], named: ProviderName) -> None:
         refuse(f"{named} is new: --url says where it is.")
     if not wanted["secrets"]:
         refuse(f"{named} has no secret: --secrets FILE gives one, --make-secret makes one.")
-    _rules(wanted, named)
+    answer_s = payment_rules_of(Settings()).answer_s
+    if _rules(wanted, named).total_timeout_s >= answer_s:
+        refuse(f"--total-timeout must be less than {answer_s:g} s, the `answer_s` of LEDGER_PAYMENT_RULES.")
 
 
 async def _shown(kept: PostgresProviders, named: ProviderName) -> Mapping[str, Any] | None:

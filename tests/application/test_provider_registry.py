@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from ledger.adapters.provider.registry import FRESH_S, RETIRE_S, ProviderRegistry
+from ledger.adapters.provider import registry
+from ledger.adapters.provider.registry import FRESH_S, ProviderRegistry
 from ledger.application.breaker import BreakerState
 from ledger.application.faults import TransientFaultError
 from ledger.application.lane_rooms import Mood
@@ -77,8 +78,11 @@ async def test_changed_settings_open_it_anew_while_calls_under_way_go_on(scene: 
     assert session.closed
 
 
-async def test_a_provider_that_is_not_asked_any_more_is_closed_after_its_last_call(scene: Scene) -> None:
-    scene.directory.settings = {**GOOD, "total_timeout_s": 0.01 - RETIRE_S}
+async def test_a_provider_that_is_not_asked_any_more_is_closed_after_its_last_call(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "RETIRE_S", 0.0)
+    scene.directory.settings = {**GOOD, "total_timeout_s": 0.01}
     session = (await scene.later())._caller._session
     scene.directory.settings = None
     assert await scene.later() is None
@@ -87,7 +91,20 @@ async def test_a_provider_that_is_not_asked_any_more_is_closed_after_its_last_ca
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("fault", [{"url": "http://pay.example"}, {"secrets": []}, {"more": 1}], ids=str)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"url": "http://pay.example"},
+        {"secrets": []},
+        {"more": 1},
+        {"networks": ["nonsense"]},
+        {"total_timeout_s": 0},
+        {"connect_timeout_s": -1},
+        {"slots": 0},
+        {"slots": 1001},
+    ],
+    ids=str,
+)
 async def test_settings_that_cannot_be_used_are_told_and_nobody_is_called(
     scene: Scene, fault: dict[str, Any]
 ) -> None:

@@ -12,6 +12,7 @@ from streams.cli import app
 from tests.end_to_end.books import Books
 from tests.provider import SECRET, Simulator
 
+NEW = ("acme/new", "--url", "https://x.example", "--make-secret")
 CALLED = ("--network", "127.0.0.0/8", "--plain-http")
 
 
@@ -94,6 +95,10 @@ def test_a_provider_that_is_away_or_forgotten_is_told(books: Books) -> None:
         (["acme/new", "--url", "https://x.example", "--secrets", "nowhere"], "nowhere cannot be read"),
         (["acme/new", "--url", "https://x.example", "--secrets", "-", "--make-secret"], "one or the other"),
         (["acme/new", "--url", "https://x.example", "--secrets", "-"], "less than 16 bytes"),
+        ([*NEW, "--total-timeout", "0"], "total_timeout_s is"),
+        ([*NEW, "--connect-timeout", "nan"], "connect_timeout_s is"),
+        ([*NEW, "--total-timeout", "30"], "less than 30 s"),
+        ([*NEW, "--slots", "1001"], "less than or equal to 1000"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(books: Books, arguments: list[str], said: str) -> None:

@@ -1,5 +1,6 @@
 """A provider over HTTP: bounded, signed, behind a breaker; whatever happens is an answer."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -105,6 +106,10 @@ class HttpProvider:
             self._breaker.failed(permit)
             detail = str(fault)
             return RetryLater(detail) if isinstance(fault, NotSentError) else Unknown(detail)
+        except asyncio.CancelledError:
+            # Cut by the deadline of who asked, so it took too long.
+            self._breaker.failed(permit)
+            raise
         except BaseException:
             self._breaker.given_back(permit)
             raise
