@@ -34,6 +34,8 @@ RULES = {
     "not_found_grace_s": 0.6,
     "unknown_s_max": 20,
 }
+RIVAL = "another-tenant"
+"""The provider is another tenant, who is paid on an account of its own."""
 BEHAVIOURS: dict[str, Sequence[dict[str, Any]]] = {
     "accepts": (),
     "declines": ({"do": "refuse", "reason": "poor", "times": 1},),
@@ -49,6 +51,7 @@ BEHAVIOURS: dict[str, Sequence[dict[str, Any]]] = {
     "is-late": ({"do": "hang", "times": 1, "booked": True, "late_s": 0.3},),
     "is-slow": ({"do": "accept", "delay_s": 0.25},),
     "goes-elsewhere": ({"do": "redirect", "times": 1, "booked": True},),
+    RIVAL: (),
 }
 STEPS = ("charge", "refund")
 
@@ -95,6 +98,7 @@ class Lived:
 
     ends: dict[str, str] = field(default_factory=dict)
     wanted: dict[str, str] = field(default_factory=dict)
+    to_rival: set[str] = field(default_factory=set)
     deaths: Counter[str] = field(default_factory=Counter)
 
 
@@ -113,8 +117,9 @@ class Lane:
         await _give_provider(self.books, simulator.url)
         await self._ensure("posting")
         accounts = {each.account for each in cells()}
-        await self.books.send([transfer("external:bank", account, FUNDS) for account in accounts])
-        await self.books.until_handled(len(accounts))
+        agreed = event("account.open.v1", {"account": "transit:acme", "overdraft": FUNDS}, tenant=RIVAL)
+        await self.books.send([agreed, *(transfer("external:bank", account, FUNDS) for account in accounts)])
+        await self.books.until_handled(len(accounts) + 1)
 
     async def live(self, cell: Cell) -> int:
         """Let the worker die when it comes to the point for the first time, then for the second …; gives how often."""
@@ -158,14 +163,15 @@ class Lane:
     async def _request(self, cell: Cell) -> str:
         payment = new_event_id()
         shut = f"shut:{payment}"
-        money = {"amount": AMOUNT, "asset": "USD/2", "fee": {"account": "fees", "amount": FEE}}
-        request = {"debit": cell.account, "credit": "shop", "provider": "simulated", **money}
+        request = {"debit": cell.account, "amount": AMOUNT, "asset": "USD/2", **_whom(cell, shut)}
+        if cell.behaviour == RIVAL:
+            self.lived.to_rival.add(payment)
         if cell.step == "charge":
             events = [event("payment.request.v1", request, payment)]
         else:
             events = [
                 event("account.open.v1", {"account": shut}),
-                event("payment.request.v1", {**request, "credit": shut}, payment),
+                event("payment.request.v1", request, payment),
                 event("account.close.v1", {"account": shut}),
             ]
         declined = (cell.behaviour, cell.step) == ("declines", "charge")
@@ -207,6 +213,16 @@ class Lane:
         steps = [" ".join(map(str, row.values())) for row in await self.books.sql(query, payment)]
         workers = [f"{name}: {each.ended} {each.log[-1500:]}" for name, each in self._workers.items()]
         return "\n".join([payment, *steps, *workers])
+
+
+def _whom(cell: Cell, shut: str) -> dict[str, Any]:
+    """Say who is paid, and the fee; what is to be refunded cannot be captured, to an account that is shut."""
+    refunded = cell.step == "refund"
+    if cell.behaviour != RIVAL:
+        fee, credit, provider = "fees", shut if refunded else "shop", "simulated"
+    else:
+        fee, credit, provider = shut if refunded else "fees", "receiver", f"ledger:{RIVAL}"
+    return {"credit": credit, "provider": provider, "fee": {"account": fee, "amount": FEE}}
 
 
 async def _give_provider(books: Books, url: str) -> None:
@@ -259,7 +275,7 @@ async def judge(lane: Lane, simulator: Simulator) -> list[str]:
     wanted_moves = {"settled": (1, 0), "released": (0, 0), "refunded": (1, 1)}
     for payment, wanted in lived.wanted.items():
         found = (moved[payment, "charge"], moved[payment, "refund"])
-        if found != wanted_moves[wanted]:
+        if found != ((0, 0) if payment in lived.to_rival else wanted_moves[wanted]):
             faults.append(f"{payment} {wanted}: {found} charges and refunds in the provider's book")
     return faults + await _judge_books(lane)
 
@@ -267,8 +283,10 @@ async def judge(lane: Lane, simulator: Simulator) -> list[str]:
 async def _judge_books(lane: Lane) -> list[str]:
     states = Counter(lane.lived.wanted.values())
     balances = await lane.books.balances()
-    found = (balances.get("shop", 0), balances.get("fees", 0))
-    wanted = (states["settled"] * (AMOUNT - FEE), states["settled"] * FEE)
+    sent = sum(lane.lived.wanted[each] == "settled" for each in lane.lived.to_rival) * (AMOUNT - FEE)
+    accounts = ("shop", "fees", "receiver", f"transit:{RIVAL}", "transit:acme")
+    found = tuple(balances.get(account, 0) for account in accounts)
+    wanted = (states["settled"] * (AMOUNT - FEE) - sent, states["settled"] * FEE, sent, sent, -sent)
     holds = await lane.books.sql(
         "select coalesce(sum(amount), 0)::bigint as held, coalesce(sum(captured), 0)::bigint as captured,"
         " coalesce(sum(released), 0)::bigint as released from holds"
@@ -281,7 +299,7 @@ async def _judge_books(lane: Lane) -> list[str]:
     )
     verdict = await lane.books.verdict()
     return [
-        *([f"shop and fees have {found}, not {wanted}"] if found != wanted else []),
+        *([f"{', '.join(accounts)} have {found}, not {wanted}"] if found != wanted else []),
         *([f"held, captured, released: {sums}, not {ended}"] if sums != ended else []),
         *(f"check {check.name}: {check}" for check in verdict.checks if not check.ok),
     ]

@@ -29,8 +29,13 @@ RULES = {
     "not_found_grace_s": 1,
     "unknown_s_max": 5,
 }
-SOME_DEATHS = crash_matrix.cells()[::28]
-"""Each point once, each with another behaviour of the provider; all of them: `make chaos-payments`."""
+SOME_DEATHS = [
+    *[each for each in crash_matrix.cells() if each.behaviour != crash_matrix.RIVAL][::28],
+    crash_matrix.Cell(crash_matrix.RIVAL, "charge", "paying", "attempt_begun"),
+    crash_matrix.Cell(crash_matrix.RIVAL, "refund", "paying", "provider_answered"),
+]
+"""Each point once, each with another behaviour of the provider, and two at which another tenant is paid; all of them:
+`make chaos-payments`."""
 FAULTS: dict[str, dict[str, Any]] = {
     "declines": {"do": "decline", "reason": "poor"},
     "pends": {"do": "pend", "pend_s": 0.5},
