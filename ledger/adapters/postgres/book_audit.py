@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from ledger.adapters.postgres.connection import transient_faults
+from ledger.adapters.postgres.connection import LONG_S, transient_faults
 from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.types import Connection, Pool
 from ledger.application.provider_books import PAYMENTS_CHECK, BookLine, ProviderBook
@@ -32,16 +32,16 @@ class PostgresBookAuditor:
                 await connection.execute(_LIMITS)
                 await connection.execute(sql("make_book_payments"))
                 await connection.execute(sql("make_book_lines"))
-                await connection.execute(sql("fill_book_payments"), *_columns(book.providers), timeout=None)
+                await connection.execute(sql("fill_book_payments"), *_columns(book.providers), timeout=LONG_S)
                 lines = await _fill(connection, book)
-                await connection.execute("analyze book_payments, book_lines", timeout=None)
+                await connection.execute("analyze book_payments, book_lines", timeout=LONG_S)
                 others = _columns(book.others or ())
                 rows = await connection.fetch(
                     sql("audit_book"),
                     *_columns(book.providers),
                     book.others is not None,
                     *others,
-                    timeout=None,
+                    timeout=LONG_S,
                 )
         facts = ({name: value for name, value in row.items() if value is not None} for row in rows)
         return Check(PAYMENTS_CHECK, lines, [{**each, "book": book.label} for each in facts])
@@ -53,7 +53,7 @@ async def _fill(connection: Connection, book: ProviderBook) -> int:
     async for run in book.lines:
         wanted = run if book.others is not None else [line for line in run if line.tenant in tenants]
         await connection.copy_records_to_table(
-            "book_lines", records=_records(wanted, count), columns=_COLUMNS, timeout=None
+            "book_lines", records=_records(wanted, count), columns=_COLUMNS, timeout=LONG_S
         )
         count += len(wanted)
     return count

@@ -11,6 +11,8 @@ from ledger.config import Settings
 
 WORKER_ROLE = "ledger_worker"
 API_ROLE = "ledger_api"
+LONG_S = 24 * 60 * 60.0
+"""For what reads whole tables: `timeout=None` would mean the pool's own limit."""
 
 TRANSIENT: tuple[type[BaseException], ...] = (
     OSError,  # refused, reset, unreachable, and TimeoutError
