@@ -99,7 +99,10 @@ class Settings(BaseSettings):
         {}, description="limits of payments that differ from their defaults, as a JSON object"
     )
     payment_lease_s: float = Field(
-        2.0, gt=0, description="a payment that a worker took and did not move is due again after this"
+        2.0,
+        gt=0,
+        le=3600,
+        description="a payment that a worker took and did not move is due again after this",
     )
     payment_look_ms: int = Field(200, ge=1, description="how often payments that are due are looked for")
     payment_claim_max: int = Field(500, ge=1, le=10_000, description="payments that are taken at once")

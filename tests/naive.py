@@ -105,9 +105,7 @@ class NaiveBooks:
     def _OpenAccount(self, event: Event, command: OpenAccount, now: datetime) -> Any:  # noqa: N802
         name = command.account
         limit: Any = command.overdraft
-        if limit == "unlimited" or (
-            not isinstance(limit, int) and name.startswith("external:")
-        ):
+        if limit == "unlimited" or (not isinstance(limit, int) and name.startswith("external:")):
             limit = None
         elif not isinstance(limit, int):
             limit = 0
@@ -302,6 +300,4 @@ class NaiveBooks:
 
     def _use(self, names: list[str]) -> None:
         for name in names:
-            self.settings.setdefault(
-                name, ("credit", None if name.startswith("external:") else 0, None)
-            )
+            self.settings.setdefault(name, ("credit", None if name.startswith("external:") else 0, None))

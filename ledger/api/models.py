@@ -235,9 +235,15 @@ class PaymentItem(Model):
 
 
 class PaymentAnswer(PaymentItem):
-    """A payment with what happened to it, the oldest first."""
+    """A payment with what happened to it, the oldest first, a page of it."""
 
     timeline: list[TimelineLine]
+    timeline_next: Annotated[
+        int | None,
+        Field(
+            description="More happened: give it as `after` for the next page; null: no more.", examples=[None]
+        ),
+    ]
 
 
 class PaymentsPage(Model):

@@ -73,7 +73,7 @@ class Leg(NamedTuple):
 
     def read(self, found: EventOutcome) -> EventOutcome:
         """Give what became of this very event: one of other content that took up its id is a refusal."""
-        if found.fingerprint == fingerprint_of(self.type, self.command):
+        if found.fingerprint in (None, fingerprint_of(self.type, self.command)):
             return found
         return EventOutcome(False, Reason.EVENT_ID_REUSED, found.fingerprint)
 

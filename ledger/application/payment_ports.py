@@ -104,8 +104,9 @@ class EventOutcome(msgspec.Struct, frozen=True):
 
     posted: bool
     reason: str | None
-    fingerprint: bytes
-    """Of the content that has this outcome: the same id may have been used for another."""
+    fingerprint: bytes | None
+    """Of the content that has this outcome: the same id may have been used for another. None where nothing is known
+    any more but that it was posted."""
 
 
 LaneName = tuple[str, str]

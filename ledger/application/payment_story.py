@@ -1,9 +1,7 @@
 """Why a payment is where it is, in words for people."""
 
-from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 
-from ledger.application.payment_ports import Line
 from ledger.application.provider_reading import BreakerTold
 from ledger.domain.payments.saga import Saga, State, Step
 
@@ -16,25 +14,6 @@ _DOES = {
 
 
 NOT_CALLABLE = "it was removed, or its settings or secrets are not such as it can be called with"
-
-_OUTCOMES = {"capture_posted", "capture_refused", "release_posted", "release_refused"}
-_PUBLISHES = {"capture", "release"}
-
-
-def decided_events(lines: Sequence[Line]) -> Set[str | None]:
-    """Give the captures and voids of a timeline that have their outcome: nobody can use up those ids any more.
-
-    A line names the event that it publishes, or else the one whose outcome it tells.
-    """
-    decided: set[str | None] = set()
-    published: str | None = None
-    for line in lines:
-        publishes = not _PUBLISHES.isdisjoint(line.commands)
-        if line.happening in _OUTCOMES:
-            decided.add(published if publishes else line.event_id)
-        if publishes:
-            published = line.event_id
-    return decided
 
 
 def why(saga: Saga, shut: BreakerTold | None = None) -> str:
@@ -67,7 +46,7 @@ def _asking(saga: Saga) -> str:
         return f"The provider is asked for the {verb}, for the {_time(saga.tries)} time."
     if saga.unknown_since is not None:
         return f"It is not known what became of its {verb}: the provider will be asked."
-    if not saga.tries:
+    if not saga.tries and saga.last_answer != "retry_later":
         return f"The provider will be asked for the {verb}."
     return f"The provider did nothing ({_answer(saga)}): the {verb} will be tried again."
 

@@ -13,6 +13,7 @@ from ledger.application.payment_story import why as story
 from ledger.application.provider_reading import BreakerTold, shut
 from ledger.bootstrap.payments import payment_desk
 from ledger.config import Settings
+from ledger.domain.ids import has_id_form
 from ledger.domain.payments.happenings import Decision
 from ledger.domain.payments.saga import State
 from streams.cli.asking import asked, confirm, user_name
@@ -142,7 +143,7 @@ def _run(work: Callable[[PaymentDesk], Awaitable[Answer]]) -> Answer:
 
 def _key(name: str) -> PaymentKey:
     tenant, slash, payment_id = name.partition("/")
-    if not slash or len(payment_id) != 36:
+    if not slash or not has_id_form(payment_id):
         refuse(f"{name!r} is no payment: TENANT/ID is.")
     return PaymentKey(tenant, payment_id.lower())
 

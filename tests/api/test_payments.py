@@ -1,12 +1,9 @@
 """Payments over HTTP: where each is, why, and what happened to it."""
 
-import json
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -14,18 +11,14 @@ from ledger.adapters.memory.payments import MemoryPayments
 from ledger.adapters.memory.provider_board import MemoryProviderBoard
 from ledger.api.app import create_app
 from ledger.api.models import PaymentAnswer, PaymentsPage, ProvidersAnswer
-from ledger.api.quotas import RefusedSenders
+from ledger.api.routes import payments as routes
 from ledger.api.routes.payments import timeline_members
 from ledger.application.breaker import BreakerState
-from ledger.application.faults import LogAwayError
 from ledger.application.payment_calls import Heard
-from ledger.application.payment_ports import Line, NumberedLine, PaymentKey, SealError
-from ledger.application.payment_story import decided_events, why
+from ledger.application.payment_ports import Change, Line, NumberedLine, Payment, PaymentKey
+from ledger.application.payment_story import why
 from ledger.application.provider_reading import BreakerTold, shut
-from ledger.application.providers import Accepted
-from ledger.application.receive_webhooks import ReceivedWebhook, ReceiveWebhooks
 from ledger.application.saga_mover import Outside, SagaMover
-from ledger.contract.signature import sign
 from ledger.domain.payments.commands import Charge, QueryCharge
 from ledger.domain.payments.happenings import WokeUp
 from ledger.domain.payments.rules import PaymentRules
@@ -133,6 +126,10 @@ SAGA = Saga(id="p", tenant="acme", deadline=NOW, state=State.CHARGING, step=Step
             replace(SAGA, state=State.NEEDS_OPERATOR, stuck="charge unknown for too long"),
             "It needs an operator: charge unknown for too long.",
         ),
+        (
+            replace(SAGA, tries=0, last_answer="retry_later"),
+            "The provider did nothing (retry later): the charge will be tried again.",
+        ),
         (replace(SAGA, state=State.SETTLED, step=None), "It is settled."),
         (
             replace(SAGA, state=State.EXPIRED, step=None, reason="deadline passed"),
@@ -156,27 +153,55 @@ def line(happening: str, event: str | None, *commands: str) -> Line:
 
 
 @pytest.mark.parametrize(
-    ("lines", "shown"),
-    [
-        ([line("charge_accepted", "c", "capture")], set()),
-        ([line("charge_accepted", "c", "capture"), line("capture_posted", "c")], {"c"}),
-        ([line("charge_accepted", "c", "capture"), line("capture_refused", "v", "release")], {"c"}),
-        (
-            [
-                line("charge_declined", "v1", "release"),
-                line("release_refused", "v1"),
-                line("told_retry", "v2", "release"),
-            ],
-            {"v1"},
-        ),
-    ],
+    ("awaited", "shown"), [("v2", ["v1", "v1", None, None]), (None, ["v1", "v1", "v2", "v2"])]
 )
 def test_the_id_of_a_capture_or_void_is_shown_once_it_has_its_outcome(
-    lines: list[Line], shown: set[str]
+    awaited: str | None, shown: list[str | None]
 ) -> None:
-    assert decided_events(lines) == shown
-    told = timeline_members([NumberedLine(number, each) for number, each in enumerate(lines, 1)])
-    assert {each["event"] for each in told} - {None} == shown
+    lines = [
+        line("charge_declined", "v1", "release"),
+        line("release_refused", "v1"),
+        line("woke_up", "v2", "release"),
+        line("told_retry", "v2", "release"),
+    ]
+    told = timeline_members([NumberedLine(number, each) for number, each in enumerate(lines, 1)], awaited)
+    assert [each["event"] for each in told] == shown
+
+
+async def stored(payments: MemoryPayments, before: Payment, saga: Saga, told: Line) -> Payment:
+    (after,) = await payments.apply([Change(before, saga, told)])
+    assert after is not None
+    return after
+
+
+async def test_what_a_payment_waits_for_is_not_shown_on_any_page() -> None:
+    world, payments = await requested("p")
+    (payment,) = await payments.load([PaymentKey("acme", event_id("p"))])
+    saga = replace(payment.saga, event_id=event_id("capture"))
+    for _ in range(2):
+        payment = await stored(payments, payment, saga, line("woke_up", saga.event_id, "capture"))
+    for after, numbers in ((0, [1, 2, 3]), (2, [3]), (3, [])):
+        told = (await asked(world, f"/v1/payments/{event_id('p')}", after=after)).json()
+        assert [(each["number"], each["event"]) for each in told["timeline"]] == [
+            (number, None) for number in numbers
+        ]
+
+
+async def test_a_long_timeline_comes_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "LINES_MAX", 2)
+    world, payments = await requested("p")
+    (payment,) = await payments.load([PaymentKey("acme", event_id("p"))])
+    for _ in range(4):
+        payment = await stored(payments, payment, payment.saga, line("woke_up", None))
+    pages: list[list[int]] = []
+    after: int | None = 0
+    while after is not None:
+        told = (await asked(world, f"/v1/payments/{event_id('p')}", after=after)).json()
+        pages.append([each["number"] for each in told["timeline"]])
+        after = told["timeline_next"]
+    assert pages == [[1, 2], [3, 4], [5]]
+    refused = await asked(world, f"/v1/payments/{event_id('p')}", after=-1)
+    assert refused.status_code == 422
 
 
 # Providers and their breakers
@@ -251,148 +276,3 @@ async def test_providers_are_listed_with_their_breakers_and_no_secrets() -> None
     ]
     assert "hidden" not in found.text
     assert "Its provider is not asked since" in payment.json()["why"]
-
-
-# Webhooks
-
-SECRET = b"a secret of the tests"
-WEBHOOK = {
-    "id": "wh_1",
-    "key": f"acme:{event_id('p')}:charge",
-    "payment": event_id("p"),
-    "tenant": "acme",
-    "kind": "charge",
-    "state": "accepted",
-    "reference": "ch_1",
-}
-
-
-class Shared:
-    """Secrets of one provider, and a log that remembers or is away."""
-
-    def __init__(self) -> None:
-        self.kept: list[tuple[bytes, bytes]] = []
-        self.asked: list[str] = []
-        self.away = False
-
-    async def secrets(self, tenant: str, provider: str) -> Sequence[bytes]:
-        self.asked.append(tenant)
-        return [SECRET] if (tenant, provider) == ("acme", "bank") else []
-
-    async def keep(self, key: bytes, value: bytes) -> None:
-        if self.away:
-            raise LogAwayError("as told")
-        self.kept.append((key, value))
-
-
-async def told(
-    shared: Shared,
-    body: Any = WEBHOOK,
-    *,
-    provider: str = "bank",
-    secret: bytes = SECRET,
-    late_s: int = 0,
-    world: World | None = None,
-    senders: RefusedSenders | None = None,
-) -> httpx.Response:
-    world = world or World()
-    content = json.dumps(body).encode()
-    headers = sign(secret, "webhook", content, now_s=int(world.clock.now().timestamp()) - late_s)
-    receive = ReceiveWebhooks(shared, shared, world.clock, world.signals)
-    services = world.services(webhooks=receive, senders=senders)
-    async with client_of(create_app(services)) as client:
-        return await client.post(f"/v1/providers/{provider}/webhooks", content=content, headers=headers)
-
-
-async def test_a_webhook_that_is_signed_is_kept() -> None:
-    shared = Shared()
-    assert (await told(shared)).json() == {"id": "wh_1"}
-    ((key, value),) = shared.kept
-    received = msgspec.json.decode(value, type=ReceivedWebhook)
-    assert key == f"acme/{event_id('p')}".encode()
-    assert (received.provider, received.webhook.answer) == ("bank", Accepted("ch_1"))
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"secret": b"another secret that is long"},
-        {"provider": "other"},
-        {"body": {**WEBHOOK, "tenant": "rival"}},
-        {"body": {**WEBHOOK, "tenant": "x" * 64}},
-        {"body": ["nothing"]},
-        {"late_s": 301},
-    ],
-    ids=str,
-)
-async def test_a_webhook_that_is_not_signed_by_its_provider_is_refused(wrong: dict[str, Any]) -> None:
-    shared = Shared()
-    refused = await told(shared, **wrong)
-    assert (refused.status_code, refused.json()["code"]) == (401, "signature_refused")
-    assert shared.kept == []
-
-
-async def test_a_webhook_that_is_none_is_told_so() -> None:
-    shared = Shared()
-    refused = await told(shared, {**WEBHOOK, "state": "perhaps"})
-    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
-    assert shared.kept == []
-
-
-async def test_a_webhook_that_cannot_be_kept_is_told_again() -> None:
-    shared = Shared()
-    shared.away = True
-    away = await told(shared)
-    assert (away.status_code, away.headers["Retry-After"]) == (503, "2")
-
-
-async def test_a_webhook_for_which_no_secret_can_be_read_is_refused_and_an_operator_told() -> None:
-    shared, world = Shared(), World()
-
-    async def sealed(tenant: str, provider: str) -> Sequence[bytes]:
-        raise SealError("as told")
-
-    shared.secrets = sealed  # type: ignore[method-assign]
-    refused = await told(shared, world=world)
-    assert (refused.status_code, refused.json()["code"]) == (401, "signature_refused")
-    assert "provider.misconfigured" in [name for name, _ in world.signals.emitted]
-
-
-async def test_a_stranger_without_a_signature_costs_no_look_into_the_books() -> None:
-    shared, world = Shared(), World()
-    services = world.services(webhooks=ReceiveWebhooks(shared, shared, world.clock, world.signals))
-    async with client_of(create_app(services)) as client:
-        for headers in ({}, {"Ledger-Timestamp": "1", "Ledger-Signature": "v1=00"}):
-            refused = await client.post("/v1/providers/bank/webhooks", json=WEBHOOK, headers=headers)
-            assert refused.status_code == 401
-    assert shared.asked == []
-
-
-async def test_a_tenant_that_is_unknown_is_refused_in_the_same_words() -> None:
-    answers = [
-        (await told(Shared(), {**WEBHOOK, "tenant": tenant}, secret=b"another secret that is long")).json()
-        for tenant in ("acme", "nobody")
-    ]
-    assert answers[0] == answers[1]
-
-
-async def test_nobody_is_believed_by_the_key_that_is_checked_for_nobody() -> None:
-    refused = await told(Shared(), {**WEBHOOK, "tenant": "nobody"}, secret=b"0" * 16)
-    assert refused.status_code == 401
-
-
-async def test_a_body_that_no_webhook_has_is_not_read() -> None:
-    refused = await told(Shared(), {**WEBHOOK, "more": "x" * 70_000})
-    assert (refused.status_code, refused.headers["Connection"]) == (413, "close")
-
-
-async def test_a_sender_who_is_refused_again_and_again_is_not_looked_at_for_a_while() -> None:
-    shared, world = Shared(), World()
-    senders = RefusedSenders(2, world.signals, lambda: world.monotonic)
-    for _ in range(4):
-        assert (await told(shared, secret=b"another secret that is long", senders=senders)).status_code == 401
-    asked = len(shared.asked)
-    refused = await told(shared, senders=senders)
-    assert (refused.status_code, refused.headers["Retry-After"], len(shared.asked)) == (429, "1", asked)
-    world.monotonic += 1
-    assert (await told(shared, senders=senders)).status_code == 200

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from ledger.application import leg_desk
+from ledger.application.decide_payments import NotForOperatorsError
+from ledger.domain.payments.happenings import Decision
 from ledger.domain.payments.saga import State
+from tests.application.test_decide_payments import desk_of
 from tests.application.test_ledger_provider import Books
 from tests.payment_doubles import AMOUNT
 from tests.payment_stage import Stage, Tape
@@ -67,6 +70,14 @@ async def test_charge_that_lags_for_too_long_needs_an_operator_and_is_not_releas
     stage = staged(books)
     await stage.run(rounds=60)
     assert stage.states() == {"needs_operator"}
+    [key] = stage.store.payments
+    for decision, reference in [(Decision.NOT_CHARGED, None), (Decision.CHARGED, "ch_1")]:
+        with pytest.raises(NotForOperatorsError, match="the books of rival"):
+            await desk_of(stage).decide(key, decision, by="ann", why="I think so", reference=reference)
+    await desk_of(stage).decide(key, Decision.RETRY, by="ann", why="it posts again")
+    books.catch_up()
+    await stage.run()
+    check(stage, books, "settled")
 
 
 async def test_refund_that_lies_in_the_log_is_waited_for_and_done_once() -> None:

@@ -239,14 +239,25 @@ def test_what_agrees_is_absorbed_and_what_does_not_is_told() -> None:
         accepted ch_1            | . charged      | wake +15
         hold placed              | . charged      | wake +15
         accepted ch_2            | ! charged      | alert: charge_accepted while charged, wake +15
+        accepted ch_2            | . charged      | wake +15
         declined no              | ! charged      | alert: charge_declined while charged, wake +15
         capture posted           | settled        |
         capture posted           | . settled      |
         accepted ch_1            | . settled      |
         wake                     | . settled      |
-        declined no              | ! settled      | alert: charge_declined while settled
+        declined no              | . settled      |
+        declined poor            | ! settled      | alert: charge_declined while settled
+        told retry               | ! settled      | alert: told_retry while settled
         told retry               | ! settled      | alert: told_retry while settled
     """)
+
+
+def test_no_more_contradictions_are_told_than_a_person_reads() -> None:
+    told = "! charged | alert: charge_accepted while charged, wake +15"
+    made_up = [f"accepted ch_1{number} | {told}" for number in range(20)]
+    first, last = "accepted ch_1 | charged | capture e1, wake +15", "accepted ch_2 | . charged | wake +15"
+    case = charging("\n".join([first, *made_up, last]))
+    assert len(case.saga.contradictions) == 20
 
 
 def test_accepted_by_a_try_that_a_fail_over_forgot() -> None:
@@ -289,6 +300,11 @@ def test_a_wait_the_provider_asks_for_is_kept_within_bounds(after_s: float | Non
 def test_rules_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match="charge_tries_max, backoff_s"):
         PaymentRules(charge_tries_max=0, backoff_s=-1.0)
+    for wrong in (float("inf"), 1e12):
+        with pytest.raises(ValueError, match="too large: answer_s"):
+            PaymentRules(answer_s=wrong)
+    with pytest.raises(ValueError, match="positive: answer_s"):
+        PaymentRules(answer_s=float("nan"))
 
 
 def test_a_saga_is_stored_whole() -> None:

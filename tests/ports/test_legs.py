@@ -219,3 +219,17 @@ async def test_what_is_wrong_with_a_leg_is_found(
     assert (await superuser.execute(damage, *given)).split()[-1] != "0"
     check = await audit_legs_in(superuser)  # type: ignore[arg-type]
     assert [violation["what"] for violation in check.violations] == expected
+
+
+async def test_leg_whose_id_was_dropped_is_still_posted(ended: tuple[Pool, Payer], postgres_dsn: str) -> None:
+    pool, payer = ended
+    settled, refunded = await payer.office.read("settled"), await payer.office.read("refunded")
+    connection = await asyncpg.connect(postgres_dsn, server_settings={"search_path": SCHEMA})
+    try:
+        await connection.execute("set session_replication_role = replica")
+        await connection.execute("delete from processed_events where type like 'trans%'")
+    finally:
+        await connection.close()
+    assert await payer.charge(settled) == Accepted(settled.saga.charge_reference or "")
+    assert isinstance(await payer.refund(refunded), Accepted)
+    assert (await audit_legs(pool)).ok

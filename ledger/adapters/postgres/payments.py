@@ -100,6 +100,8 @@ def _said(row: Any) -> BooksSay:
 
 
 def _outcome(row: Any) -> EventOutcome:
+    if row["was_forgotten"]:
+        return EventOutcome(posted=True, reason=None, fingerprint=None)
     return EventOutcome(row["kind"] == "posted", row["reason"], row["fingerprint"])
 
 

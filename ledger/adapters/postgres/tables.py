@@ -293,6 +293,9 @@ payments = sa.Table(
     sa.Index(
         "payments_due", "tenant_id", "lane", "begun", "due_at", postgresql_where=sa.text("due_at is not null")
     ),
+    sa.Index(
+        "payments_due_lanes", "due_at", "tenant_id", "lane", postgresql_where=sa.text("due_at is not null")
+    ),
     sa.Index("payments_publishing", "publishes", postgresql_where=sa.text("publishes is not null")),
     sa.Index("payments_ending", "ends_at", postgresql_where=sa.text("ends_at is not null")),
 )
@@ -323,6 +326,20 @@ payment_steps = sa.Table(
         postgresql_where=sa.text("begins"),
     ),
     comment="the timeline: one line for each version of a saga, stored with it",
+)
+
+leg_secret = sa.Table(
+    "leg_secret",
+    METADATA,
+    sa.Column(
+        "only_row", sa.Boolean, sa.CheckConstraint("only_row"), primary_key=True, server_default="true"
+    ),
+    sa.Column(
+        "secret",
+        sa.Text,
+        nullable=False,
+        server_default=sa.text("((gen_random_uuid())::text || (gen_random_uuid())::text)"),
+    ),
 )
 
 providers = sa.Table(

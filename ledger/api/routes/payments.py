@@ -1,6 +1,6 @@
 """Payments: where each is, why, and all that happened to it."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -13,11 +13,11 @@ from ledger.api.answers import answer
 from ledger.api.documented import READING, link, responses
 from ledger.api.models import PaymentAnswer, PaymentsPage
 from ledger.api.pages import Cursors
-from ledger.api.parameters import ID_PATTERN, EmptyQuery, PaymentInPath, PaymentsQuery
+from ledger.api.parameters import ID_PATTERN, PaymentInPath, PaymentsQuery, TimelineQuery
 from ledger.api.problems import InvalidCursorError, NotAvailableError, PaymentNotFoundError
 from ledger.application.access import Caller
 from ledger.application.payment_ports import Line, NumberedLine, Payment, PaymentKey, PaymentReader
-from ledger.application.payment_story import decided_events, why
+from ledger.application.payment_story import why
 from ledger.application.provider_reading import BreakerTold, fresh_since, shut
 from ledger.domain.payments.saga import State
 
@@ -87,16 +87,20 @@ async def list_payments(request: Request, caller: Reader, query: PaymentsQuery) 
     ),
 )
 async def get_payment(
-    request: Request, payment: PaymentInPath, caller: Reader, query: EmptyQuery
+    request: Request, payment: PaymentInPath, caller: Reader, query: TimelineQuery
 ) -> Response:
-    """Read where a payment is, why, when it goes on by itself, and the first 500 lines of what happened to it."""
+    """Read where a payment is, why, when it goes on by itself, and what happened to it: up to 500 lines at a time."""
     reader, key = _reader(request, caller), PaymentKey(caller.tenant, payment)
+    # Before the payment, which then is no older: else a line could tell of an event that it does not know yet.
+    lines = await reader.timeline(key, query.after, LINES_MAX + 1)
     found = await reader.payment(key)
     if found is None:
         raise PaymentNotFoundError(f"There is no payment {payment}.")
-    lines = await reader.timeline(key, 0, LINES_MAX)
     breakers = await _breakers(request, caller)
-    return answer({**payment_members(found, breakers), "timeline": timeline_members(lines)})
+    timeline = timeline_members(lines[:LINES_MAX], found.saga.event_id)
+    following = lines[LINES_MAX - 1].number if len(lines) > LINES_MAX else None
+    members = payment_members(found, breakers)
+    return answer({**members, "timeline": timeline, "timeline_next": following})
 
 
 def _reader(request: Request, caller: Caller) -> PaymentReader:
@@ -137,14 +141,13 @@ def payment_members(payment: Payment, breakers: Sequence[BreakerTold] = ()) -> d
     }
 
 
-def timeline_members(lines: Sequence[NumberedLine]) -> list[dict[str, Any]]:
-    """Write a timeline. The id of a capture or void is told once it has its outcome: until then, whoever knows it
-    could use it up for an event of their own."""
-    decided = decided_events([each.line for each in lines])
-    return [{"number": each.number, **_line_members(each.line, decided)} for each in lines]
+def timeline_members(lines: Sequence[NumberedLine], awaited: str | None) -> list[dict[str, Any]]:
+    """Write lines of a timeline. Of the capture or void that is awaited the id is not told: until it has its
+    outcome, whoever knows it could use it up for an event of their own."""
+    return [{"number": each.number, **_line_members(each.line, awaited)} for each in lines]
 
 
-def _line_members(line: Line, decided: Set[str | None]) -> dict[str, Any]:
+def _line_members(line: Line, awaited: str | None) -> dict[str, Any]:
     return {
         "at": line.at,
         "happening": line.happening,
@@ -152,7 +155,7 @@ def _line_members(line: Line, decided: Set[str | None]) -> dict[str, Any]:
         "state": line.state,
         "commands": line.commands,
         "attempt": line.attempt,
-        "event": line.event_id if line.event_id in decided else None,
+        "event": None if line.event_id == awaited else line.event_id,
         "next_at": line.next_at,
         "detail": line.detail,
         "by": line.by,

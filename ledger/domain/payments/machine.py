@@ -43,7 +43,7 @@ def _known(saga: Saga, happening: Happening, on: Occasion) -> Advanced:
 
 
 def _contradiction(saga: Saga, happening: Happening, on: Occasion) -> Advanced:
-    return contradicted(saga, kind_of(happening))
+    return contradicted(saga, happening)
 
 
 def _former(saga: Saga, happening: Happening, on: Occasion) -> Advanced:
@@ -69,7 +69,7 @@ def _confirmed(saga: Saga, happening: Decided, on: Occasion) -> Advanced:
 
 def _denied_by_hand(saga: Saga, happening: Decided, on: Occasion) -> Advanced:
     if saga.step is Step.CAPTURE:
-        return contradicted(saga, kind_of(happening))
+        return contradicted(saga, happening)
     if saga.charge is ChargeFact.NONE:
         return _former(saga, ChargeDeclined(f"not charged, says {happening.by}"), on)
     returned = replace(saga, charge=ChargeFact.REFUNDED)
@@ -78,7 +78,7 @@ def _denied_by_hand(saga: Saga, happening: Decided, on: Occasion) -> Advanced:
 
 def _closed_by_hand(saga: Saga, happening: Decided, on: Occasion) -> Advanced:
     if saga.step is not Step.RELEASE:
-        return contradicted(saga, kind_of(happening))
+        return contradicted(saga, happening)
     return outcomes.freed(saga, happening, on)
 
 
