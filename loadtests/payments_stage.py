@@ -27,7 +27,7 @@ from streams.transport.publisher import BatchPublisher
 RULES = {
     "answer_s": 2,
     "outcome_s": 15,
-    "backoff_s": 0.1,
+    "backoff_s": 0.5,
     "backoff_s_max": 2,
     "not_found_grace_s": 2,
     "unknown_s_max": 120,
