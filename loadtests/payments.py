@@ -196,7 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kill-every", type=float, default=10.0, help="seconds; 0: never")
     parser.add_argument("--posting", type=int, default=1, help="posting workers")
     parser.add_argument("--paying", type=int, default=2, help="payments workers")
-    parser.add_argument("--slots", type=int, default=64, help="calls to the provider at a time")
+    parser.add_argument("--slots", type=int, default=192, help="calls to the provider at a time")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", action="store_true", help="keep the data and logs")
     parser.add_argument("--json", action="store_true")
