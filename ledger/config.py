@@ -1,5 +1,6 @@
 """Settings: environment variables with the prefix LEDGER_, read once by the composition root."""
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import msgspec
@@ -153,6 +154,11 @@ class Settings(BaseSettings):
 
     api_host: str = Field("127.0.0.1", description="where the API listens")
     api_port: int = Field(8080, ge=0, le=65535, description="port of the API; 0: any free port")
+    api_trusted_proxies: str = Field(
+        "",
+        description="addresses and networks of the proxies before the API, with commas between: of these, "
+        "`X-Forwarded-For` is believed",
+    )
     operations_port: int | None = Field(
         None,
         ge=0,
@@ -206,6 +212,13 @@ class Settings(BaseSettings):
         10.0, gt=0, description="a stopped worker's transaction is ended"
     )
     retry_backoff_max_s: float = Field(5.0, gt=0, description="longest wait between two tries of a batch")
+
+    @field_validator("api_trusted_proxies")
+    @classmethod
+    def _are_networks(cls, given: str) -> str:
+        for each in filter(None, (part.strip() for part in given.split(","))):
+            ip_network(each)
+        return given
 
     @field_validator("payment_rules")
     @classmethod

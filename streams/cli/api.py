@@ -53,7 +53,15 @@ async def _serve(settings: Settings) -> None:
         if settings.operations_port is not None:
             beside = sockets.enter_context(listen(settings.api_host, settings.operations_port))
         async with composed(settings, addresses.postgres_dsn, signals, key_secret=key_secret) as services:
-            servers = [Server(create_app(services), bound, shutdown_s=settings.api_shutdown_s)]
+            served = create_app(services)
+            servers = [
+                Server(
+                    served,
+                    bound,
+                    shutdown_s=settings.api_shutdown_s,
+                    trusted_proxies=settings.api_trusted_proxies,
+                )
+            ]
             if beside is not None:
                 operations = create_operations_app(services)
                 servers.append(Server(operations, beside, shutdown_s=OPERATIONS_SHUTDOWN_S))
