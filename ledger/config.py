@@ -154,8 +154,8 @@ class Settings(BaseSettings):
 
     api_host: str = Field("127.0.0.1", description="where the API listens")
     api_port: int = Field(8080, ge=0, le=65535, description="port of the API; 0: any free port")
-    api_trusted_proxies: str = Field(
-        "",
+    api_trusted_proxies: str | None = Field(
+        None,
         description="addresses and networks of the proxies before the API, with commas between: of these, "
         "`X-Forwarded-For` is believed",
     )
@@ -215,9 +215,9 @@ class Settings(BaseSettings):
 
     @field_validator("api_trusted_proxies")
     @classmethod
-    def _are_networks(cls, given: str) -> str:
-        for each in filter(None, (part.strip() for part in given.split(","))):
-            ip_network(each)
+    def _are_networks(cls, given: str | None) -> str | None:
+        for each in given.split(",") if given else ():
+            ip_network(each.strip())
         return given
 
     @field_validator("payment_rules")

@@ -43,7 +43,7 @@ class Server(uvicorn.Server):
     """One application on one socket; signals are left to whoever runs it."""
 
     def __init__(
-        self, app: Any, bound: socket.socket, *, shutdown_s: float, trusted_proxies: str = ""
+        self, app: Any, bound: socket.socket, *, shutdown_s: float, trusted_proxies: str | None = None
     ) -> None:
         """Of `trusted_proxies`, addresses and networks with commas between, `X-Forwarded-For` is believed."""
         super().__init__(

@@ -17,9 +17,9 @@ async def who(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 @pytest.mark.parametrize(
     ("trusted", "told"),
-    [("", "127.0.0.1"), ("10.0.0.0/8", "127.0.0.1"), ("127.0.0.0/8, 10.0.0.0/8", "192.0.2.7")],
+    [(None, "127.0.0.1"), ("10.0.0.0/8", "127.0.0.1"), ("127.0.0.0/8, 10.0.0.0/8", "192.0.2.7")],
 )
-async def test_a_sender_is_named_by_a_proxy_that_is_trusted(trusted: str, told: str) -> None:
+async def test_a_sender_is_named_by_a_proxy_that_is_trusted(trusted: str | None, told: str) -> None:
     with listen("127.0.0.1", 0) as bound:
         server = Server(who, bound, shutdown_s=1.0, trusted_proxies=trusted)
         serving = asyncio.create_task(server.run_on_socket())
