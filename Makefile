@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test check fast lock fix schemas recipes bench-reads fuzz-api chaos-transport chaos-kills clean
+.PHONY: help install demo test check fast lock fix schemas recipes bench-reads bench-payments fuzz-api chaos-transport chaos-kills chaos-payments clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -17,7 +17,7 @@ $(READY): requirements.lock requirements-bootstrap.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing the locked dependencies into $(VENV) …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
-	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
@@ -50,11 +50,17 @@ recipes: $(READY) ## run the recipes, and write what they print into docs/recipe
 bench-reads: $(READY) ## how fast balances are read beside a running stream, and how far windows are behind (needs wrk)
 	@$(BIN)/python -m loadtests.reads
 
+bench-payments: $(READY) ## payments at full load over a faulty provider, workers killed on the way, then an independent count
+	@$(BIN)/python -m loadtests.payments
+
 chaos-transport: $(READY) ## ten minutes of restarts over the chunked transport; nothing may be lost
 	@$(BIN)/python -m loadtests.chaos_transport
 
 chaos-kills: $(READY) ## fifty workers killed with -9 under load, then an independent count
 	@$(BIN)/python -m loadtests.chaos_kills
+
+chaos-payments: $(READY) ## payments through every death of a worker, whatever their provider does
+	@$(BIN)/python -m tests.end_to_end.chaos_payments
 
 fuzz-api: $(READY) ## ten minutes of schemathesis with every check, on a whole stack
 	@$(BIN)/python -m tests.end_to_end.fuzz_api 600

@@ -1,5 +1,6 @@
 """Settings: environment variables with the prefix LEDGER_, read once by the composition root."""
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import msgspec
@@ -103,16 +104,21 @@ class Settings(BaseSettings):
         {}, description="limits of payments that differ from their defaults, as a JSON object"
     )
     payment_lease_s: float = Field(
-        2.0, gt=0, description="a payment that a worker took and did not move is due again after this"
+        2.0,
+        gt=0,
+        le=3600,
+        description="a payment that a worker took and did not move is due again after this",
     )
     payment_look_ms: int = Field(200, ge=1, description="how often payments that are due are looked for")
     payment_claim_max: int = Field(500, ge=1, le=10_000, description="payments that are taken at once")
     payments_in_hand_max: int = Field(2000, ge=1, description="payments that a worker works on at a time")
-    provider_payments_max: int = Field(
-        500, ge=1, description="payments of one provider that a worker works on at a time"
+    provider_calls_max: int = Field(
+        32,
+        ge=1,
+        description="calls at a time of one worker to a provider that does not say how many it takes",
     )
-    provider_calls_max: int = Field(32, ge=1, description="calls to one provider at a time, of one worker")
 
+    payments_workers: int = Field(1, ge=0, le=64, description="payments workers that `ledger up` starts")
     windows_workers: int = Field(1, ge=0, le=64, description="windows workers that `ledger up` starts")
     windows_urls: str | None = Field(
         None,
@@ -138,6 +144,12 @@ class Settings(BaseSettings):
     window_read_timeout_s: float = Field(
         0.5, gt=0, description="the API asks a windows worker no longer than this, then the database"
     )
+    sealing_keys: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]{43}=?(, ?[A-Za-z0-9_-]{43}=?)*$",
+        description="keys that seal the secrets of providers, the newest first: each 32 bytes in URL-safe base64; "
+        "none: the stack's own",
+    )
     internal_token: str | None = Field(
         None,
         min_length=16,
@@ -146,6 +158,11 @@ class Settings(BaseSettings):
 
     api_host: str = Field("127.0.0.1", description="where the API listens")
     api_port: int = Field(8080, ge=0, le=65535, description="port of the API; 0: any free port")
+    api_trusted_proxies: str | None = Field(
+        None,
+        description="addresses and networks of the proxies before the API, with commas between: of these, "
+        "`X-Forwarded-For` is believed",
+    )
     operations_port: int | None = Field(
         None,
         ge=0,
@@ -180,6 +197,9 @@ class Settings(BaseSettings):
     quota_events_s: float = Field(
         20_000.0, ge=0, description="events a second of a tenant at one API process; 0: any"
     )
+    quota_refused_webhooks_s: float = Field(
+        20.0, ge=0, description="unsigned webhooks a second from one address at one API process; 0: any"
+    )
     redis_url: str | None = Field(
         None,
         pattern=r"^(rediss?|unix)://",
@@ -196,6 +216,13 @@ class Settings(BaseSettings):
         10.0, gt=0, description="a stopped worker's transaction is ended"
     )
     retry_backoff_max_s: float = Field(5.0, gt=0, description="longest wait between two tries of a batch")
+
+    @field_validator("api_trusted_proxies")
+    @classmethod
+    def _are_networks(cls, given: str | None) -> str | None:
+        for each in given.split(",") if given else ():
+            ip_network(each.strip())
+        return given
 
     @field_validator("payment_rules")
     @classmethod

@@ -10,9 +10,12 @@ from faust.types import StreamT
 from ledger.bootstrap.payments import advancing
 from ledger.config import Settings
 from ledger.observability.signals import Signals
-from streams.agents.advance_payments import DueTimer, HearChunk, HearWebhooks, count_payments
+from streams.agents.advance_payments import DueTimer, HearChunk, count_payments
+from streams.agents.hear_webhooks import HearWebhooks
 from streams.beside import run_beside
 from streams.embedded.addresses import find_addresses
+from streams.key_secret import need_sealing_keys
+from streams.patience import Patience
 from streams.payment_log import SharedLog
 from streams.transport.app import ChunkedApp, chunked_app, chunked_topic
 from streams.transport.lanes import Handler, PartitionLanes
@@ -28,7 +31,8 @@ def create_payments_app(settings: Settings, signals: Signals) -> ChunkedApp:
 
 def add_advancing(app: ChunkedApp, settings: Settings, handler: Handler, webhooks: Handler) -> None:
     """Give the app its agents."""
-    lanes, webhook_lanes = PartitionLanes(app, handler), PartitionLanes(app, webhooks)
+    lanes = PartitionLanes(app, handler, fetch_ahead=False)
+    webhook_lanes = PartitionLanes(app, webhooks, fetch_ahead=False)
 
     @app.agent(chunked_topic(app, settings.outcomes_topic), name="advance_payments")
     async def advance_payments(stream: StreamT[Any]) -> None:
@@ -44,7 +48,11 @@ async def paying(settings: Settings, signals: Signals) -> AsyncIterator[ChunkedA
     """Compose a payments worker on the servers that are set or that `ledger up` started."""
     addresses = find_addresses(settings)
     settings = settings.model_copy(
-        update={"kafka_bootstrap": addresses.kafka, "postgres_dsn": addresses.postgres_dsn}
+        update={
+            "kafka_bootstrap": addresses.kafka,
+            "postgres_dsn": addresses.postgres_dsn,
+            "sealing_keys": need_sealing_keys(settings),
+        }
     )
     async with AsyncExitStack() as stack:
         app = create_payments_app(settings, signals)
@@ -54,7 +62,16 @@ async def paying(settings: Settings, signals: Signals) -> AsyncIterator[ChunkedA
         log = SharedLog(batches, settings.payments_topic)
         parts = await stack.enter_async_context(advancing(settings, addresses.postgres_dsn, log, signals))
         timer = DueTimer(parts.advance, settings, signals)
-        webhooks = HearWebhooks(parts.advance, parts.store, signals)
-        add_advancing(app, settings, HearChunk(parts.advance, timer, signals), webhooks)
-        run_beside(app, stack, timer.run(), count_payments(parts.store, parts.clock, signals))
+        patience = Patience(app.flow.waiting_for, settings.retry_backoff_max_s)
+        webhooks = HearWebhooks(parts.advance, parts.store, signals, patience)
+        add_advancing(app, settings, HearChunk(parts.advance, timer, signals, patience), webhooks)
+        run_beside(
+            app,
+            stack,
+            timer.run(),
+            count_payments(parts.store, parts.clock, signals),
+            parts.breakers.run(),
+            parts.providers.keep_looking(),
+            parts.clock.keep_learning(),
+        )
         yield app

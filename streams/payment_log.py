@@ -10,6 +10,8 @@ from streams.transport.errors import PublishError
 from streams.transport.publisher import BatchPublisher, Outgoing
 
 RECORDS_MAX = 1000
+GATHER_S = 0.01
+"""So long others are waited for where some came while events were sent: a sending costs more than its events."""
 
 
 class _Waiting(NamedTuple):
@@ -38,6 +40,8 @@ class SharedLog:
             while self._waiting:
                 together, self._waiting = self._waiting[:RECORDS_MAX], self._waiting[RECORDS_MAX:]
                 await self._write_together(together)
+                if self._waiting:
+                    await asyncio.sleep(GATHER_S)
         finally:
             self._writing = None
 

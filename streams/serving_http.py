@@ -42,7 +42,10 @@ def port_of(bound: socket.socket) -> int:
 class Server(uvicorn.Server):
     """One application on one socket; signals are left to whoever runs it."""
 
-    def __init__(self, app: Any, bound: socket.socket, *, shutdown_s: float) -> None:
+    def __init__(
+        self, app: Any, bound: socket.socket, *, shutdown_s: float, trusted_proxies: str | None = None
+    ) -> None:
+        """Of `trusted_proxies`, addresses and networks with commas between, `X-Forwarded-For` is believed."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -52,7 +55,8 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                proxy_headers=False,
+                proxy_headers=bool(trusted_proxies),
+                forwarded_allow_ips=trusted_proxies,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=math.ceil(shutdown_s),
             )

@@ -12,7 +12,7 @@ _MEANING = {
     "balances": "each balance is the sum of its entries, and within its overdraft",
     "versions": "versions have no gaps, running totals and times fit",
     "holds": "each hold is captured + released + left, and held agrees",
-    "sagas": "each payment agrees with its hold, its saga and its timeline",
+    "sagas": "each payment agrees with hold, saga, timeline and provider's book",
     "windows": "each window of the stream is that of its entries",
 }
 

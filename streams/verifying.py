@@ -1,21 +1,29 @@
-"""Compose a verification: PostgreSQL audited, Kafka read again, windows compared."""
+"""Compose a verification: PostgreSQL audited, Kafka read again, providers' books and windows compared."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from ledger.adapters.kafka.stream import KafkaStream
 from ledger.adapters.postgres.audit import PostgresAuditor
+from ledger.adapters.postgres.book_audit import PostgresBookAuditor
 from ledger.adapters.postgres.connection import open_pool
+from ledger.adapters.postgres.leg_audit import audit_legs
+from ledger.application.provider_books import ProviderBook, with_books
 from ledger.application.verify_books import Progress, RecordKind, VerifyBooks
 from ledger.config import Settings
 from ledger.domain.audit import Verdict
 from streams.embedded.addresses import find_addresses
+from streams.provider_books import stack_books
 from streams.verifying_windows import verify_windows
 
 
 async def verify_books(
-    settings: Settings, progress: Progress | None = None
+    settings: Settings, progress: Progress | None = None, books: Sequence[ProviderBook] = ()
 ) -> tuple[Verdict, Counter[RecordKind]]:
-    """Verify what is set or what `ledger up` started, over one snapshot; also tells what the records were."""
+    """Verify what is set or what `ledger up` started, over one snapshot; also tells what the records were.
+
+    Payments are compared with the books of tenants that they pay, of providers that are given, and of the stack's own.
+    """
     addresses = find_addresses(settings)
     pool = await open_pool(addresses.postgres_dsn, settings, size=1, name="ledger-verify")
     try:
@@ -25,6 +33,9 @@ async def verify_books(
         ):
             verification = VerifyBooks(auditor, stream, progress, bytes_max=settings.record_bytes_max)
             verdict = await verification()
+        all_books = [*books, *await stack_books(settings, pool)]
+        compared = [await PostgresBookAuditor(pool).compare(each) for each in all_books]
+        verdict = with_books(verdict, [await audit_legs(pool), *compared])
         windows = await verify_windows(settings, addresses.kafka, pool, progress)
         return Verdict([*verdict.checks, windows]), verification.tally
     finally:

@@ -75,7 +75,7 @@ class NaiveBooks:
     def overdraft(self, account: str) -> int | None:
         if account in self.settings:
             return self.settings[account][1]
-        return None if account.startswith(("external:", "transit:")) else 0
+        return None if account.startswith("external:") else 0
 
     def balance(self, account: str, asset: str) -> int:
         net = sum(self.lines(account, asset))
@@ -105,9 +105,7 @@ class NaiveBooks:
     def _OpenAccount(self, event: Event, command: OpenAccount, now: datetime) -> Any:  # noqa: N802
         name = command.account
         limit: Any = command.overdraft
-        if limit == "unlimited" or (
-            not isinstance(limit, int) and name.startswith(("external:", "transit:"))
-        ):
+        if limit == "unlimited" or (not isinstance(limit, int) and name.startswith("external:")):
             limit = None
         elif not isinstance(limit, int):
             limit = 0
@@ -302,6 +300,4 @@ class NaiveBooks:
 
     def _use(self, names: list[str]) -> None:
         for name in names:
-            self.settings.setdefault(
-                name, ("credit", None if name.startswith(("external:", "transit:")) else 0, None)
-            )
+            self.settings.setdefault(name, ("credit", None if name.startswith("external:") else 0, None))

@@ -8,15 +8,21 @@ from typing import Any
 
 import orjson
 
+from ledger.adapters.memory.payments import with_room
 from ledger.adapters.memory.provider import MemoryProvider
-from ledger.application.advance_payments import AdvancePayments, Mood, Pace
+from ledger.application.advance_payments import AdvancePayments, Pace
+from ledger.application.lane_rooms import LaneRooms, Mood
 from ledger.application.payment_ports import (
+    Answered,
     BooksSay,
     Change,
+    EventKey,
     EventOutcome,
+    LaneName,
     NumberedLine,
     Payment,
     PaymentKey,
+    Room,
     StateCount,
 )
 from ledger.application.provider_lanes import ProviderLanes
@@ -80,28 +86,33 @@ class Store:
     begun: set[tuple[PaymentKey, int]] = field(default_factory=set)
     holds: dict[PaymentKey, Hold] = field(default_factory=dict)
 
-    async def claim(self, now: datetime, until: datetime, limit: int) -> Sequence[Payment]:
-        found = sorted((at, key) for key, at in self.due.items() if at <= now)[:limit]
-        for _, key in found:
-            self.due[key] = until
-        return [self.payments[key] for _, key in found]
+    async def claim(self, now: datetime, until: datetime, room: Room) -> Sequence[Payment]:
+        due = [
+            self.payments[key] for at, key in sorted((at, key) for key, at in self.due.items()) if at <= now
+        ]
+        keys = with_room(due, room, now)
+        self.due |= dict.fromkeys(keys, until)
+        return [self.payments[key] for key in keys]
 
     async def load(self, keys: Sequence[PaymentKey]) -> Sequence[Payment]:
         return [self.payments[key] for key in keys if key in self.payments]
 
-    async def said(self, keys: Sequence[PaymentKey]) -> Mapping[PaymentKey, BooksSay]:
-        said: dict[PaymentKey, BooksSay] = {}
-        for key in keys:
-            event = self.payments[key].saga.event_id
-            outcome = self.holds[key].outcomes.get(event or "")
-            if event is not None and outcome is not None:
-                refused = isinstance(outcome, CaptureRefused | ReleaseRefused)
-                reason = getattr(outcome, "reason", None)
-                said[key] = BooksSay(event, not refused, reason, self.holds[key].fact)
-        return said
+    async def answered(
+        self, keys: Sequence[PaymentKey], events: Sequence[EventKey] = ()
+    ) -> Sequence[Answered]:
+        found = [Answered(self.payments[key], self._said(key)) for key in keys]
+        return [each for each in found if each.said is not None]
 
-    async def outcome(self, tenant: str, event_id: str) -> EventOutcome | None:
-        return None
+    def _said(self, key: PaymentKey) -> BooksSay | None:
+        event, hold = self.payments[key].saga.event_id, self.holds[key]
+        outcome = hold.outcomes.get(event or "")
+        if event is None or outcome is None:
+            return None
+        refused = isinstance(outcome, CaptureRefused | ReleaseRefused)
+        return BooksSay(event, not refused, getattr(outcome, "reason", None), hold.fact)
+
+    async def outcomes(self, keys: Sequence[EventKey]) -> Mapping[EventKey, EventOutcome]:
+        return {}
 
     async def apply(self, changes: Sequence[Change]) -> Sequence[Payment | None]:
         assert len({each.before.key for each in changes}) == len(changes)
@@ -172,12 +183,16 @@ class OneProvider:
 
     provider: PaymentProvider | None
     moods: dict[str, Mood] = field(default_factory=dict)
+    places: dict[LaneName, int] = field(default_factory=dict)
 
     async def find(self, tenant: str, name: str) -> PaymentProvider | None:
         return self.provider
 
     def mood(self, tenant: str, name: str) -> Mood:
         return self.moods.get(name, Mood.UP)
+
+    def slots(self) -> Mapping[LaneName, int]:
+        return self.places | {("acme", name): 4 for name in self.moods}
 
 
 class Stage:
@@ -189,6 +204,8 @@ class Stage:
         self.books = Books(self.store)
         self.provider = MemoryProvider() if provider is None else provider
         self.providers = OneProvider(self.provider)
+        self.registry: Any = None
+        """Providers in place of these."""
         self.refuses_capture = refuses_capture
         self.heard: list[tuple[str, Facts]] = []
         self.signals = Signals(lambda name, facts: self.heard.append((name, facts)))
@@ -211,7 +228,7 @@ class Stage:
         self.store.holds[payment.key] = Hold(refuses_capture=self.refuses_capture)
         return payment.key
 
-    def worker(self, tape: Tape | None = None, slots: int = 4, lane: int = 8) -> AdvancePayments:
+    def worker(self, tape: Tape | None = None, slots: int = 4, in_hand: int = 100) -> AdvancePayments:
         """Begin a worker, which is cut off as a tape says."""
         tape = tape or Tape()
         store: Any = Interrupted(self.store, tape)
@@ -219,13 +236,18 @@ class Stage:
         providers: Any = OneProvider(
             None if self.providers.provider is None else Interrupted(self.providers.provider, tape),  # type: ignore[arg-type]
             self.providers.moods,
+            self.providers.places,
         )
         log: Any = Interrupted(self.books, tape)
-        lanes = ProviderLanes(lane, slots, self.failures.append)
+        lanes = ProviderLanes(self.failures.append)
+        providers = self.registry or providers
+        rooms = LaneRooms(lanes, self.registry or self.providers, slots)
         self.lanes = lanes
         mover = SagaMover(store, outside, RULES, self.signals)
-        pace = Pace(LEASE_S, 0.05)
-        return AdvancePayments(store, mover, providers, log, lanes, outside, RULES, self.signals, pace)
+        pace = Pace(LEASE_S, 100, in_hand)
+        return AdvancePayments(
+            store, mover, providers, log, lanes, rooms, self.clock, RULES, self.signals, pace
+        )
 
     def _fresh_id(self, payment_id: str) -> str:
         self.serial += 1
@@ -233,7 +255,7 @@ class Stage:
 
     async def round(self, worker: AdvancePayments) -> None:
         """Let a worker take what is due, and finish it."""
-        await worker.take_due(100)
+        await worker.take_due()
         await self.lanes.finish(5.0)
 
     async def run(self, *, tape: Tape | None = None, rounds: int = 60) -> None:
@@ -250,7 +272,7 @@ class Stage:
                 worker = self.worker()
             if not self.store.due:
                 return
-            self.clock.time = max(self.clock.time, min(self.store.due.values()))
+            self.clock.time = max(self.clock.time + timedelta(seconds=1), min(self.store.due.values()))
 
     def states(self) -> set[str]:
         """Where the payments are."""

@@ -216,7 +216,7 @@ class World:
             case "vanished":
                 return None
             case "refused":
-                return RetryLater(call, 7.0 if good else None)
+                return RetryLater(call, 7.0 if good else None, counts=good)
             case "late":
                 by = self.now + timedelta(seconds=RULES.not_found_grace_s)
                 self.network.append((by, call, good))

@@ -14,6 +14,7 @@ import aiohttp
 
 from ledger.adapters.provider.rules import ProviderRules
 from ledger.application.providers import ChargeRequest, RefundRequest
+from tests.builders import event_id
 
 SECRET = b"a secret of the tests"
 LOOPBACK = ("127.0.0.0/8",)
@@ -56,6 +57,7 @@ class Simulator:
         """How the ledger calls it."""
         given = {
             "name": "simulated",
+            "tenant": "acme",
             "url": self.url,
             "secret": self.secrets[0],
             "hosts": ["127.0.0.1"],
@@ -91,11 +93,11 @@ class Simulator:
 
 def charge(key: str, tenant: str = "acme", amount: int = 1250, **more: Any) -> ChargeRequest:
     """Make a request for a charge."""
-    given = {"payment": f"payment-{key}", "asset": "USD/2", "account": "customer:ann", **more}
+    given = {"payment": event_id(f"payment-{key}"), "asset": "USD/2", "account": "customer:ann", **more}
     return ChargeRequest(idempotency_key=key, tenant=tenant, amount=amount, **given)
 
 
 def refund(key: str, of: str, tenant: str = "acme", amount: int = 1250, **more: Any) -> RefundRequest:
     """Make a request for a refund of the charge with a reference."""
-    given = {"payment": f"payment-{key}", "asset": "USD/2", **more}
+    given = {"payment": event_id(f"payment-{key}"), "asset": "USD/2", **more}
     return RefundRequest(idempotency_key=key, tenant=tenant, amount=amount, charge=of, **given)

@@ -197,7 +197,12 @@ class TimelineLine(Model):
     attempt: Annotated[
         int | None, Field(description="The call to the provider that begins or was answered.", examples=[1])
     ]
-    event: Annotated[Id | None, Field(description="The capture or void that it is about.", examples=[None])]
+    event: Annotated[
+        Id | None,
+        Field(
+            description="The capture or void that it is about, once that has its outcome.", examples=[None]
+        ),
+    ]
     next_at: Annotated[
         datetime | None,
         Field(description="When it goes on by itself; null: at an end.", examples=[EXAMPLE_TIME]),
@@ -230,9 +235,15 @@ class PaymentItem(Model):
 
 
 class PaymentAnswer(PaymentItem):
-    """A payment with what happened to it, the oldest first."""
+    """A payment with what happened to it, the oldest first, a page of it."""
 
     timeline: list[TimelineLine]
+    timeline_next: Annotated[
+        int | None,
+        Field(
+            description="More happened: give it as `after` for the next page; null: no more.", examples=[None]
+        ),
+    ]
 
 
 class PaymentsPage(Model):
@@ -339,3 +350,45 @@ class Problem(BaseModel):
     code: Annotated[str, Field(examples=["account_not_found"])]
     errors: list[Fault] | None = None
     correlation_id: Annotated[str | None, Field(examples=[None])] = None
+
+
+class BreakerAnswer(Model):
+    """Whether one worker's calls to a provider pass."""
+
+    worker: Annotated[str, Field(description="Of the worker, as long as it runs.", examples=["5f0c2a9e"])]
+    state: Annotated[
+        Literal["closed", "half_open", "open"],
+        Field(description="Closed: calls pass. Open: none does. Half-open: one at a time tries."),
+    ]
+    since: Moment
+    retry_at: Annotated[
+        datetime | None,
+        Field(description="When it tries again; null: it is not open.", examples=[EXAMPLE_TIME]),
+    ]
+    calls: Annotated[
+        int, Field(description="Of late; of one that is not closed, those before it opened.", ge=0)
+    ]
+    bad: Annotated[int, Field(description="How many of them failed or were slow.", ge=0)]
+    told_at: Moment
+
+
+class ProviderItem(Model):
+    """A provider of the tenant."""
+
+    name: Annotated[str, Field(examples=["simulated"])]
+    url: Annotated[str, Field(description="Scheme, host and port.", examples=["https://pay.example"])]
+    when_down: Annotated[
+        str,
+        Field(
+            description="What its payments do while its breaker is open: wait, or decline.", examples=["wait"]
+        ),
+    ]
+    breakers: Annotated[
+        list[BreakerAnswer], Field(description="Of each worker that asked it within the last seconds.")
+    ]
+
+
+class ProvidersAnswer(Model):
+    """The providers of the tenant, by name."""
+
+    items: list[ProviderItem]

@@ -137,10 +137,20 @@ class TrialBalanceParameters(Parameters):
     asset: Asset | None = _OPTIONAL_ASSET
 
 
+class TimelineParameters(Parameters):
+    after: int = Field(
+        0,
+        ge=0,
+        le=2**31 - 1,
+        description="Only lines with greater numbers: `timeline_next` of the last page.",
+    )
+
+
 class NoParameters(Parameters):
     """A query that takes none."""
 
 
+TimelineQuery = Annotated[TimelineParameters, Query()]
 PaymentsQuery = Annotated[PaymentsParameters, Query()]
 AccountsQuery = Annotated[AccountsParameters, Query()]
 StatementQuery = Annotated[StatementParameters, Query()]

@@ -2,7 +2,7 @@
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 import msgspec
@@ -31,17 +31,17 @@ class _Bucket(msgspec.Struct):
 
 
 class TokenBuckets:
-    """A bucket for each tenant, filled with `rate` tokens a second up to `BURST_S` seconds' worth."""
+    """A bucket for each tenant, or whoever else, filled with `rate` tokens a second up to `BURST_S` seconds' worth."""
 
     def __init__(self, rate: float, *, tenants_max: int = TENANTS_MAX) -> None:
         self._rate = rate
         self.size = rate * BURST_S
         self._tenants_max = tenants_max
-        self._buckets: OrderedDict[int, _Bucket] = OrderedDict()
+        self._buckets: OrderedDict[Hashable, _Bucket] = OrderedDict()
 
-    def take(self, tenant_id: int, count: int, now: float) -> Allowance:
+    def take(self, whose: Hashable, count: int, now: float) -> Allowance:
         """Take `count` tokens, or none. More than a bucket holds is let in by a full one, which is empty for longer."""
-        bucket = self._bucket(tenant_id, now)
+        bucket = self._bucket(whose, now)
         bucket.tokens = min(self.size, bucket.tokens + (now - bucket.at) * self._rate)
         bucket.at = now
         missing = min(count, self.size) - bucket.tokens
@@ -50,13 +50,13 @@ class TokenBuckets:
         bucket.tokens -= count
         return self._allowance(bucket, 0.0)
 
-    def _bucket(self, tenant_id: int, now: float) -> _Bucket:
-        bucket = self._buckets.get(tenant_id)
+    def _bucket(self, whose: Hashable, now: float) -> _Bucket:
+        bucket = self._buckets.get(whose)
         if bucket is None:
-            bucket = self._buckets[tenant_id] = _Bucket(self.size, now)
+            bucket = self._buckets[whose] = _Bucket(self.size, now)
             if len(self._buckets) > self._tenants_max:
                 self._buckets.popitem(last=False)
-        self._buckets.move_to_end(tenant_id)
+        self._buckets.move_to_end(whose)
         return bucket
 
     def _allowance(self, bucket: _Bucket, retry_s: float) -> Allowance:
@@ -98,3 +98,24 @@ class Quotas:
             self._signals.emit("request.rate_limited", tenant=caller.tenant, what=what)
             retry = {"Retry-After": str(max(1, math.ceil(allowance.retry_s)))}
             raise RateLimitedError(f"More {what} a second than the tenant may send.", headers=retry)
+
+
+class RefusedSenders:
+    """Keyless senders by address: one whose webhooks were refused too often is not looked at for a while."""
+
+    def __init__(self, refused_s: float, signals: Signals, monotonic: Callable[[], float]) -> None:
+        self._buckets = TokenBuckets(refused_s) if refused_s else None
+        self._signals = signals
+        self._monotonic = monotonic
+
+    def admit(self, address: str) -> None:
+        """Let a sender in who was not refused too often. Raises RateLimitedError."""
+        if self._buckets is None or self._buckets.take(address, 0, self._monotonic()).left:
+            return
+        self._signals.emit("request.rate_limited", tenant=None, what="webhooks")
+        raise RateLimitedError("Too many webhooks from there were not signed.", headers={"Retry-After": "1"})
+
+    def refused(self, address: str) -> None:
+        """Count one that was refused."""
+        if self._buckets is not None:
+            self._buckets.take(address, 1, self._monotonic())

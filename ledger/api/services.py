@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from ledger.api.draining import Draining
-from ledger.api.quotas import Quotas
+from ledger.api.quotas import Quotas, RefusedSenders
 from ledger.api.telemetry import ApiMetrics
 from ledger.application.cached_balances import CachedBalances
 from ledger.application.eventual_balance import ReadEventualBalance
@@ -13,6 +13,7 @@ from ledger.application.live_balances import LiveBalances
 from ledger.application.payment_ports import PaymentReader
 from ledger.application.places import Places
 from ledger.application.ports import Clock
+from ledger.application.provider_reading import ProviderReader
 from ledger.application.read_windows import ReadWindows
 from ledger.application.reading import BalanceReader, HistoryReader
 from ledger.application.receive_webhooks import ReceiveWebhooks
@@ -35,7 +36,11 @@ class Services:
     """Tells, cheaply, whether the books can be read."""
     payments: Callable[[int], PaymentReader] | None = None
     """Gives what reads the payments of a tenant."""
+    providers: Callable[[int], ProviderReader] | None = None
+    """Gives what reads the providers of a tenant."""
     webhooks: ReceiveWebhooks | None = None
+    senders: RefusedSenders | None = None
+    """Who sends webhooks that are not signed."""
     cached: CachedBalances | None = None
     eventual: ReadEventualBalance | None = None
     windows: ReadWindows | None = None

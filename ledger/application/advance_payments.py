@@ -1,19 +1,30 @@
 """Advance payments: take those that are due, tell their sagas what happened, and do what they want done."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import timedelta
-from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import orjson
 
 from ledger.application.faults import LogAwayError, TransientFaultError
+from ledger.application.lane_rooms import LaneRooms, Mood, Providers
 from ledger.application.payment_calls import Heard, ask, heard, not_called
-from ledger.application.payment_ports import BooksSay, Payment, PaymentKey, PaymentLog, PaymentStore
-from ledger.application.provider_lanes import LaneName, ProviderLanes
+from ledger.application.payment_lanes import ends_by_itself, lane_of
+from ledger.application.payment_ports import (
+    Answered,
+    BooksSay,
+    EventKey,
+    LaneName,
+    Payment,
+    PaymentKey,
+    PaymentLog,
+    PaymentStore,
+)
+from ledger.application.ports import Clock
+from ledger.application.provider_lanes import Place, ProviderLanes
 from ledger.application.providers import PaymentProvider, Unknown
-from ledger.application.saga_mover import Moved, Outside, SagaMover
+from ledger.application.saga_mover import Moved, SagaMover
 from ledger.contract.outgoing import record_key
 from ledger.domain.payments.commands import AlertOperator, Call, Capture, Command, Release, WakeAt
 from ledger.domain.payments.happenings import (
@@ -32,49 +43,27 @@ from ledger.observability.crash import crash_point
 from ledger.observability.signals import Signals
 
 SOURCE = "ledger/payments"
-BOOKS: LaneName = ("", "")
-"""The lane of payments that ask no provider now."""
-
-
-class Mood(StrEnum):
-    """How it stands with a provider."""
-
-    UP = "up"
-    TRIES = "tries"
-    """It was away, and one payment at a time tries whether it has recovered."""
-    WAITS = "waits"
-    """Its breaker is open, and its tenant has payments wait."""
-    DECLINES = "declines"
-    """Its breaker is open, and its tenant has payments declined that it was not asked about."""
-
-
-class Providers(Protocol):
-    """The providers of all tenants."""
-
-    async def find(self, tenant: str, name: str) -> PaymentProvider | None:
-        """Give a provider, opened; None where the tenant has none of that name, or not one that can be called."""
-        ...
-
-    def mood(self, tenant: str, name: str) -> Mood:
-        """Say how it stands with it; one that was not opened yet is up."""
-        ...
 
 
 class Pace(NamedTuple):
-    """How payments are taken; in seconds."""
+    """How payments are taken."""
 
     lease_s: float
     """A payment that was taken, and not stored within this, is due again."""
-    slot_wait_s: float
-    """A call waits so long for one of its provider's slots; then it is put off."""
+    claim_max: int
+    """So many are taken at once."""
+    in_hand_max: int
+    """So many are worked on at a time, and no more are taken."""
 
 
 class Taken(NamedTuple):
     """What became of payments that were due."""
 
     begun: int
-    put_off: int
-    """Because their provider is busy or away: they are due again when the lease ends."""
+    left: int
+    """Their provider turned out to be busy or away: they are due again when the lease ends."""
+    more: bool
+    """As many were taken as may be at once: more may be due."""
 
 
 class AdvancePayments:
@@ -87,7 +76,8 @@ class AdvancePayments:
         providers: Providers,
         log: PaymentLog,
         lanes: ProviderLanes,
-        outside: Outside,
+        rooms: LaneRooms,
+        clock: Clock,
         rules: PaymentRules,
         signals: Signals,
         pace: Pace,
@@ -97,83 +87,120 @@ class AdvancePayments:
         self._providers = providers
         self._log = log
         self._lanes = lanes
-        self._clock = outside.clock
+        self._rooms = rooms
+        self._clock = clock
         self._rules = rules
         self._signals = signals
         self._pace = pace
+        self._full = False
+        self._wake: Callable[[], None] = lambda: None
+        lanes.left, lanes.done = self._left, self._done
 
-    @property
-    def in_hand(self) -> int:
-        """How many payments are worked on."""
-        return self._lanes.busy
+    def when_due(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called whenever `take_due` would find more: as soon as a payment is due, or there is room."""
+        self._wake = wake
 
-    async def take_due(self, limit: int) -> Taken:
-        """Take what is due and begin work on it; raises TransientFaultError."""
-        now = self._clock.now()
-        due = await self._store.claim(now, now + timedelta(seconds=self._pace.lease_s), limit)
+    async def take_due(self) -> Taken:
+        """Take what is due and may begin, and begin work on it; raises TransientFaultError."""
+        in_all = min(self._pace.claim_max, self._pace.in_hand_max - self._lanes.in_hand)
+        self._full = in_all <= 0
+        if self._full:
+            return Taken(0, 0, more=False)
+        now, room = self._clock.now(), self._rooms.room(in_all)
+        due = await self._store.claim(now, now + timedelta(seconds=self._pace.lease_s), room)
+        self._rooms.taken(room, (lane for each in due if (lane := self._asks(each))[1]))
+        await self._open(due)
         said = await self._said(due)
-        begun = sum(self._begin(payment, said.get(payment.key)) for payment in due)
-        return Taken(begun, len(due) - begun)
+        begun = sum(self._begin(said.get(each.key) or Answered(each, None)) for each in due)
+        return Taken(begun, len(due) - begun, more=len(due) >= in_all)
 
-    async def hear(self, keys: Sequence[PaymentKey]) -> int:
-        """Look whether the books have said what these payments wait for; gives how many were moved by that.
+    async def hear(self, keys: Sequence[PaymentKey], events: Sequence[EventKey] = ()) -> int:
+        """Look whether the books have said what these payments, and those that wait for these events, wait for.
 
-        Raises TransientFaultError.
+        Gives how many were moved by that. Raises TransientFaultError.
         """
-        payments = await self._store.load(keys)
-        said = await self._said(payments)
-        heard = [self.tell(each, outcome_of(each, said[each.key])) for each in payments if each.key in said]
-        return sum([moved is not None for moved in await asyncio.gather(*heard)])
+        answered = await self._store.answered(keys, events)
+        heard = await asyncio.gather(*(self._hear(each) for each in answered))
+        away = next((each for each in heard if isinstance(each, TransientFaultError)), None)
+        if away is not None:
+            raise away
+        return heard.count(True)
+
+    async def _hear(self, answered: Answered) -> "bool | TransientFaultError":
+        """Tell one payment: what is wrong with it keeps no other from being told."""
+        try:
+            return await self.tell(answered.payment, _heard(answered)) is not None
+        except TransientFaultError as fault:
+            return fault
+        except (IllegalMoveError, ValueError) as fault:
+            self._not_advanced(answered.payment, fault)
+            return False
 
     async def tell(self, payment: Payment, heard: Heard) -> Moved | None:
         """Store what happened to a payment, and begin to do what follows from it; raises TransientFaultError."""
-        moved = await self._mover.move(payment, heard)
+        moved = await self._moved(payment, heard)
         if moved is not None and not all(isinstance(each, WakeAt) for each in moved.commands):
-            self._lanes.begin(_lane_of(moved.payment), self._guarded(moved.payment, self._follow(moved)))
+            self._lanes.begin(self._guarded(moved.payment, self._follow(moved)))
         return moved
 
-    async def _said(self, payments: Iterable[Payment]) -> Mapping[PaymentKey, BooksSay]:
-        """Read what the books say to those that wait for them; of an event that is waited for no more, nothing."""
-        waiting = {each.key: each.saga.event_id for each in payments if each.saga.event_id is not None}
-        said = await self._store.said(list(waiting)) if waiting else {}
-        return {key: each for key, each in said.items() if waiting.get(key) == each.event_id}
+    async def _open(self, due: Iterable[Payment]) -> None:
+        """Open providers that were not asked yet: only then is it known how many calls they take."""
+        lanes = {lane for each in due if (lane := self._asks(each))[1]} - self._providers.slots().keys()
+        await asyncio.gather(*(self._providers.find(*lane) for lane in lanes))
 
-    def _begin(self, payment: Payment, said: BooksSay | None) -> bool:
-        lane = _lane_of(payment)
-        heard = Heard(WokeUp()) if said is None else outcome_of(payment, said)
-        if lane is not BOOKS and not self._ends_by_itself(payment):
-            mood = self._providers.mood(*lane)
-            if mood is Mood.DECLINES and payment.saga.state is State.FUNDS_HELD:
-                heard, lane = _DECLINED, BOOKS
-            elif not self._may_ask(lane, mood):
-                return False
-        self._lanes.begin(lane, self._guarded(payment, self._advance(payment, heard)))
+    async def _said(self, due: Iterable[Payment]) -> Mapping[PaymentKey, Answered]:
+        """Read what the books say to those that wait for them."""
+        waiting = [each.key for each in due if each.saga.event_id is not None]
+        answered = await self._store.answered(waiting) if waiting else []
+        return {each.payment.key: each for each in answered}
+
+    def _asks(self, payment: Payment) -> LaneName:
+        """Name the lane that it needs a place in; where it needs none, the name of the provider is empty."""
+        tenant, name = lane_of(payment)
+        return tenant, "" if ends_by_itself(payment.saga, self._clock.now()) else name
+
+    def _begin(self, answered: Answered) -> bool:
+        payment, heard, place = answered.payment, _heard(answered), None
+        lane = self._asks(payment)
+        if lane[1] and self._is_declined(payment):
+            heard = _DECLINED
+        elif lane[1] and (place := self._rooms.place(lane)) is None:
+            return False
+        self._lanes.begin(self._guarded(payment, self._advance(payment, heard, place)), place)
         return True
 
-    def _ends_by_itself(self, payment: Payment) -> bool:
-        """Whether a payment that would charge is past its deadline, so that nobody is asked."""
-        saga = payment.saga
-        return (
-            saga.step is Step.CHARGE
-            and saga.awaiting is None
-            and saga.unknown_since is None
-            and self._clock.now() >= saga.deadline
-        )
+    def _is_declined(self, payment: Payment) -> bool:
+        mood = self._providers.mood(payment.saga.tenant, payment.terms.provider)
+        return mood is Mood.DECLINES and payment.saga.state is State.FUNDS_HELD
 
-    def _may_ask(self, lane: LaneName, mood: Mood) -> bool:
-        if mood is Mood.TRIES:
-            return self._lanes.is_empty(lane)
-        return mood is Mood.UP and self._lanes.takes(lane)
-
-    async def _advance(self, payment: Payment, heard: Heard) -> None:
-        moved = await self._mover.move(payment, heard)
+    async def _advance(self, payment: Payment, heard: Heard, place: Place | None) -> None:
+        moved = await self._moved(payment, heard)
         if moved is not None:
-            await self._follow(moved)
+            await self._follow(moved, place)
 
-    async def _follow(self, moved: Moved | None) -> None:
+    async def _follow(self, moved: Moved | None, place: Place | None = None) -> None:
         while moved is not None:
             heard = await self._carried_out(moved.payment, moved.commands)
-            moved = None if heard is None else await self._mover.move(moved.payment, heard)
+            if place is not None:
+                place.leave()
+            moved = None if heard is None else await self._moved(moved.payment, heard)
+
+    async def _moved(self, payment: Payment, heard: Heard) -> Moved | None:
+        moved = await self._mover.move(payment, heard)
+        if moved is not None:
+            next_at = moved.payment.saga.next_at
+            if next_at is not None and next_at <= self._clock.now():
+                self._wake()
+        return moved
+
+    def _left(self, lane: LaneName) -> None:
+        if self._rooms.wants(lane):
+            self._wake()
+
+    def _done(self) -> None:
+        if self._full:
+            self._full = False
+            self._wake()
 
     async def _carried_out(self, payment: Payment, commands: Sequence[Command]) -> Heard | None:
         heard: Heard | None = None
@@ -194,10 +221,7 @@ class AdvancePayments:
         provider = await self._providers.find(tenant, name)
         if provider is None:
             return not_called(call, f"there is no provider {name} that can be called")
-        async with self._lanes.slot((tenant, name), self._pace.slot_wait_s) as free:
-            if not free:
-                return not_called(call, "no free slot")
-            return await self._answered(provider, payment, call)
+        return await self._answered(provider, payment, call)
 
     async def _answered(self, provider: PaymentProvider, payment: Payment, call: Call) -> Heard:
         wanted_until = payment.saga.next_at or self._clock.now()
@@ -241,21 +265,25 @@ class AdvancePayments:
         try:
             await work
         except (TransientFaultError, LogAwayError, IllegalMoveError) as fault:
-            self._signals.emit(
-                "payment.not_advanced",
-                tenant=payment.saga.tenant,
-                payment=payment.saga.id,
-                state=payment.saga.state.value,
-                fault=str(fault),
-            )
+            self._not_advanced(payment, fault)
+
+    def _not_advanced(self, payment: Payment, fault: Exception) -> None:
+        self._signals.emit(
+            "payment.not_advanced",
+            tenant=payment.saga.tenant,
+            payment=payment.saga.id,
+            state=payment.saga.state.value,
+            fault=str(fault),
+        )
 
 
 _DECLINED = Heard(ChargeDeclined("provider unavailable"), "its breaker is open; the provider was not asked")
 
 
-def outcome_of(payment: Payment, said: BooksSay) -> Heard:
-    """Say what the outcome of its capture or void means to a payment."""
-    return Heard(_outcome(payment.saga.step, said), said.reason)
+def _heard(answered: Answered) -> Heard:
+    """Say what the outcome of its capture or void means to a payment; without one, it is woken."""
+    said = answered.said
+    return Heard(WokeUp()) if said is None else Heard(_outcome(answered.payment.saga.step, said), said.reason)
 
 
 def _outcome(step: Step | None, said: BooksSay) -> Happening:
@@ -264,10 +292,3 @@ def _outcome(step: Step | None, said: BooksSay) -> Happening:
     if said.posted:
         return ReleasePosted()
     return ReleaseRefused(said.event_id, said.reason or "refused", said.hold)
-
-
-def _lane_of(payment: Payment) -> LaneName:
-    saga = payment.saga
-    if saga.step in (Step.CHARGE, Step.REFUND) and saga.state is not State.NEEDS_OPERATOR:
-        return payment.saga.tenant, payment.terms.provider
-    return BOOKS

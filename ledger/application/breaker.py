@@ -54,6 +54,17 @@ class Permit:
     round: int
 
 
+class BreakerView(NamedTuple):
+    """How a breaker stands; times by the monotonic clock. Of one that is not closed, the calls that opened it."""
+
+    state: BreakerState
+    since: float
+    retry_at: float | None
+    """When a trial may be made; none unless it is open."""
+    calls: int
+    bad: int
+
+
 class _Call(NamedTuple):
     at: float
     bad: bool
@@ -73,6 +84,8 @@ class Breaker:
         self._bad = 0
         self._round = 0
         self._opened_at = 0.0
+        self._since = monotonic()
+        self._opened_by = (0, 0)
         self._trial: Permit | None = None
         self._passed = 0
 
@@ -80,6 +93,16 @@ class Breaker:
     def state(self) -> BreakerState:
         """The state now. An open breaker is half-open as soon as a trial may be made."""
         return BreakerState.HALF_OPEN if self._is_rested() else self._state
+
+    def view(self) -> BreakerView:
+        """Tell how it stands."""
+        state, rested_at = self.state, self._opened_at + self._rules.open_s
+        if state is BreakerState.CLOSED:
+            self._forget_old()
+            return BreakerView(state, self._since, None, len(self._calls), self._bad)
+        retry_at = rested_at if state is BreakerState.OPEN else None
+        since = rested_at if self._is_rested() else self._since
+        return BreakerView(state, since, retry_at, *self._opened_by)
 
     @contextmanager
     def calling(self) -> Iterator[None]:
@@ -143,11 +166,15 @@ class Breaker:
         now = self._monotonic()
         self._calls.append(_Call(now, bad))
         self._bad += bad
-        while self._calls[0].at <= now - self._rules.window_s or len(self._calls) > self._rules.calls_max:
-            self._bad -= self._calls.popleft().bad
+        self._forget_old()
         counted = len(self._calls)
         if bad and counted >= self._rules.calls_min and self._bad >= self._rules.bad_share * counted:
             self._enter(BreakerState.OPEN)
+
+    def _forget_old(self) -> None:
+        since = self._monotonic() - self._rules.window_s
+        while self._calls and (self._calls[0].at <= since or len(self._calls) > self._rules.calls_max):
+            self._bad -= self._calls.popleft().bad
 
     def _is_rested(self) -> bool:
         waited_s = self._monotonic() - self._opened_at
@@ -159,6 +186,9 @@ class Breaker:
 
     def _enter(self, state: BreakerState) -> None:
         before, self._state = self._state, state
+        self._since = self._monotonic()
+        if before is BreakerState.CLOSED:
+            self._opened_by = len(self._calls), self._bad
         self._round += 1
         self._calls.clear()
         self._bad, self._passed, self._trial = 0, 0, None

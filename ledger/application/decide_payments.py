@@ -4,9 +4,12 @@ from collections.abc import Sequence
 
 from ledger.application.payment_calls import DETAIL_MAX, Heard
 from ledger.application.payment_ports import NumberedLine, Payment, PaymentKey, PaymentReader
+from ledger.application.ports import Clock
+from ledger.application.provider_reading import BreakerTold, ProviderReader, fresh_since
 from ledger.application.saga_mover import Moved, SagaMover
+from ledger.domain.commands import LEDGER_PREFIX
 from ledger.domain.payments.happenings import Decided, Decision
-from ledger.domain.payments.saga import State
+from ledger.domain.payments.saga import ChargeFact, State
 
 LINES_AT_ONCE = 500
 
@@ -22,9 +25,17 @@ class NotForOperatorsError(Exception):
 class PaymentDesk:
     """Decisions are stored, and workers carry out what follows from them when it is due."""
 
-    def __init__(self, reader: PaymentReader, mover: SagaMover) -> None:
+    def __init__(
+        self, reader: PaymentReader, mover: SagaMover, providers: ProviderReader, clock: Clock
+    ) -> None:
         self._reader = reader
         self._mover = mover
+        self._providers = providers
+        self._clock = clock
+
+    async def breakers(self) -> Sequence[BreakerTold]:
+        """Read how the workers' breakers stand."""
+        return await self._providers.breakers(fresh_since(self._clock.now()))
 
     async def list(self, tenant: str | None, states: Sequence[State], limit: int) -> Sequence[Payment]:
         """List payments of a tenant, or of all, in these states, or in any; the newest first."""
@@ -53,10 +64,22 @@ class PaymentDesk:
             raise NoPaymentError(f"{key.tenant} has no payment {key.id}.")
         if payment.saga.state is not State.NEEDS_OPERATOR:
             raise NotForOperatorsError(f"The payment is {payment.saga.state}: it does not need an operator.")
+        _check_is_not_for_books(payment, decision)
         moved = await self._mover.move(
             payment, Heard(Decided(decision, by, reference), why[:DETAIL_MAX], by=by)
         )
         return _decided(moved, decision)
+
+
+def _check_is_not_for_books(payment: Payment, decision: Decision) -> None:
+    """Refuse to be told of a charge that another tenant's books decide: it may lie in the log, and be posted yet."""
+    name = payment.terms.provider
+    facts = (Decision.CHARGED, Decision.NOT_CHARGED)
+    if name.startswith(LEDGER_PREFIX) and payment.saga.charge is ChargeFact.NONE and decision in facts:
+        raise NotForOperatorsError(
+            f"What becomes of the charge is decided by the books of {name.removeprefix(LEDGER_PREFIX)}: "
+            f"`retry` asks them."
+        )
 
 
 def _decided(moved: Moved | None, decision: Decision) -> Payment:

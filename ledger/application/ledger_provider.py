@@ -3,156 +3,133 @@
 The two tenants never share a transaction: each has its own leg over a `transit:` account, which stands for the other.
 """
 
-import asyncio
-from typing import Any, Protocol
-
-import orjson
-
 from ledger.application.faults import LogAwayError, TransientFaultError
-from ledger.application.payment_ports import EventOutcome, PaymentLog
+from ledger.application.leg_desk import LegDesk
+from ledger.application.legs import REVERSALS_MAX, Leg, LegIds, reversal_leg, transfer_leg
+from ledger.application.payment_ports import EventOutcome
 from ledger.application.providers import (
     Accepted,
     Answer,
     ChargeRequest,
     Declined,
-    NotFound,
+    MoneyRequest,
+    Pending,
     RefundRequest,
     RetryLater,
     StatusAnswer,
     Unknown,
-    check_key,
 )
-from ledger.contract.outgoing import record_key
 from ledger.domain.commands import TRANSIT_PREFIX
-from ledger.domain.ids import derived_id, time_ms_of
+from ledger.domain.rejection import Reason
 
-SOURCE = "ledger/transit"
-REFUNDS_MAX = 100
-"""So many reversals are tried under one key; each that the books refused stays refused."""
-LOOK_S = 0.05
-LOOKS = 60
-
-
-class Outcomes(Protocol):
-    async def outcome(self, tenant: str, event_id: str) -> EventOutcome | None:
-        """Read the outcome of an event; may raise TransientFaultError."""
-        ...
+TOGETHER = 10
+"""So many reversals are looked for at once."""
 
 
 class LedgerProvider:
     """A PaymentProvider: accepted is posted, declined is rejected.
 
-    The ids of its events are derived from the key, so a key posts once. A tenant that used them up beforehand would
-    only decline what it may decline anyway: they are ids in its own books.
+    A leg may lie in the log for as long as posting lags: so no status is ever "not found". Whoever asks for one that
+    has no outcome has it published, the same under the same id, and it is pending until the books say what became
+    of it.
     """
 
-    def __init__(self, target: str, outcomes: Outcomes, log: PaymentLog) -> None:
+    def __init__(self, target: str, desk: LegDesk, ids: LegIds) -> None:
         self._target = target
-        self._outcomes = outcomes
-        self._log = log
+        self._desk = desk
+        self._ids = ids
 
     async def charge(self, request: ChargeRequest) -> Answer:
-        transit = TRANSIT_PREFIX + request.tenant
-        data: dict[str, Any] = {
-            "debit": transit,
-            "credit": request.account,
-            "amount": request.amount,
-            "asset": request.asset,
-        }
-        if request.reference is not None:
-            data["reference"] = request.reference
-        event_id = _id(request.payment, request.idempotency_key, 0)
-        return await self._answered(event_id, "transfer.post.v1", data, transit, _charged)
+        try:
+            found = await self._desk.post(self._transfer(request))
+        except (LogAwayError, TransientFaultError) as fault:
+            return Unknown(str(fault))
+        return Unknown("not posted yet") if found is None else self._charged(request, found)
 
     async def refund(self, request: RefundRequest) -> Answer:
         """Reverse the transfer. A reversal takes back at most what was posted, so another try is harmless."""
-        key = request.idempotency_key
+        if request.charge != self._charge_id(request):
+            return Declined("charge_not_found", "Only the transfer that this payment made is taken back.")
         try:
-            tried = await self._reversals(request.payment, key)
+            tried = await self._reversals(request)
         except TransientFaultError as fault:
             return RetryLater(str(fault))
-        if tried and _is_back(tried[-1]):
-            return Accepted(_reference(key))
-        if len(tried) >= REFUNDS_MAX:
-            return Declined(tried[-1].reason or "refused")
-        event_id = _id(request.payment, key, len(tried))
-        data = {"transaction": request.charge}
-        transit = TRANSIT_PREFIX + request.tenant
-        return await self._answered(event_id, "transaction.reverse.v1", data, transit, _refunded(key))
-
-    async def status(self, idempotency_key: str) -> StatusAnswer:
-        check_key(idempotency_key)
-        _, payment, step = idempotency_key.rsplit(":", 2)
         try:
-            if step == "refund":
-                return await self._refund_status(payment, idempotency_key)
-            event_id = _id(payment, idempotency_key, 0)
-            found = await self._outcomes.outcome(self._target, event_id)
-        except TransientFaultError as fault:
-            return RetryLater(str(fault))
-        return NotFound() if found is None else _charged(event_id, found)
-
-    async def _refund_status(self, payment: str, key: str) -> StatusAnswer:
-        tried = await self._reversals(payment, key)
-        return _refunded(key)("", tried[-1]) if tried else NotFound()
-
-    async def _reversals(self, payment: str, key: str) -> list[EventOutcome]:
-        """Read the outcomes of the reversals so far: all but the last were refused."""
-        tried: list[EventOutcome] = []
-        while len(tried) < REFUNDS_MAX:
-            found = await self._outcomes.outcome(self._target, _id(payment, key, len(tried)))
-            if found is None:
-                break
-            tried.append(found)
-            if _is_back(found):
-                break
-        return tried
-
-    async def _answered(
-        self, event_id: str, event_type: str, data: dict[str, Any], account: str, read: "_Reading"
-    ) -> Answer:
-        event = {
-            "specversion": "1.0",
-            "id": event_id,
-            "source": SOURCE,
-            "type": event_type,
-            "tenant": self._target,
-            "data": data,
-        }
-        try:
-            await self._log.publish(record_key(self._target, account), orjson.dumps(event))
-            for _ in range(LOOKS):
-                if (found := await self._outcomes.outcome(self._target, event_id)) is not None:
-                    return read(event_id, found)
-                await asyncio.sleep(LOOK_S)
+            found = await self._reversed(request, tried)
         except (LogAwayError, TransientFaultError) as fault:
             return Unknown(str(fault))
-        return Unknown("not posted yet")
+        return Unknown("not posted yet") if found is None else _refunded(request, found)
+
+    async def status(self, request: MoneyRequest) -> StatusAnswer:
+        try:
+            if isinstance(request, RefundRequest):
+                found = await self._reversed(request, await self._reversals(request))
+                return Pending() if found is None else _refunded(request, found)
+            leg = self._transfer(request)
+            [found] = await self._desk.find([leg])
+            if found is None:
+                await self._desk.publish(leg)
+                return Pending()
+        except TransientFaultError as fault:
+            return RetryLater(str(fault))
+        except LogAwayError as fault:
+            return Unknown(str(fault))
+        return self._charged(request, found)
+
+    async def _reversals(self, request: RefundRequest) -> list[EventOutcome]:
+        """Read the outcomes of the reversals so far: all but the last were refused."""
+        tried: list[EventOutcome] = []
+        while len(tried) < REVERSALS_MAX:
+            numbers = range(len(tried), min(len(tried) + TOGETHER, REVERSALS_MAX))
+            for found in await self._desk.find([self._reversal(request, number) for number in numbers]):
+                if found is None:
+                    return tried
+                tried.append(found)
+                if _is_back(found):
+                    return tried
+        return tried
+
+    async def _reversed(self, request: RefundRequest, tried: list[EventOutcome]) -> EventOutcome | None:
+        """Publish the next reversal, unless one did it or all were refused; None while it has no outcome."""
+        if len(tried) >= REVERSALS_MAX or (tried and _is_back(tried[-1])):
+            return tried[-1]
+        return await self._desk.post(self._reversal(request, len(tried)))
+
+    def _transfer(self, request: ChargeRequest) -> Leg:
+        return transfer_leg(
+            self._target,
+            request.tenant,
+            self._charge_id(request),
+            credit=request.account,
+            amount=request.amount,
+            asset=request.asset,
+            reference=request.reference,
+        )
+
+    def _reversal(self, request: RefundRequest, number: int) -> Leg:
+        event_id = self._ids.reversal(request.tenant, request.payment, number)
+        return reversal_leg(self._target, request.tenant, event_id, of=self._charge_id(request))
+
+    def _charge_id(self, request: MoneyRequest) -> str:
+        """Name the one transfer of a payment: a refund takes back nothing else, whatever reference it was told."""
+        return self._ids.charge(request.tenant, request.payment)
+
+    def _charged(self, request: ChargeRequest, found: EventOutcome) -> Accepted | Declined:
+        if found.posted:
+            return Accepted(self._charge_id(request))
+        reason = found.reason or "refused"
+        if reason == Reason.INSUFFICIENT_FUNDS:
+            account = TRANSIT_PREFIX + request.tenant
+            return Declined(reason, f"{self._target} has not agreed that {account} owes so much")
+        return Declined(reason, f"in the books of {self._target}")
 
 
-class _Reading(Protocol):
-    def __call__(self, event_id: str, found: EventOutcome, /) -> Accepted | Declined: ...
-
-
-def _charged(event_id: str, found: EventOutcome, /) -> Accepted | Declined:
-    return Accepted(event_id) if found.posted else Declined(found.reason or "refused")
-
-
-def _refunded(key: str) -> _Reading:
-    def read(event_id: str, found: EventOutcome, /) -> Accepted | Declined:
-        return Accepted(_reference(key)) if _is_back(found) else Declined(found.reason or "refused")
-
-    return read
+def _refunded(request: RefundRequest, found: EventOutcome) -> Accepted | Declined:
+    if _is_back(found):
+        return Accepted(f"reversed:{request.idempotency_key}")
+    return Declined(found.reason or "refused")
 
 
 def _is_back(found: EventOutcome) -> bool:
     """Whether the money is back: also if somebody there reversed the transfer by hand."""
-    return found.posted or found.reason == "already_reversed"
-
-
-def _reference(key: str) -> str:
-    return f"reversed:{key}"
-
-
-def _id(payment: str, key: str, number: int) -> str:
-    return derived_id(time_ms_of(payment), "transit", key, str(number))
+    return found.posted or found.reason == Reason.ALREADY_REVERSED

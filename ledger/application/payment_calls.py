@@ -12,6 +12,8 @@ from ledger.domain.payments.commands import Call, Charge, QueryRefund, Refund
 from ledger.domain.payments.happenings import Happening
 
 DETAIL_MAX = 500
+PUT_OFF_S = 30.0
+"""So long a call waits that something of ours kept from being made."""
 
 
 class Heard(NamedTuple):
@@ -31,7 +33,8 @@ async def ask(provider: PaymentProvider, payment: Payment, call: Call) -> said.A
         return await provider.charge(_charge(payment, call.key))
     if isinstance(call, Refund):
         return await provider.refund(_refund(payment, call.key))
-    return await provider.status(call.key)
+    asked = _refund if isinstance(call, QueryRefund) else _charge
+    return await provider.status(asked(payment, call.key))
 
 
 def heard(answer: said.AnyAnswer, call: Call) -> Heard:
@@ -40,9 +43,9 @@ def heard(answer: said.AnyAnswer, call: Call) -> Heard:
     return Heard(happening, detail, call.attempt)
 
 
-def not_called(call: Call, why: str) -> Heard:
-    """Say that a call was certainly not made."""
-    return heard(said.RetryLater(why), call)
+def not_called(call: Call, why: str, *, counts: bool = True) -> Heard:
+    """Say that a call was certainly not made; it counts as a try unless it is for us to put right."""
+    return heard(said.RetryLater(why, None if counts else PUT_OFF_S, counts), call)
 
 
 def _meaning(answer: said.AnyAnswer, call: Call) -> tuple[Happening, str | None]:
@@ -53,7 +56,7 @@ def _meaning(answer: said.AnyAnswer, call: Call) -> tuple[Happening, str | None]
         case said.Declined():
             return _declined(answer.reason, refunds), _words(answer.reason, answer.detail)
         case said.RetryLater():
-            return happened.RetryLater(call, answer.after_s), _words(answer.detail)
+            return happened.RetryLater(call, answer.after_s, answer.counts), _words(answer.detail)
         case said.Pending():
             return happened.Pending(call), None
         case said.NotFound():
@@ -81,12 +84,12 @@ def _declined(reason: str, refunds: bool) -> Happening:
 def _charge(payment: Payment, key: str) -> ChargeRequest:
     terms = payment.terms
     # Another tenant of this ledger is paid on the account that is credited there.
-    account = terms.credit if terms.provider.startswith(LEDGER_PREFIX) else terms.debit
+    account = terms.credit if _is_tenant(payment) else terms.debit
     return ChargeRequest(
         idempotency_key=key,
         payment=payment.saga.id,
         tenant=payment.saga.tenant,
-        amount=terms.amount,
+        amount=_amount(payment),
         asset=terms.asset,
         account=account,
         reference=terms.reference,
@@ -99,11 +102,21 @@ def _refund(payment: Payment, key: str) -> RefundRequest:
         idempotency_key=key,
         payment=payment.saga.id,
         tenant=payment.saga.tenant,
-        amount=terms.amount,
+        amount=_amount(payment),
         asset=terms.asset,
         charge=payment.saga.charge_reference or "",
         reference=terms.reference,
     )
+
+
+def _amount(payment: Payment) -> int:
+    """Give what is charged: another tenant gets what the capture puts on the account that stands for it."""
+    fee = payment.terms.fee_amount if _is_tenant(payment) else 0
+    return payment.terms.amount - fee
+
+
+def _is_tenant(payment: Payment) -> bool:
+    return payment.terms.provider.startswith(LEDGER_PREFIX)
 
 
 def _words(*parts: str) -> str:

@@ -18,6 +18,13 @@ class PaymentKey(NamedTuple):
     id: str
 
 
+class EventKey(NamedTuple):
+    """Names an event."""
+
+    tenant: str
+    id: str
+
+
 class Payment(msgspec.Struct, frozen=True, kw_only=True):
     """A payment as it is stored. `version` counts what was stored of its saga: 1 with the request."""
 
@@ -85,11 +92,41 @@ class BooksSay(msgspec.Struct, frozen=True):
     hold: HoldFact
 
 
+class Answered(NamedTuple):
+    """A payment, and what the books say about the event that it waits for; None while they have said nothing."""
+
+    payment: Payment
+    said: BooksSay | None
+
+
 class EventOutcome(msgspec.Struct, frozen=True):
     """The one outcome of an event: posted, or refused with a reason."""
 
     posted: bool
-    reason: str | None = None
+    reason: str | None
+    fingerprint: bytes | None
+    """Of the content that has this outcome: the same id may have been used for another. None where nothing is known
+    any more but that it was posted."""
+
+
+LaneName = tuple[str, str]
+"""A tenant, and the provider that its payment asks next; for one that asks none, the name is empty."""
+
+
+class LaneRoom(NamedTuple):
+    """How many payments of one lane may be taken; `only_new`: of those that the provider was never asked about."""
+
+    payments: int
+    only_new: bool = False
+
+
+class Room(NamedTuple):
+    """How many payments may be taken."""
+
+    in_all: int
+    a_lane: int
+    """Of each provider's lane that has no room of its own."""
+    lanes: Mapping[LaneName, LaneRoom]
 
 
 class StateCount(NamedTuple):
@@ -103,11 +140,14 @@ class StateCount(NamedTuple):
 class PaymentStore(Protocol):
     """Sagas, where they are kept. Every method may raise TransientFaultError; what it did can be done again."""
 
-    async def claim(self, now: datetime, until: datetime, limit: int) -> Sequence[Payment]:
-        """Take payments whose `next_at` is at or before `now`, the longest due first, for oneself until `until`.
+    async def claim(self, now: datetime, until: datetime, room: Room) -> Sequence[Payment]:
+        """Take payments whose `next_at` is at or before `now`, for oneself until `until`.
 
-        Nobody else gets them before, unless `apply` sets another time; no two callers get the same at once, and
-        nobody waits for a lock.
+        Of each lane those first that their provider was asked about before, then the longest due, no more than
+        there is room for; where there are more in all, of lanes drawn by chance. Beside them, and as many, those
+        that are past their deadline and would only begin a charge: nobody is asked for these, so they need no room
+        in their lane. All are given the longest due first. Nobody else gets them before, unless `apply` sets
+        another time; no two callers get the same at once, and nobody waits for a lock.
         """
         ...
 
@@ -115,16 +155,19 @@ class PaymentStore(Protocol):
         """Read payments; those that do not exist are left out. Any order."""
         ...
 
-    async def said(self, keys: Sequence[PaymentKey]) -> Mapping[PaymentKey, BooksSay]:
-        """Read the outcome of the event that each payment's stored saga waits for (`Saga.event_id`).
+    async def answered(
+        self, keys: Sequence[PaymentKey], events: Sequence[EventKey] = ()
+    ) -> Sequence[Answered]:
+        """Read payments with the outcome of the event that each one's stored saga waits for (`Saga.event_id`).
 
-        A payment is left out that waits for none, or whose event has no outcome yet. Of an id that was used for
-        another event, it is that event's, as refused with `event_id_reused`.
+        Beside those that are named, those that wait for one of `events`; each comes once, in any order. A payment
+        is left out that waits for none, or whose event has no outcome yet. Of an id that was used for another
+        event, it is that event's, as refused with `event_id_reused`.
         """
         ...
 
-    async def outcome(self, tenant: str, event_id: str) -> EventOutcome | None:
-        """Read the outcome of any event; None while it has none. For legs that are posted in another tenant."""
+    async def outcomes(self, keys: Sequence[EventKey]) -> Mapping[EventKey, EventOutcome]:
+        """Read the outcomes of any events, those that have one. For legs that are posted in another tenant."""
         ...
 
     async def apply(self, changes: Sequence[Change]) -> Sequence[Payment | None]:
@@ -165,15 +208,22 @@ class PaymentReader(Protocol):
         ...
 
 
+class SealError(Exception):
+    """Secrets cannot be sealed, or what is stored does not open; the message tells why, and nothing secret."""
+
+
 class ProviderDirectory(Protocol):
-    """The providers of each tenant, by name. Methods may raise TransientFaultError."""
+    """The providers of each tenant, by name. Methods may raise TransientFaultError.
+
+    The member `secrets` of their settings is kept sealed.
+    """
 
     async def find(self, tenant: str, name: str) -> Mapping[str, Any] | None:
-        """Read the settings of a provider; None if the tenant has none of that name."""
+        """Read the settings of a provider; None if the tenant has none of that name. Raises SealError."""
         ...
 
     async def put(self, tenant: str, name: str, settings: Mapping[str, Any]) -> None:
-        """Store the settings of a provider, new or in place of others."""
+        """Store the settings of a provider, new or in place of others. Raises SealError."""
         ...
 
     async def remove(self, tenant: str, name: str) -> bool:
@@ -181,7 +231,7 @@ class ProviderDirectory(Protocol):
         ...
 
     async def all(self) -> Sequence[tuple[str, str, Mapping[str, Any]]]:
-        """List tenant, name and settings of every provider."""
+        """List tenant, name and settings of every provider, without their secrets."""
         ...
 
 

@@ -1,5 +1,8 @@
 """Why a payment is where it is, in words for people."""
 
+from datetime import UTC, datetime
+
+from ledger.application.provider_reading import BreakerTold
 from ledger.domain.payments.saga import Saga, State, Step
 
 _DOES = {
@@ -10,14 +13,20 @@ _DOES = {
 }
 
 
-def why(saga: Saga) -> str:
-    """Tell why a payment is where it is; when it goes on by itself stands in `Saga.next_at`."""
+NOT_CALLABLE = "it was removed, or its settings or secrets are not such as it can be called with"
+
+
+def why(saga: Saga, shut: BreakerTold | None = None) -> str:
+    """Tell why a payment is where it is; when it goes on by itself stands in `Saga.next_at`.
+
+    `shut`: the open breaker of its provider, if it has one.
+    """
     if saga.state is State.NEEDS_OPERATOR:
         return f"It needs an operator: {saga.stuck or 'a step could not be done'}."
     if saga.state.is_end:
         return _ended(saga)
     if saga.step in (Step.CHARGE, Step.REFUND):
-        return _because(saga, _asking(saga))
+        return _because(saga, f"{_asking(saga)}{_waiting(saga, shut)}")
     return _because(saga, f"The books have not posted its {_DOES[saga.step]} yet." if saga.step else "")
 
 
@@ -37,7 +46,25 @@ def _asking(saga: Saga) -> str:
         return f"The provider is asked for the {verb}, for the {_time(saga.tries)} time."
     if saga.unknown_since is not None:
         return f"It is not known what became of its {verb}: the provider will be asked."
+    if not saga.tries and saga.last_answer != "retry_later":
+        return f"The provider will be asked for the {verb}."
     return f"The provider did nothing ({_answer(saga)}): the {verb} will be tried again."
+
+
+def _waiting(saga: Saga, shut: BreakerTold | None) -> str:
+    """Tell of a provider that is not asked: then its breaker says when a payment goes on."""
+    if shut is None or shut.retry_at is None or saga.awaiting is not None:
+        return ""
+    since, retry_at = _moment(shut.since), _moment(shut.retry_at)
+    cause = f"{shut.bad} of {shut.calls} calls failed or were slow" if shut.calls else NOT_CALLABLE
+    told = f" Its provider is not asked since {since}: {cause}."
+    until = f" It is tried again at {retry_at}"
+    is_later = saga.next_at is not None and saga.next_at < shut.retry_at
+    return f"{told}{until}, so this payment goes on later than at next_at." if is_later else f"{told}{until}."
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _answer(saga: Saga) -> str:

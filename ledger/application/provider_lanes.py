@@ -1,67 +1,62 @@
-"""Lanes: so many payments at a time for each provider, so that one that hangs holds up neither others nor claims."""
+"""Lanes: so many places at a time for calls to each provider, and the tasks that work on payments."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-LaneName = tuple[str, str]
-"""A tenant and one of its providers; for what asks no provider, the name is empty."""
+from ledger.application.payment_ports import LaneName
 
 
-@dataclass(slots=True)
-class _Lane:
-    slots: asyncio.Semaphore
-    payments: int = 0
+class Place:
+    """A place in a lane, until it is left."""
+
+    def __init__(self, leave: Callable[[], None]) -> None:
+        self._leave: Callable[[], None] | None = leave
+
+    def leave(self) -> None:
+        """Make room for another; once more is harmless."""
+        leave, self._leave = self._leave, None
+        if leave is not None:
+            leave()
 
 
 class ProviderLanes:
-    """Work on payments as tasks, each in its provider's lane; a full lane takes no more."""
+    """Places are taken at once or not at all: nobody waits for one with a payment in hand."""
 
-    def __init__(
-        self, payments_max: int, calls_max: int, failed: Callable[[BaseException], None] = lambda fault: None
-    ) -> None:
-        self._payments_max = payments_max
+    def __init__(self, failed: Callable[[BaseException], None] = lambda fault: None) -> None:
         self._failed = failed
-        self._lanes: defaultdict[LaneName, _Lane] = defaultdict(lambda: _Lane(asyncio.Semaphore(calls_max)))
+        self._taken: Counter[LaneName] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.left: Callable[[LaneName], None] = lambda name: None
+        """Told the lane whenever a place in it was left."""
+        self.done: Callable[[], None] = lambda: None
+        """Told whenever work has ended."""
 
-    def takes(self, name: LaneName) -> bool:
-        """Tell whether a lane takes one more payment."""
-        return name not in self._lanes or self._lanes[name].payments < self._payments_max
+    def taken(self, name: LaneName) -> int:
+        """Count the places that are taken in a lane."""
+        return self._taken.get(name, 0)
 
-    def is_empty(self, name: LaneName) -> bool:
-        """Tell whether nothing is worked on in a lane."""
-        return name not in self._lanes or not self._lanes[name].payments
+    def busy_lanes(self) -> list[LaneName]:
+        """Name the lanes in which places are taken."""
+        return list(self._taken)
 
-    def begin(self, name: LaneName, work: Coroutine[Any, Any, None]) -> None:
-        """Begin work in a lane."""
-        lane = self._lanes[name]
-        lane.payments += 1
+    def take(self, name: LaneName, places_max: int) -> Place | None:
+        """Take one of so many places in a lane; None if all are taken."""
+        if self.taken(name) >= places_max:
+            return None
+        self._taken[name] += 1
+        return Place(partial(self._leave, name))
+
+    def begin(self, work: Coroutine[Any, Any, None], place: Place | None = None) -> None:
+        """Begin work on a payment; a place that it was given is left at its end at the latest."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(partial(self._done, lane))
-
-    @asynccontextmanager
-    async def slot(self, name: LaneName, wait_s: float) -> AsyncIterator[bool]:
-        """Hold one of the provider's slots inside; False where none came free in time."""
-        slots = self._lanes[name].slots
-        try:
-            async with asyncio.timeout(wait_s):
-                await slots.acquire()
-        except TimeoutError:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            slots.release()
+        task.add_done_callback(partial(self._ended, place))
 
     @property
-    def busy(self) -> int:
+    def in_hand(self) -> int:
         """How many payments are worked on."""
         return len(self._tasks)
 
@@ -74,8 +69,16 @@ class ProviderLanes:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
-    def _done(self, lane: _Lane, task: "asyncio.Task[None]") -> None:
-        lane.payments -= 1
+    def _leave(self, name: LaneName) -> None:
+        self._taken[name] -= 1
+        if not self._taken[name]:
+            del self._taken[name]
+        self.left(name)
+
+    def _ended(self, place: Place | None, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
+        if place is not None:
+            place.leave()
+        self.done()
         if not task.cancelled() and (fault := task.exception()) is not None:
             self._failed(fault)

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from ledger.application.providers import Accepted, Declined, check_key
+from ledger.domain.ids import has_id_form
 
 WEBHOOK_BYTES_MAX = 64 * 1024
 NAME_MAX = 256
@@ -32,6 +33,9 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str
     step: Step
     answer: Accepted | Declined
+    amount: int | None = None
+    asset: str | None = None
+    """What it says that it is about, if it says so: about anything else it is not believed."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +53,8 @@ class _WebhookBody(Verdict, frozen=True, kw_only=True):
     payment: str
     tenant: str
     kind: Step
+    amount: int | None = None
+    asset: str | None = None
 
 
 def answer_of(verdict: Verdict) -> Accepted | Declined:
@@ -70,16 +76,24 @@ def decode_webhook(body: bytes) -> Webhook:
     return Webhook(
         id=_name(found.id, "id"),
         idempotency_key=found.key,
-        payment=_name(found.payment, "payment"),
+        payment=_payment(found.payment),
         tenant=_name(found.tenant, "tenant"),
         step=found.kind,
         answer=answer_of(found),
+        amount=found.amount,
+        asset=found.asset,
     )
 
 
 def plain(text: str) -> str:
     """Cut what a stranger wrote to a length, and blank out what cannot be shown or stored."""
     return "".join(each if each.isprintable() else " " for each in text[:DETAIL_MAX])
+
+
+def _payment(text: str) -> str:
+    if not has_id_form(text):
+        raise MessageRefusedError("payment is no id")
+    return text
 
 
 def _name(text: str | None, member: str) -> str:

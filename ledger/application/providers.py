@@ -35,6 +35,8 @@ class RetryLater(msgspec.Struct, frozen=True, tag="retry_later"):
     detail: str
     after_s: float | None = None
     """Seconds to wait, if the provider asked for that."""
+    counts: bool = True
+    """Whether it is one of the tries that a payment has; False where it is for us to put something right."""
 
 
 class Pending(msgspec.Struct, frozen=True, tag="pending"):
@@ -88,6 +90,9 @@ class RefundRequest(msgspec.Struct, frozen=True, kw_only=True):
         _check(self.idempotency_key, self.amount)
 
 
+MoneyRequest = ChargeRequest | RefundRequest
+
+
 class PaymentProvider(Protocol):
     """One provider. No method raises for what a provider or the network does: that is an answer."""
 
@@ -99,8 +104,8 @@ class PaymentProvider(Protocol):
         """Ask for a refund, in the same way."""
         ...
 
-    async def status(self, idempotency_key: str) -> StatusAnswer:
-        """Ask what became of a charge or a refund."""
+    async def status(self, request: MoneyRequest) -> StatusAnswer:
+        """Ask what became of a charge or a refund. What is told of another amount or asset is unknown."""
         ...
 
 

@@ -5,10 +5,15 @@ from typing import Protocol
 
 import msgspec
 
+from ledger.application.payment_ports import SealError
 from ledger.application.ports import Clock
 from ledger.application.provider_messages import WEBHOOK_BYTES_MAX, Webhook, decode_webhook
 from ledger.contract.outgoing import record_key
-from ledger.contract.signature import verify_signature
+from ledger.contract.signature import SECRET_BYTES_MIN, check_presented, verify_signature
+from ledger.observability.signals import Signals
+
+_NOBODYS = b"0" * SECRET_BYTES_MIN
+"""Who signs with it is not believed."""
 
 
 class UnknownSenderError(Exception):
@@ -26,7 +31,7 @@ class WebhookSecrets(Protocol):
     async def secrets(self, tenant: str, provider: str) -> Sequence[bytes]:
         """Read the secrets that a tenant shares with a provider; none where there is no such provider.
 
-        May raise TransientFaultError, OverloadedError.
+        May raise TransientFaultError, OverloadedError, SealError.
         """
         ...
 
@@ -44,10 +49,11 @@ class _Sender(msgspec.Struct):
 class ReceiveWebhooks:
     """Nothing is done here but to believe and to keep: the same webhook may come any number of times."""
 
-    def __init__(self, secrets: WebhookSecrets, log: WebhookLog, clock: Clock) -> None:
+    def __init__(self, secrets: WebhookSecrets, log: WebhookLog, clock: Clock, signals: Signals) -> None:
         self._secrets = secrets
         self._log = log
         self._clock = clock
+        self._signals = signals
 
     async def __call__(self, provider: str, headers: Mapping[str, str], body: bytes) -> Webhook:
         """Keep a webhook. The tenant is that of the body, whose secret must have signed it.
@@ -55,14 +61,25 @@ class ReceiveWebhooks:
         Raises UnknownSenderError, SignatureRefusedError, MessageRefusedError, LogAwayError, TransientFaultError,
         OverloadedError.
         """
-        secrets = await self._secrets.secrets(_tenant(body), provider)
+        now_s = self._clock.now().timestamp()
+        # First what asks nobody: a stranger's message that cannot be believed costs no look into the books.
+        check_presented(headers, now_s=now_s)
+        secrets = await self._found(_tenant(body), provider)
+        # Where there are none it is checked all the same: the time taken tells nobody who is a tenant here.
+        verify_signature(secrets or [_NOBODYS], headers, body, now_s=now_s)
         if not secrets:
             raise UnknownSenderError("no provider of that name signed it")
-        verify_signature(secrets, headers, body, now_s=self._clock.now().timestamp())
         webhook = decode_webhook(body)
         value = msgspec.json.encode(ReceivedWebhook(provider, webhook))
         await self._log.keep(record_key(webhook.tenant, webhook.payment), value)
         return webhook
+
+    async def _found(self, tenant: str, provider: str) -> Sequence[bytes]:
+        try:
+            return await self._secrets.secrets(tenant, provider)
+        except SealError as fault:
+            self._signals.emit("provider.misconfigured", tenant=tenant, provider=provider, fault=str(fault))
+            return []
 
 
 def _tenant(body: bytes) -> str:

@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ledger.application.faults import TransientFaultError
 from ledger.application.payment_ports import Change, Payment, PaymentKey, PaymentStore
 
 CHANGES_MAX = 500
 """In one transaction."""
+GATHER_S = 0.008
+"""So long others are waited for where some came while a transaction ran: a transaction costs more than its rows."""
 
 
 class _Waiting(NamedTuple):
@@ -18,8 +21,9 @@ class _Waiting(NamedTuple):
 class SagaWriter:
     """One transaction at a time, each with all that waits; a lone change waits for nobody."""
 
-    def __init__(self, store: PaymentStore) -> None:
+    def __init__(self, store: PaymentStore, gather_s: float = GATHER_S) -> None:
         self._store = store
+        self._gather_s = gather_s
         self._waiting: list[_Waiting] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -36,6 +40,8 @@ class SagaWriter:
             while self._waiting:
                 together, self._waiting = _parted(self._waiting)
                 await self._write_together(together)
+                if self._waiting:
+                    await asyncio.sleep(self._gather_s)
         finally:
             self._writing = None
 
@@ -43,6 +49,11 @@ class SagaWriter:
         try:
             stored = await self._store.apply([each.change for each in together])
         except BaseException as fault:
+            if _is_of_one(fault) and len(together) > 1:
+                # Whoever cannot be stored must not keep others from it.
+                for each in together:
+                    await self._write_together([each])
+                return
             for each in together:
                 if not each.stored.done():
                     each.stored.set_exception(_for_waiters(fault))
@@ -52,6 +63,10 @@ class SagaWriter:
         for each, payment in zip(together, stored, strict=True):
             if not each.stored.done():
                 each.stored.set_result(payment)
+
+
+def _is_of_one(fault: BaseException) -> bool:
+    return isinstance(fault, Exception) and not isinstance(fault, TransientFaultError)
 
 
 def _for_waiters(fault: BaseException) -> Exception:

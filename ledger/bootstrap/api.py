@@ -8,15 +8,18 @@ from functools import partial
 from ledger.adapters.kafka.submit import KafkaEventLog
 from ledger.adapters.postgres.api_keys import PostgresKeyReader
 from ledger.adapters.postgres.payment_reader import PostgresPaymentReader
+from ledger.adapters.postgres.provider_reader import PostgresProviderReader
 from ledger.adapters.postgres.reader import PostgresBalances, PostgresHistory
 from ledger.adapters.postgres.tenancy import Reads, ReplicaFirst, TenantPool, open_tenant_pool
 from ledger.adapters.postgres.webhook_secrets import PostgresWebhookSecrets
 from ledger.adapters.system import SystemClock
+from ledger.api.quotas import RefusedSenders
 from ledger.api.readiness import Readiness
 from ledger.api.services import Services
 from ledger.application.key_chain import KeyChain
 from ledger.application.receive_webhooks import ReceiveWebhooks
 from ledger.bootstrap.live_reads import live_reads
+from ledger.bootstrap.providers import seals_of
 from ledger.bootstrap.stream_reads import stream_reads
 from ledger.config import Settings
 from ledger.observability.signals import Signals
@@ -43,7 +46,9 @@ async def api(settings: Settings, dsn: str, signals: Signals, *, key_secret: str
             balances=balances,
             history=PostgresHistory(reads, clock),
             payments=partial(PostgresPaymentReader.of_tenant, strong),
+            providers=partial(PostgresProviderReader.of_tenant, strong),
             webhooks=await _webhooks(stack, settings, strong, clock, signals),
+            senders=RefusedSenders(settings.quota_refused_webhooks_s, signals, time.monotonic),
             eventual=stream.eventual,
             windows=stream.windows,
             **live._asdict(),
@@ -54,11 +59,11 @@ async def api(settings: Settings, dsn: str, signals: Signals, *, key_secret: str
 async def _webhooks(
     stack: AsyncExitStack, settings: Settings, pool: TenantPool, clock: SystemClock, signals: Signals
 ) -> ReceiveWebhooks | None:
-    if settings.kafka_bootstrap is None:
+    if settings.kafka_bootstrap is None or settings.sealing_keys is None:
         return None
     log = KafkaEventLog(settings.kafka_bootstrap, settings.webhooks_topic, signals)
     stack.push_async_callback(log.stop)
-    return ReceiveWebhooks(PostgresWebhookSecrets(pool), log, clock)
+    return ReceiveWebhooks(PostgresWebhookSecrets(pool, seals_of(settings)), log, clock, signals)
 
 
 async def _strong_pool(stack: AsyncExitStack, dsn: str, settings: Settings, signals: Signals) -> TenantPool:

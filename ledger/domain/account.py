@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ledger.domain.commands import TRANSIT_PREFIX, OpenAccount
+from ledger.domain.commands import OpenAccount
 from ledger.domain.metadata import same_json
 
 EXTERNAL_PREFIX = "external:"
@@ -81,8 +81,8 @@ def overdraft_of(command: OpenAccount) -> int | None:
 
 
 def default_overdraft(code: str) -> int | None:
-    """The outside world and other tenants may be overdrawn without limit; any other account not at all."""
-    return None if code.startswith((EXTERNAL_PREFIX, TRANSIT_PREFIX)) else 0
+    """The outside world may be overdrawn without limit; any other account not at all."""
+    return None if code.startswith(EXTERNAL_PREFIX) else 0
 
 
 def default_account(tenant: str, code: str) -> Account:

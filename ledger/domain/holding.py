@@ -86,6 +86,20 @@ def view_of(hold: Hold) -> HoldView:
     return HoldView(hold.id, hold.state, hold.amount, hold.captured, hold.released, hold.left)
 
 
+def is_awaited(event: Event, books: Books) -> bool:
+    """Tell whether the saga of a payment waits for this very event, which is then never too old.
+
+    Its id has the time of the payment's, which may be past the horizon. A repeat of it that nobody remembers is
+    refused all the same, because the hold is closed, or because the saga waits for it no more.
+    """
+    command = event.command
+    if not isinstance(command, CaptureHold | VoidHold):
+        return False
+    hold = books.holds.get((event.tenant, command.hold.lower()))
+    step = Step.CAPTURE if isinstance(command, CaptureHold) else Step.RELEASE
+    return hold is not None and hold.guard is not None and hold.guard.lets(event.id, step)
+
+
 def capture_hold(event: Event, command: CaptureHold, books: Books, now: datetime) -> Outcome | Rejection:
     if command.amount is not msgspec.UNSET and not in_range(command.amount):
         return out_of_range()

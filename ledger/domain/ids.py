@@ -1,6 +1,14 @@
 """Event ids: UUIDv7 (RFC 9562), written in lower case, whose first 48 bits are a time in milliseconds."""
 
 import hashlib
+import re
+
+_FORM = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+
+
+def has_id_form(text: str) -> bool:
+    """Tell whether a text is written as ids are, in either case: other ways to write a UUID are not."""
+    return _FORM.fullmatch(text) is not None
 
 
 def time_ms_of(event_id: str) -> int:

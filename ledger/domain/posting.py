@@ -24,7 +24,7 @@ from ledger.domain.commands import (
     ReverseTransaction,
     VoidHold,
 )
-from ledger.domain.holding import capture_hold, place_hold, void_hold
+from ledger.domain.holding import capture_hold, is_awaited, place_hold, void_hold
 from ledger.domain.ids import time_ms_of
 from ledger.domain.moments import milliseconds
 from ledger.domain.money import in_range
@@ -48,7 +48,8 @@ from ledger.domain.transaction import Original, is_unbalanced
 
 def decide(event: Event, books: Books, now: datetime, rules: Rules) -> Outcome:
     """Decide `event` against `books`, which then hold what it did; a refusal changes nothing."""
-    if (rejection := _check_time(event.id, books.oldest_id, now, rules)) is not None:
+    rejection = None if is_awaited(event, books) else _check_time(event.id, books.oldest_id, now, rules)
+    if rejection is not None:
         return rejected(event, rejection, now)
     result = _DECIDERS[type(event.command)](event, event.command, books, now)
     return rejected(event, result, now) if isinstance(result, Rejection) else result

@@ -15,6 +15,7 @@ _LEVELS = {
     "archive.delayed": "warning",
     "archive.records_expired": "error",
     "batch.delayed": "warning",
+    "breakers.not_told": "debug",
     "cache.away": "warning",
     "feed.lost": "warning",
     "feed.not_an_outcome": "warning",
@@ -31,6 +32,8 @@ _LEVELS = {
     "checkpoint.written": "debug",
     "chunk.handled": "debug",
     "chunk.joined": "debug",
+    "clock.differs": "warning",
+    "clock.not_learned": "warning",
     "entries.merged": "debug",
     "frontier.committed": "debug",
     "handler.failed": "error",
@@ -41,6 +44,7 @@ _LEVELS = {
     "payment.alerted": "error",
     "payment.moved": "debug",
     "payment.not_advanced": "warning",
+    "payment.unreadable": "error",
     "payments.counted": "debug",
     "payments.not_heard": "warning",
     "payments.not_taken": "warning",
@@ -83,6 +87,7 @@ def configure_logs(level: str) -> None:
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

@@ -23,9 +23,7 @@ class PaymentMetrics:
         self._failed = Counter(
             "ledger_payments_not_advanced", "Payments that could not be worked on", registry=registry
         )
-        self._put_off = Counter(
-            "ledger_payments_put_off", "Payments that wait for a busy provider", registry=registry
-        )
+        self._taken = Counter("ledger_payments_taken", "Payments that were due and begun", registry=registry)
         self._payments = Gauge("ledger_payments", "Payments under way", ["state"], registry=registry)
         self._oldest = Gauge(
             "ledger_payments_oldest_seconds", "Age of the oldest payment", ["state"], registry=registry
@@ -34,7 +32,7 @@ class PaymentMetrics:
             "payment.moved": self._moved,
             "payment.alerted": lambda facts: self._alerts.labels(facts["state"]).inc(),
             "payment.not_advanced": lambda facts: self._failed.inc(),
-            "payments.taken": lambda facts: self._put_off.inc(facts["put_off"]),
+            "payments.taken": lambda facts: self._taken.inc(facts["begun"]),
             "payments.counted": self._counted,
         }
 

@@ -17,23 +17,26 @@ class ProviderMetrics:
         self._seconds = Histogram(
             "ledger_provider_call_seconds",
             "Time of a call to a provider",
-            ["provider", "call", "answer"],
+            ["tenant", "provider", "call", "answer"],
             buckets=_SECONDS,
             registry=registry,
         )
         self._breaker = Gauge(
-            "ledger_provider_breaker", "State of a provider's breaker", ["provider"], registry=registry
+            "ledger_provider_breaker",
+            "State of a provider's breaker",
+            ["tenant", "provider"],
+            registry=registry,
         )
         self._refused_us = Counter(
             "ledger_provider_refused_us",
             "Calls whose signature was not taken",
-            ["provider"],
+            ["tenant", "provider"],
             registry=registry,
         )
         self._listeners: dict[str, Callable[[Facts], None]] = {
             "provider.called": self._called,
             "provider.breaker_changed": self._breaker_changed,
-            "provider.refused_us": lambda facts: self._refused_us.labels(facts["provider"]).inc(),
+            "provider.refused_us": lambda facts: self._refused_us.labels(*_who(facts)).inc(),
         }
 
     def __call__(self, name: str, facts: Facts) -> None:
@@ -41,8 +44,12 @@ class ProviderMetrics:
             listener(facts)
 
     def _called(self, facts: Facts) -> None:
-        self._breaker.labels(facts["provider"])  # Shown as closed from the first call on.
-        self._seconds.labels(facts["provider"], facts["call"], facts["answer"]).observe(facts["seconds"])
+        self._breaker.labels(*_who(facts))  # Shown as closed from the first call on.
+        self._seconds.labels(*_who(facts), facts["call"], facts["answer"]).observe(facts["seconds"])
 
     def _breaker_changed(self, facts: Facts) -> None:
-        self._breaker.labels(facts["provider"]).set(_STATES[facts["after"]])
+        self._breaker.labels(*_who(facts)).set(_STATES[facts["after"]])
+
+
+def _who(facts: Facts) -> tuple[str, str]:
+    return facts["tenant"], facts["provider"]

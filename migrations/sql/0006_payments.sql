@@ -17,7 +17,12 @@ create table payments (
     step text,
     publishes uuid,
     due_at timestamptz,
+    ends_at timestamptz,
     saga json not null,
+    lane text collate "C" not null generated always as (
+        case when step in ('charge', 'refund') and state <> 'needs_operator' then provider else '' end
+    ) stored,
+    begun boolean not null generated always as (state <> 'funds_held') stored,
     primary key (event_id, tenant_id),
     check ((fee_account is null) = (fee_amount = 0)),
     check ((due_at is null) = (state in ('settled', 'declined', 'released', 'expired', 'refunded')))
@@ -30,7 +35,19 @@ comment on column payments.publishes is 'the one event that may capture or void 
 --;
 create index payments_by_tenant on payments (tenant_id, event_id)
 --;
-create index payments_due on payments (due_at) where due_at is not null
+comment on column payments.lane is 'the provider that is asked next; empty: none'
+--;
+comment on column payments.ends_at is 'when it ends by itself, if its provider is not asked before; null: not so'
+--;
+comment on column payments.begun is 'whether its provider was asked before: these go first'
+--;
+create index payments_due on payments (tenant_id, lane, begun, due_at) where due_at is not null
+--;
+create index payments_due_lanes on payments (due_at, tenant_id, lane) where due_at is not null
+--;
+create index payments_publishing on payments (publishes) where publishes is not null
+--;
+create index payments_ending on payments (ends_at) where ends_at is not null
 --;
 create table payment_steps (
     event_id uuid not null,
@@ -55,9 +72,19 @@ comment on table payment_steps is 'the timeline: one line for each version of a 
 --;
 create unique index payment_steps_begun on payment_steps (event_id, tenant_id, attempt) where begins
 --;
-grant select, insert, update (version, state, step, publishes, due_at, saga) on payments to ledger_worker
+grant select, insert, update (version, state, step, publishes, due_at, ends_at, saga) on payments to ledger_worker
 --;
 grant select, insert on payment_steps to ledger_worker
+--;
+-- Under which the ids of legs are derived: whoever knows it can use them up. It never changes, as the ids must not.
+create table leg_secret (
+    only_row boolean primary key default true check (only_row),
+    secret text not null default gen_random_uuid()::text || gen_random_uuid()::text
+)
+--;
+insert into leg_secret default values
+--;
+grant select on leg_secret to ledger_worker
 --;
 grant select on payments, payment_steps to ledger_api
 --;

@@ -1,30 +1,29 @@
 """The payments agent: outcomes of the topic wake payments that wait for them, a timer those that are due."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any
-from uuid import UUID
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 from aiokafka import ConsumerRecord
 
 from ledger.application.advance_payments import AdvancePayments
 from ledger.application.faults import TransientFaultError
-from ledger.application.payment_calls import told
-from ledger.application.payment_ports import Payment, PaymentKey, PaymentStore
+from ledger.application.payment_ports import EventKey, PaymentKey, PaymentStore
 from ledger.application.ports import Clock
-from ledger.application.receive_webhooks import ReceivedWebhook
 from ledger.config import Settings
-from ledger.domain.payments.saga import Step
+from ledger.domain.ids import has_id_form
 from ledger.observability.signals import Signals
+from streams.patience import Patience
 from streams.transport.chunk import Chunk
 
-FULL_S = 0.02
-"""How long to wait where as many payments are in hand as may be."""
+GATHER_S = 0.02
+"""So long is between two claims at least, so that what becomes due or free meanwhile shares one."""
 AWAY_S = 1.0
 COUNT_S = 5.0
 _STEPS = ("hold.capture.v1", "hold.void.v1")
 _REQUEST = "payment.request.v1"
+_KINDS = [kind.encode() for kind in (*_STEPS, _REQUEST)]
 
 
 class _Hold(msgspec.Struct, gc=False):
@@ -42,7 +41,6 @@ class _Outcome(msgspec.Struct, gc=False):
     data: _Data
 
 
-_received = msgspec.json.Decoder(ReceivedWebhook)
 _outcomes = msgspec.json.Decoder(_Outcome)
 
 
@@ -51,40 +49,38 @@ class DueTimer:
 
     def __init__(self, advance: AdvancePayments, settings: Settings, signals: Signals) -> None:
         self._advance = advance
-        self._settings = settings
+        self._look_s = settings.payment_look_ms / 1000
         self._signals = signals
         self._poked = asyncio.Event()
+        advance.when_due(self.poke)
 
     def poke(self) -> None:
-        """Something is due right now."""
+        """Something is due right now, or may begin at last."""
         self._poked.set()
 
     async def run(self) -> None:
         """Take until cancelled."""
         while True:
-            room = self._settings.payments_in_hand_max - self._advance.in_hand
-            if room <= 0:
-                await asyncio.sleep(FULL_S)
-                continue
             self._poked.clear()
-            if not await self._took_all(min(room, self._settings.payment_claim_max)):
+            if not await self._took_all():
                 await self._rest()
+            await asyncio.sleep(GATHER_S)
 
-    async def _took_all(self, limit: int) -> bool:
-        """Whether as many were taken as asked for: more may be due."""
+    async def _took_all(self) -> bool:
+        """Whether as many were taken as may be at once: more may be due."""
         try:
-            taken = await self._advance.take_due(limit)
+            taken = await self._advance.take_due()
         except TransientFaultError as fault:
             self._signals.emit("payments.not_taken", fault=str(fault))
             await asyncio.sleep(AWAY_S)
             return False
-        if taken.begun or taken.put_off:
-            self._signals.emit("payments.taken", begun=taken.begun, put_off=taken.put_off)
-        return taken.begun + taken.put_off >= limit
+        if taken.begun or taken.left:
+            self._signals.emit("payments.taken", begun=taken.begun, left=taken.left)
+        return taken.more
 
     async def _rest(self) -> None:
         try:
-            async with asyncio.timeout(self._settings.payment_look_ms / 1000):
+            async with asyncio.timeout(self._look_s):
                 await self._poked.wait()
         except TimeoutError:
             return
@@ -93,85 +89,69 @@ class DueTimer:
 class HearChunk:
     """Handles one chunk of outcomes; what it misses, the timer finds."""
 
-    def __init__(self, advance: AdvancePayments, timer: DueTimer, signals: Signals) -> None:
+    def __init__(
+        self, advance: AdvancePayments, timer: DueTimer, signals: Signals, patience: Patience
+    ) -> None:
         self._advance = advance
         self._timer = timer
         self._signals = signals
+        self._patience = patience
 
     async def __call__(self, chunk: Chunk) -> None:
-        keys, requests = read_outcomes(chunk.records)
-        if requests:
+        heard = read_outcomes(chunk.records)
+        if heard.requests:
             self._timer.poke()
-        if not keys:
+        if not heard.holds and not heard.refused:
             return
+
+        def failed(fault: Exception) -> None:
+            outcomes = len(heard.holds) + len(heard.refused)
+            self._signals.emit("payments.not_heard", payments=outcomes, fault=repr(fault))
+
         try:
-            await self._advance.hear(keys)
-        except TransientFaultError as fault:
-            self._signals.emit("payments.not_heard", payments=len(keys), fault=str(fault))
+            await self._patience.until_done(lambda: self._advance.hear(heard.holds, heard.refused), failed)
+        except Exception as fault:
+            # Whatever is wrong with one of them keeps no other from being heard: the timer asks after them all.
+            failed(fault)
 
 
-class HearWebhooks:
-    """Handles one chunk of webhooks; one that is missed is made good by asking for the status."""
+class HeardOutcomes(NamedTuple):
+    """What outcomes may mean to payments."""
 
-    def __init__(self, advance: AdvancePayments, store: PaymentStore, signals: Signals) -> None:
-        self._advance = advance
-        self._store = store
-        self._signals = signals
-
-    async def __call__(self, chunk: Chunk) -> None:
-        received = [each for record in chunk.records if (each := self._read(record)) is not None]
-        keys = list({PaymentKey(each.webhook.tenant, each.webhook.payment): None for each in received})
-        try:
-            found = {payment.key: payment for payment in await self._store.load(keys)}
-            await asyncio.gather(*(self._tell(each, found) for each in received))
-        except TransientFaultError as fault:
-            self._signals.emit("payments.not_heard", payments=len(keys), fault=str(fault))
-
-    def _read(self, record: ConsumerRecord[Any, Any]) -> ReceivedWebhook | None:
-        try:
-            received = _received.decode(record.value or b"")
-            UUID(received.webhook.payment)
-        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as fault:
-            self._signals.emit("webhook.not_heard", tenant=None, provider=None, fault=str(fault))
-            return None
-        return received
-
-    async def _tell(self, received: ReceivedWebhook, found: Mapping[PaymentKey, Payment]) -> None:
-        webhook = received.webhook
-        payment = found.get(PaymentKey(webhook.tenant, webhook.payment.lower()))
-        if payment is None or not _is_about(received, payment):
-            fault = "there is no such payment of this provider"
-            tenant, provider = webhook.tenant, received.provider
-            self._signals.emit("webhook.not_heard", tenant=tenant, provider=provider, fault=fault)
-            return
-        await self._advance.tell(payment, told(webhook))
+    holds: Sequence[PaymentKey]
+    """The holds that were captured or voided, each once."""
+    refused: Sequence[EventKey]
+    """Captures and voids that were refused: their outcomes do not name the hold."""
+    requests: int
+    """How many payments were requested."""
 
 
-def _is_about(received: ReceivedWebhook, payment: Payment) -> bool:
-    key = payment.saga.key(Step(received.webhook.step.value))
-    return (payment.terms.provider, key) == (received.provider, received.webhook.idempotency_key)
-
-
-def read_outcomes(records: Sequence[ConsumerRecord[Any, Any]]) -> tuple[list[PaymentKey], int]:
-    """Give the holds that captures and voids were about, each once, and how many requests there were."""
-    keys: dict[PaymentKey, None] = {}
+def read_outcomes(records: Sequence[ConsumerRecord[Any, Any]]) -> HeardOutcomes:
+    """Read what outcomes may mean to payments; who follows outcomes for readers tells of those that are malformed."""
+    holds: dict[PaymentKey, None] = {}
+    refused: dict[EventKey, None] = {}
     requests = 0
     for record in records:
-        value = record.value or b""
-        if (
-            b"hold.capture.v1" not in value
-            and b"hold.void.v1" not in value
-            and b"payment.request" not in value
-        ):
+        outcome = _read(record.value or b"")
+        if outcome is None:
             continue
-        try:
-            outcome = _outcomes.decode(value)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue  # who follows outcomes for readers tells of it
         requests += outcome.data.event_type == _REQUEST
-        if outcome.data.event_type in _STEPS and outcome.data.hold is not None:
-            keys[PaymentKey(outcome.tenant, outcome.data.hold.hold)] = None
-    return list(keys), requests
+        if outcome.data.event_type in _STEPS:
+            hold = outcome.data.hold
+            if hold is None and has_id_form(outcome.id):
+                refused[EventKey(outcome.tenant, outcome.id)] = None
+            elif hold is not None and has_id_form(hold.hold):
+                holds[PaymentKey(outcome.tenant, hold.hold)] = None
+    return HeardOutcomes(list(holds), list(refused), requests)
+
+
+def _read(value: bytes) -> _Outcome | None:
+    if not any(kind in value for kind in _KINDS):
+        return None
+    try:
+        return _outcomes.decode(value)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
 
 
 async def count_payments(store: PaymentStore, clock: Clock, signals: Signals) -> None:

@@ -14,6 +14,7 @@ from ledger.observability.logs import SignalLog, configure_logs
 from ledger.observability.signals import Signals
 from streams.cli.running import refuse, told_faults
 from streams.embedded.addresses import find_addresses
+from streams.embedded.sealing_keys import with_sealing_keys
 from streams.key_secret import find_key_secret
 from streams.serving_http import ListenError, Server, listen, new_event_loop, serve_until_stopped
 
@@ -39,7 +40,11 @@ async def _serve(settings: Settings) -> None:
     signals = Signals(SignalLog())
     addresses = find_addresses(settings)
     settings = settings.model_copy(
-        update={"kafka_bootstrap": addresses.kafka, "postgres_dsn": addresses.postgres_dsn}
+        update={
+            "kafka_bootstrap": addresses.kafka,
+            "postgres_dsn": addresses.postgres_dsn,
+            "sealing_keys": with_sealing_keys(settings).sealing_keys,
+        }
     )
     key_secret = find_key_secret(settings)
     with ExitStack() as sockets:
@@ -48,7 +53,15 @@ async def _serve(settings: Settings) -> None:
         if settings.operations_port is not None:
             beside = sockets.enter_context(listen(settings.api_host, settings.operations_port))
         async with composed(settings, addresses.postgres_dsn, signals, key_secret=key_secret) as services:
-            servers = [Server(create_app(services), bound, shutdown_s=settings.api_shutdown_s)]
+            served = create_app(services)
+            servers = [
+                Server(
+                    served,
+                    bound,
+                    shutdown_s=settings.api_shutdown_s,
+                    trusted_proxies=settings.api_trusted_proxies,
+                )
+            ]
             if beside is not None:
                 operations = create_operations_app(services)
                 servers.append(Server(operations, beside, shutdown_s=OPERATIONS_SHUTDOWN_S))

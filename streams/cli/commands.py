@@ -10,7 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 
 # In the order of `ledger --help`. A test compares the sentences with the commands' own.
 HELP = {
-    "up": "Start Kafka, PostgreSQL, the workers and the API on this machine; a running stack is left as it is.",
+    "up": "Start Kafka, PostgreSQL, the workers, the API and a provider here; a running stack is left as it is.",
     "down": "Stop the stack that `ledger up` started, whatever state it is in; its data stays.",
     "status": "Show each process of the stack: whether it is ready, and how often it was started again.",
     "demo": "Start a stack of its own, send payments, kill a worker on the way, and check the books. "
@@ -31,6 +31,7 @@ HELP = {
     "windows": "What the stream keeps for readers: rebuild it from the books when its changelog was lost.",
     "doctor": "Look for what is wrong with the set-up. Exit 1 if something is, 3 if a service is away.",
     "payments": "Payments that a provider makes: list or show them, retry or resolve those that need an operator.",
+    "provider": "Providers of the tenants: set, list, show, check or remove them; seal their secrets anew.",
     "dlq": "Records that could not be events: list, show, requeue or drop them.",
     "archive": "What Kafka will delete, kept in a directory or an object store: write, verify or list it.",
     "gap": "Records that the books miss and the workers would pass by: show, rewind to them, or accept their loss.",

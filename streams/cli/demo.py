@@ -17,6 +17,7 @@ from streams.demo.bank_csv import TENANT as BANK_TENANT
 from streams.demo.bank_csv import BankCsvError, BankHistory
 from streams.demo.mix import TENANT as SHOP_TENANT
 from streams.demo.mix import Mix
+from streams.demo.paying import Paying
 from streams.demo.report import as_dict, show
 from streams.demo.run import Demo, Report, StalledError
 
@@ -73,7 +74,8 @@ def _run(
                 history = BankHistory(csv, copies=2, clock=_now)
                 demo = Demo(settings, state_dir, BANK_TENANT, workers=workers, note=note)
                 return asyncio.run(demo.run(history, history.exact_balances()))
-            demo = Demo(settings, state_dir, SHOP_TENANT, workers=workers, note=note)
+            paying = Paying(SHOP_TENANT)
+            demo = Demo(settings, state_dir, SHOP_TENANT, workers=workers, note=note, paying=paying)
             return asyncio.run(demo.run(Mix(events, seed, _now)))
         except BankCsvError as error:
             complain(f"{error}.")

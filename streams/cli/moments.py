@@ -26,3 +26,8 @@ def parse_moment(text: str, now: datetime) -> datetime:
         raise MomentFormatError(
             f"{text!r} is no moment: 2026-11-21T10:00:00Z is, and so are 2026-11-21, 90s, 15m, 2h and 7d (ago)."
         ) from error
+
+
+def written(moment: datetime | None) -> str | None:
+    """Write a moment as programs read it."""
+    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

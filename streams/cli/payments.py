@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 import typer
 
 from ledger.application.decide_payments import NoPaymentError, NotForOperatorsError, PaymentDesk
-from ledger.application.payment_ports import Line, Payment, PaymentKey
+from ledger.application.payment_ports import Line, NumberedLine, Payment, PaymentKey
 from ledger.application.payment_story import why as story
+from ledger.application.provider_reading import BreakerTold, shut
 from ledger.bootstrap.payments import payment_desk
 from ledger.config import Settings
+from ledger.domain.ids import has_id_form
 from ledger.domain.payments.happenings import Decision
 from ledger.domain.payments.saga import State
 from streams.cli.asking import asked, confirm, user_name
@@ -46,11 +48,15 @@ def list_payments(
 ) -> None:
     """List payments, the newest first: those that need an operator, unless told otherwise."""
     states = [] if every else [_state(each) for each in state]
-    found = _run(lambda desk: desk.list(tenant, states, limit))
+
+    async def work(desk: PaymentDesk) -> tuple[Sequence[Payment], Sequence[BreakerTold]]:
+        return await desk.list(tenant, states, limit), await desk.breakers()
+
+    found, breakers = _run(work)
     if json_output:
-        print_json({"payments": [_facts(each) for each in found]})
+        print_json({"payments": [_facts(each, breakers) for each in found]})
     for each in found if not json_output else ():
-        print(f"{_named(each)}  {each.saga.state:<14}  {story(each.saga)}")
+        print(f"{_named(each)}  {each.saga.state:<14}  {_story(each, breakers)}")
     if not found and not json_output:
         print("There are none.")
 
@@ -59,12 +65,18 @@ def list_payments(
 def show(payment: str = _NAME, json_output: bool = _JSON) -> None:
     """Show a payment, why it is where it is, and all that happened to it."""
     key = _key(payment)
-    found, lines = _run(lambda desk: desk.find(key))
+
+    async def work(desk: PaymentDesk) -> tuple[Payment, Sequence[NumberedLine], Sequence[BreakerTold]]:
+        return *await desk.find(key), await desk.breakers()
+
+    found, lines, breakers = _run(work)
     if json_output:
-        print_json({**_facts(found), "timeline": [_line_facts(each.number, each.line) for each in lines]})
+        print_json(
+            {**_facts(found, breakers), "timeline": [_line_facts(each.number, each.line) for each in lines]}
+        )
         return
     terms = found.terms
-    print(f"{_named(found)}: {found.saga.state}. {story(found.saga)}")
+    print(f"{_named(found)}: {found.saga.state}. {_story(found, breakers)}")
     print(f"{terms.amount} {terms.asset} from {terms.debit} to {terms.credit} by {terms.provider}")
     if found.saga.next_at is not None:
         print(f"It goes on by itself at {_written(found.saga.next_at)}.")
@@ -131,7 +143,7 @@ def _run(work: Callable[[PaymentDesk], Awaitable[Answer]]) -> Answer:
 
 def _key(name: str) -> PaymentKey:
     tenant, slash, payment_id = name.partition("/")
-    if not slash or len(payment_id) != 36:
+    if not slash or not has_id_form(payment_id):
         refuse(f"{name!r} is no payment: TENANT/ID is.")
     return PaymentKey(tenant, payment_id.lower())
 
@@ -146,12 +158,16 @@ def _named(payment: Payment) -> str:
     return f"{payment.saga.tenant}/{payment.saga.id}"
 
 
-def _facts(payment: Payment) -> dict[str, Any]:
+def _story(payment: Payment, breakers: Sequence[BreakerTold]) -> str:
+    return story(payment.saga, shut(breakers, payment.saga.tenant, payment.terms.provider))
+
+
+def _facts(payment: Payment, breakers: Sequence[BreakerTold] = ()) -> dict[str, Any]:
     saga, terms = payment.saga, payment.terms
     return {
         "payment": _named(payment),
         "state": saga.state,
-        "why": story(saga),
+        "why": _story(payment, breakers),
         "next_at": _written(saga.next_at),
         "requested_at": _written(payment.created_at),
         "provider": terms.provider,

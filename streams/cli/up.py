@@ -1,4 +1,4 @@
-"""`ledger up`: Kafka, PostgreSQL, the workers and the API on this machine."""
+"""`ledger up`: Kafka, PostgreSQL, the workers, the API and a simulated provider on this machine."""
 
 import asyncio
 import json
@@ -12,16 +12,25 @@ from ledger.observability.signals import Signals
 from streams.cli.running import SERVICE_AWAY, complain
 from streams.development_keys import development_keys, make_development_keys
 from streams.embedded.errors import EmbeddedError
-from streams.embedded.programs import Program, api, posting_workers, windows_workers
+from streams.embedded.programs import (
+    PROVIDER,
+    Program,
+    api,
+    payments_workers,
+    posting_workers,
+    provider,
+    windows_workers,
+)
 from streams.embedded.progress import Progress
 from streams.embedded.serve import detach as start_daemon
 from streams.embedded.serve import running, serve
 from streams.embedded.stack import EmbeddedStack, Preparation
 from streams.embedded.state import StackRecord, StateDirectory
 from streams.prepare import prepare
+from streams.simulated import make_development_provider
 
 # What is done between the start of the servers and that of our programs.
-PREPARATIONS: Sequence[Preparation] = (prepare, make_development_keys)
+PREPARATIONS: Sequence[Preparation] = (prepare, make_development_keys, make_development_provider)
 
 
 def up(
@@ -34,7 +43,7 @@ def up(
         help="Posting workers, LEDGER_WORKERS if not given; 0: only the servers, as they are, and no API.",
     ),
 ) -> None:
-    """Start Kafka, PostgreSQL, the workers and the API on this machine; a running stack is left as it is."""
+    """Start Kafka, PostgreSQL, the workers, the API and a provider here; a running stack is left as it is."""
     settings = Settings()
     state = StateDirectory(settings.state_dir)
     try:
@@ -75,7 +84,13 @@ def programs_of(settings: Settings, workers: int) -> Sequence[Program]:
     """Give what stands on the servers: nothing without posting workers."""
     if not workers:
         return ()
-    return [*posting_workers(workers), *windows_workers(settings.windows_workers), api]
+    return [
+        *posting_workers(workers),
+        *payments_workers(settings.payments_workers),
+        *windows_workers(settings.windows_workers),
+        provider,
+        api,
+    ]
 
 
 def announce(state: StateDirectory, record: StackRecord, json_output: bool) -> None:
@@ -100,6 +115,6 @@ def addresses(state: StateDirectory, record: StackRecord) -> dict[str, str | Non
         "api_key": keys.api_key if keys else None,
         "admin_key": keys.admin_key if keys else None,
         "tenant": keys.tenant if keys else None,
-        "provider": None,
+        "provider": record.url(PROVIDER),
         "state_dir": str(state),
     }

@@ -2,22 +2,38 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 
 import typer
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
+from ledger.application.provider_books import BookLineError, ProviderBook
 from ledger.config import Settings
 from ledger.domain.audit import Verdict
-from streams.cli.running import FOUND_WRONG, print_json, told_faults
+from streams.cli.provider_names import parse_provider
+from streams.cli.running import FOUND_WRONG, print_json, refuse, told_faults
+from streams.provider_books import given_books
 from streams.verdicts import show_verdict
 from streams.verifying import verify_books
 
 
-def verify(json_output: bool = typer.Option(False, "--json", help="Print the verdict as JSON.")) -> None:
+def verify(
+    provider_book: list[str] = typer.Option(
+        [],
+        "--provider-book",
+        metavar="TENANT/NAME=FILE_OR_URL",
+        help="Compare payments with the book of this provider: JSON lines. May be repeated.",
+    ),
+    json_output: bool = typer.Option(False, "--json", help="Print the verdict as JSON."),
+) -> None:
     """Check the books in SQL and against the topic itself. May run beside live traffic. Exit 1 on a violation."""
-    with told_faults():
-        verdict = asyncio.run(_verify(quiet=json_output))
+    books = given_books([_named(each) for each in provider_book])
+    try:
+        with told_faults():
+            verdict = asyncio.run(_verify(books, quiet=json_output))
+    except BookLineError as fault:
+        refuse(f"{fault}.")
     if json_output:
         print_json(verdict.as_dict())
     else:
@@ -26,7 +42,14 @@ def verify(json_output: bool = typer.Option(False, "--json", help="Print the ver
         raise typer.Exit(FOUND_WRONG)
 
 
-async def _verify(*, quiet: bool) -> Verdict:
+def _named(text: str) -> tuple[tuple[str, str], str]:
+    name, _, source = text.partition("=")
+    if not source:
+        refuse(f"--provider-book takes TENANT/NAME=FILE_OR_URL, not {text!r}.")
+    return parse_provider(name), source
+
+
+async def _verify(books: Sequence[ProviderBook], *, quiet: bool) -> Verdict:
     with Progress(
         console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()
     ) as bar:
@@ -37,5 +60,5 @@ async def _verify(*, quiet: bool) -> Verdict:
                 tasks[name] = bar.add_task(name, total=total)
             bar.update(tasks[name], completed=done, total=total)
 
-        verdict, _ = await verify_books(Settings(), note)
+        verdict, _ = await verify_books(Settings(), note, books)
         return verdict

@@ -10,12 +10,15 @@ import orjson
 
 from ledger.contract.outgoing import record_key
 from ledger.domain.moments import milliseconds
+from streams.embedded.programs import SIMULATED
 
 TENANT = "shop"
 ASSET = "EUR/2"
 SOURCE = "demo/checkout"
 HOT_SHARE = 0.4
 """This part of all transfers goes to three merchants."""
+SHUT_SHARE = 0.03
+"""This part of all payments by a provider goes to an account that is closed meanwhile: the provider has to refund."""
 FUNDS_MINOR = 500_000_00
 RECENT_MAX = 2000
 
@@ -47,6 +50,7 @@ class Mix:
         self._holds: deque[Recent] = deque(maxlen=RECENT_MAX)
         self._transfers: deque[Recent] = deque(maxlen=RECENT_MAX)
         self._recent: deque[Sent] = deque(maxlen=RECENT_MAX)
+        self._next: deque[Sent] = deque()
         self.tally: Counter[str] = Counter()
         self._kinds, self._weights = zip(*self._makers(), strict=True)
 
@@ -63,6 +67,9 @@ class Mix:
     def payments(self) -> Iterator[Sent]:
         """Give the rest, up to `count` events in all."""
         for _ in range(max(0, self._count - len(self._customers) - 1)):
+            if self._next:
+                yield self._next.popleft()
+                continue
             make = self._random.choices(self._kinds, self._weights)[0]
             self.tally[make.__name__.removeprefix("_")] += 1
             sent = make()
@@ -71,8 +78,9 @@ class Mix:
 
     def _makers(self) -> list[tuple[Callable[[], Sent], float]]:
         return [
-            (self._transfer, 66.0),
+            (self._transfer, 61.0),
             (self._payment_with_fee, 12.0),
+            (self._outside_payment, 5.0),
             (self._hold, 5.0),
             (self._capture, 3.0),
             (self._void, 1.0),
@@ -129,6 +137,25 @@ class Mix:
         lines = [(customer, -amount), (self._merchant(), amount - fee), ("fees:card", fee)]
         entries = [{"account": code, "asset": ASSET, "amount": moved} for code, moved in lines]
         return self._event("transaction.post.v1", customer, {"entries": entries})
+
+    def _outside_payment(self) -> Sent:
+        """Ask for money that a provider moves."""
+        customer, amount = self._customer(), self._amount() + 50
+        if self._random.random() < SHUT_SHARE:
+            return self._payment_that_must_come_back(customer, amount)
+        return self._request(customer, self._merchant(), amount)
+
+    def _payment_that_must_come_back(self, customer: str, amount: int) -> Sent:
+        """Close the account that it goes to before it can be captured: under one key, they keep their order."""
+        shut = f"shut:{self._random.getrandbits(40):010x}"
+        self._next.append(self._request(customer, shut, amount))
+        self._next.append(self._event("account.close.v1", customer, {"account": shut}))
+        return self._event("account.open.v1", customer, {"account": shut})
+
+    def _request(self, customer: str, credit: str, amount: int) -> Sent:
+        fee = {"account": "fees:card", "amount": max(1, amount // 50)}
+        data = {"debit": customer, "credit": credit, "amount": amount, "asset": ASSET}
+        return self._event("payment.request.v1", customer, {**data, "provider": SIMULATED, "fee": fee})
 
     def _hold(self) -> Sent:
         event_id, customer, amount = self._id(), self._customer(), self._amount() + 1

@@ -10,10 +10,32 @@ from rich.table import Table
 from rich.text import Text
 
 from ledger.domain.money import format_amount
+from streams.demo.paying import PaymentsReport
 from streams.demo.readings import CONSISTENCIES, Reading
 from streams.demo.run import Report
 from streams.verdicts import show_verdict
 
+_ENDS = {
+    "settled": "charged, and captured with the fee",
+    "released": "declined: nothing is held",
+    "refunded": "charged, could not be captured, and given back",
+    "declined": "the books refused the hold",
+    "expired": "past its deadline: nothing is held",
+}
+_WAYS = {
+    "accept": "done and told, at once or slowly",
+    "decline": "told that it will not be done",
+    "refuse": "told that it will not be done now",
+    "pend": "done, and told as pending for a while",
+    "hang": "no answer",
+    "hang booked": "no answer, and the money has moved",
+    "error": "502, and nothing has moved",
+    "error booked": "500, and the money has moved",
+    "reset booked": "the connection reset, and the money has moved",
+    "throttle": "429",
+    "unavailable": "503",
+    "malformed booked": "an answer that is nearly right, and the money has moved",
+}
 NOTHING_COMPARED = (
     "No account has a balance that the bank recorded exactly: nothing was compared with the bank."
 )
@@ -36,6 +58,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "worker_killed_at": report.killed_at,
         "worker_restarts": report.restarts,
         "worker_memory_mib": report.memory_mib(),
+        "payments": report.payments.as_dict() if report.payments else None,
         "bank": _bank(report),
         "readings": [{**asdict(reading), "agrees": reading.agrees} for reading in report.readings],
         **{"checks": report.verdict.as_dict()["checks"]},
@@ -73,6 +96,9 @@ def show(report: Report, console: Console) -> None:
     """Print the report."""
     console.print()
     console.print(_flow_table(report))
+    if report.payments is not None:
+        console.print(_payments_table(report.payments))
+        console.print(_provider_table(report.payments))
     for account, lines in report.statements.items():
         console.print(_statement_table(account, lines))
     if report.readings:
@@ -89,7 +115,7 @@ def _flow_table(report: Report) -> Table:
     table.add_column(justify="right")
     table.add_column(style="dim")
     table.add_row(
-        "records in", f"{report.records.total():,}", "sent, and sent by the ledger for expired holds"
+        "records in", f"{report.records.total():,}", "sent, and sent by the ledger for holds and payments"
     )
     table.add_row("posted", f"[green]{kinds['posted']:,}[/]", "once each")
     for reason, count in _reasons(report).most_common():
@@ -111,6 +137,37 @@ def _flow_table(report: Report) -> Table:
         table.add_row(
             "kill -9", f"{report.killed_at:,}", f"records were handled then; {report.restarts} started again"
         )
+    return table
+
+
+def _payments_table(payments: PaymentsReport) -> Table:
+    table = Table(title="payments by a provider", title_justify="left", show_header=False)
+    table.add_column(justify="left", min_width=22)
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    for state, count in payments.states.items():
+        table.add_row(state, f"{count:,}", _ENDS.get(state, "not at an end"))
+    table.add_section()
+    table.add_row(
+        "webhooks", f"{sum(payments.webhooks.values()):,}", "before an answer, after it, or several times"
+    )
+    if payments.killed_at is not None:
+        told = f"payments were at an end when their worker was killed; {payments.restarts} started again"
+        table.add_row("kill -9", f"{payments.killed_at:,}", told)
+    return table
+
+
+def _provider_table(payments: PaymentsReport) -> Table:
+    table = Table(title="what their provider did", title_justify="left")
+    table.add_column("to a call")
+    kinds = ("charge", "refund", "status")
+    for kind in kinds:
+        table.add_column(kind, justify="right")
+    table.add_column("which is", style="dim")
+    ways = dict.fromkeys(call.partition(" ")[2] for call in payments.calls)
+    for way in ways:
+        counts = (payments.calls.get(f"{kind} {way}", 0) for kind in kinds)
+        table.add_row(way, *(f"{count:,}" if count else "" for count in counts), _WAYS.get(way, ""))
     return table
 
 

@@ -4,9 +4,10 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -23,8 +24,9 @@ from ledger.contract.outgoing import CONTENT_TYPE
 from ledger.domain.audit import Verdict
 from ledger.observability.signals import Signals
 from streams.demo.mix import Sent
+from streams.demo.paying import Paying, PaymentsReport
 from streams.demo.readings import Api, Reading
-from streams.embedded.programs import api, posting_workers, windows_workers
+from streams.embedded.programs import Program, api, posting_workers, windows_workers
 from streams.embedded.stack import EmbeddedStack
 from streams.prepare import prepare
 from streams.transport.publisher import BatchPublisher, Outgoing
@@ -69,6 +71,7 @@ class Report:
     statements: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     readings: list[Reading] = field(default_factory=list)
     verdict: Verdict = field(default_factory=lambda: Verdict([]))
+    payments: PaymentsReport | None = None
     bank_compared: int | None = None
     bank_differences: list[dict[str, Any]] = field(default_factory=list)
 
@@ -80,9 +83,11 @@ class Report:
     @property
     def kill_fault(self) -> str | None:
         """Say what was not shown of a worker that is killed and started again."""
-        if self.killed_at is not None:
-            return None if self.restarts else "the worker that was killed was not started again"
-        return "no worker was killed" if self.sent >= KILL_EVENTS_MIN else None
+        if self.killed_at is None:
+            return "no worker was killed" if self.sent >= KILL_EVENTS_MIN else None
+        if not self.restarts:
+            return "the worker that was killed was not started again"
+        return self.payments.fault if self.payments else None
 
     def memory_mib(self) -> dict[str, float]:
         """A worker's memory in the first and in the last quarter of posting (median), and at most."""
@@ -102,16 +107,26 @@ class StalledError(Exception):
 
 
 class Demo:
-    """One run: send, kill a worker half-way, wait until all is handled, verify."""
+    """One run: send, kill a worker half-way and one of payments, wait until all is handled, verify."""
 
-    def __init__(self, settings: Settings, state_dir: Path, tenant: str, *, workers: int, note: Note) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: Settings,
+        state_dir: Path,
+        tenant: str,
+        *,
+        workers: int,
+        note: Note,
+        paying: Paying | None = None,
+    ) -> None:
+        self._settings = settings if paying is None else paying.settings(settings)
+        self._paying = paying
         self._state_dir = state_dir
         self._tenant = tenant
         self._workers = workers
         self._note = note
         self._total = 0
-        self.report = Report()
+        self.report = Report(payments=None if paying is None else paying.report)
 
     async def run(self, source: Source, exact_balances: dict[str, int] | None = None) -> Report:
         """Run it; the stack is stopped at the end, whatever happens."""
@@ -122,6 +137,7 @@ class Demo:
             await self._drain(engine, stack, kill_at=None)
             self._note("opening accounts", 1, 1)
             await self._pay(source, stack, publisher, engine)
+            await self._until_payments_have_ended(stack, engine)
             await self._until_holds_are_let_go(engine, stack.kafka)
             await self._drain(engine, stack, kill_at=None)
             await self._until_restarted(stack)
@@ -135,12 +151,17 @@ class Demo:
         stack = EmbeddedStack(
             self._state_dir,
             settings=self._settings,
-            preparations=(prepare,),
-            programs=[*posting_workers(self._workers), *windows_workers(1), api],
+            preparations=(prepare, *([self._paying.preparation] if self._paying else [])),
+            programs=[*posting_workers(self._workers), *self._programs(), *windows_workers(1), api],
             signals=signals,
         )
         async with stack:
+            if self._paying:
+                await self._paying.begin(stack)
             yield stack
+
+    def _programs(self) -> Sequence[Program]:
+        return self._paying.programs if self._paying else ()
 
     def _progress(self, name: str, facts: dict[str, Any]) -> None:
         if name == "artifacts.fetched":
@@ -226,13 +247,15 @@ class Demo:
     async def _until_restarted(self, stack: EmbeddedStack) -> None:
         deadline = monotonic() + RESTARTED_S
         while monotonic() < deadline:
-            self.report.restarts = self._restarts(stack)
-            if self.report.killed_at is None or self.report.restarts:
+            self.report.restarts = self._restarts(stack, "worker-")
+            if self._paying:
+                self._paying.report.restarts = self._restarts(stack, "payments-")
+            if self.report.killed_at is None or self.report.kill_fault is None:
                 return
             await asyncio.sleep(LOOK_S)
 
-    def _restarts(self, stack: EmbeddedStack) -> int:
-        return sum(each.restarts for each in stack.processes() if each.name.startswith("worker-"))
+    def _restarts(self, stack: EmbeddedStack, kind: str) -> int:
+        return sum(each.restarts for each in stack.processes() if each.name.startswith(kind))
 
     def _watch_memory(self, stack: EmbeddedStack) -> None:
         for pid in self._worker_pids(stack):
@@ -240,6 +263,13 @@ class Demo:
             if status.exists():
                 pages = int(status.read_text().split()[1])
                 self.report.worker_memory_mib.append(pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
+
+    async def _until_payments_have_ended(self, stack: EmbeddedStack, engine: AsyncEngine) -> None:
+        if self._paying is None:
+            return
+        note = partial(self._note, "payments at an end")
+        if stuck := await self._paying.until_ended(stack, engine, STALLED_S, note):
+            raise StalledError(f"payments do not come to an end: {stuck}")
 
     async def _until_holds_are_let_go(self, engine: AsyncEngine, bootstrap: str) -> None:
         """Holds whose time ran out are voided by events that the worker itself sends."""
@@ -263,6 +293,8 @@ class Demo:
         self, stack: EmbeddedStack, engine: AsyncEngine, exact_balances: dict[str, int] | None
     ) -> None:
         report = self.report
+        if self._paying:
+            await self._paying.look_back(stack)
         report.verdict, tally = await verify_books(stack.settings, self._note)
         report.records = Counter({str(kind): count for kind, count in tally.items()})
         async with engine.connect() as connection:

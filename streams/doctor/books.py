@@ -11,7 +11,9 @@ from ledger.adapters.postgres.connection import API_ROLE, WORKER_ROLE
 from ledger.adapters.postgres.statements import sql
 from ledger.config import Settings
 from migrations.run import head_revision, known_revisions
+from streams.doctor.books_payments import look_at_payments
 from streams.doctor.finding import Finding, Level, fine, judged
+from streams.doctor.payments import PaymentFacts
 
 VERSION_MIN = 15
 CLOCK_DIFFERENCE_S_MAX = 1.0
@@ -56,6 +58,15 @@ class BooksLook:
             yield await self._partitions()
         if revision == head_revision():
             yield await self._letters()
+
+    async def payments(self) -> PaymentFacts | None:
+        """Look at payments and providers, of all tenants; None unless the books are as this version has them."""
+        if await self._revision() != head_revision():
+            return None
+        async with self._connection.transaction():
+            # A role that sees every tenant: row-level security hides them from the owner of the tables.
+            await self._connection.execute(f"set local role {WORKER_ROLE}")
+            return await look_at_payments(self._connection, self._settings)
 
     async def positions(self) -> dict[int, int] | None:
         """By partition of the topic of payments, the offset before which all is posted; None without books."""

@@ -13,6 +13,7 @@ from streams.doctor.books import BooksLook
 from streams.doctor.finding import Finding, Level, counted, fine
 from streams.doctor.kafka import KafkaLook, bounds, topic_findings
 from streams.doctor.machine import machine_findings
+from streams.doctor.payments import PaymentFacts, PaymentWorkers, payments_findings
 from streams.doctor.positions import Log, position_findings
 from streams.doctor.windows import windows_findings
 from streams.embedded.addresses import find_kafka, find_postgres
@@ -32,6 +33,7 @@ async def examine(settings: Settings, environment: Mapping[str, str]) -> list[Fi
     await examination.books()
     await examination.positions()
     await examination.windows()
+    await examination.payments()
     return findings + examination.findings
 
 
@@ -43,6 +45,8 @@ class _Examination:
     partitions: int = 0
     committed: Mapping[int, int] | None = None
     rolled: tuple[Mapping[int, int], int] | None = None
+    advanced: tuple[Mapping[int, int], int] | None = None
+    paid: PaymentFacts | None = None
     topics: Mapping[str, int] = field(default_factory=dict)
     posted: dict[int, int] | None = None
 
@@ -63,6 +67,7 @@ class _Examination:
             self.partitions = payments.partitions if payments else 0
             self.committed = await look.committed()
             self.rolled = await look.windows()
+            self.advanced = await look.payments()
             self.topics = {name: facts.partitions for name, facts in topics.items()}
 
     async def books(self) -> None:
@@ -76,6 +81,7 @@ class _Examination:
             async for finding in look.findings():
                 self.findings.append(finding)
             self.posted = await look.positions()
+            self.paid = await look.payments()
 
     async def windows(self) -> None:
         topics = (self.settings.entries_topic, self.settings.windows_topic)
@@ -90,6 +96,22 @@ class _Examination:
             members,
             await bounds(bootstrap, entries, self.topics[entries]),
             await bounds(bootstrap, changelog, self.topics[changelog]),
+        )
+
+    async def payments(self) -> None:
+        if (
+            self.advanced is not None
+            and self.paid is not None
+            and self.settings.outcomes_topic in self.topics
+        ):
+            await self._within("payments", self.bootstrap, "Look at Kafka's logs.", self._look_at_payments)
+
+    async def _look_at_payments(self, bootstrap: str) -> None:
+        outcomes = self.settings.outcomes_topic
+        committed, members = self.advanced or ({}, 0)
+        ends = await bounds(bootstrap, outcomes, self.topics[outcomes])
+        self.findings += payments_findings(
+            self.paid or PaymentFacts(), PaymentWorkers(committed, members, ends)
         )
 
     async def positions(self) -> None:

@@ -106,6 +106,8 @@ class KafkaServer:
             "-XX:MaxMetaspaceSize=160m",
             "-XX:ReservedCodeCacheSize=96m",
             "-XX:+UseSerialGC",
+            # A broker of minutes on two cores does not live to see what the optimizing compiler would give it.
+            "-XX:TieredStopAtLevel=1",
             "-XX:+ExitOnOutOfMemoryError",
             "-Djava.awt.headless=true",
             "-Djava.net.preferIPv4Stack=true",

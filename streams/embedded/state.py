@@ -92,6 +92,11 @@ class StateDirectory:
             write_private(self.path / "secrets.json", json.dumps(known))
         return str(known[name])
 
+    def kept_secret(self, name: str) -> str | None:
+        """The secret that `secret` keeps under `name`, if it was made."""
+        known = read_json(self.path / "secrets.json").get(name)
+        return None if known is None else str(known)
+
     def log(self, name: str) -> Path:
         """The file that takes what the process `name` prints."""
         return self.logs / f"{name}.log"

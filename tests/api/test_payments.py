@@ -1,29 +1,29 @@
 """Payments over HTTP: where each is, why, and what happened to it."""
 
-import json
-from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 from msgspec.structs import replace
 
 from ledger.adapters.memory.payments import MemoryPayments
+from ledger.adapters.memory.provider_board import MemoryProviderBoard
 from ledger.api.app import create_app
-from ledger.api.models import PaymentAnswer, PaymentsPage
-from ledger.application.faults import LogAwayError
+from ledger.api.models import PaymentAnswer, PaymentsPage, ProvidersAnswer
+from ledger.api.routes import payments as routes
+from ledger.api.routes.payments import timeline_members
+from ledger.application.breaker import BreakerState
 from ledger.application.payment_calls import Heard
-from ledger.application.payment_ports import PaymentKey
+from ledger.application.payment_ports import Change, Line, NumberedLine, Payment, PaymentKey
 from ledger.application.payment_story import why
-from ledger.application.providers import Accepted
-from ledger.application.receive_webhooks import ReceivedWebhook, ReceiveWebhooks
+from ledger.application.provider_reading import BreakerTold, shut
 from ledger.application.saga_mover import Outside, SagaMover
-from ledger.contract.signature import sign
 from ledger.domain.payments.commands import Charge, QueryCharge
 from ledger.domain.payments.happenings import WokeUp
 from ledger.domain.payments.rules import PaymentRules
 from ledger.domain.payments.saga import Saga, State, Step
+from ledger.domain.payments.steps import Verdict
 from tests.api.world import World, client_of
 from tests.builders import NOW, USD, event, event_id, transfer
 
@@ -126,6 +126,10 @@ SAGA = Saga(id="p", tenant="acme", deadline=NOW, state=State.CHARGING, step=Step
             replace(SAGA, state=State.NEEDS_OPERATOR, stuck="charge unknown for too long"),
             "It needs an operator: charge unknown for too long.",
         ),
+        (
+            replace(SAGA, tries=0, last_answer="retry_later"),
+            "The provider did nothing (retry later): the charge will be tried again.",
+        ),
         (replace(SAGA, state=State.SETTLED, step=None), "It is settled."),
         (
             replace(SAGA, state=State.EXPIRED, step=None, reason="deadline passed"),
@@ -137,84 +141,138 @@ def test_the_story_of_a_payment(saga: Saga, told: str) -> None:
     assert why(saga) == told
 
 
-# Webhooks
-
-SECRET = b"a secret of the tests"
-WEBHOOK = {
-    "id": "wh_1",
-    "key": f"acme:{event_id('p')}:charge",
-    "payment": event_id("p"),
-    "tenant": "acme",
-    "kind": "charge",
-    "state": "accepted",
-    "reference": "ch_1",
-}
-
-
-class Shared:
-    """Secrets of one provider, and a log that remembers or is away."""
-
-    def __init__(self) -> None:
-        self.kept: list[tuple[bytes, bytes]] = []
-        self.away = False
-
-    async def secrets(self, tenant: str, provider: str) -> Sequence[bytes]:
-        return [SECRET] if (tenant, provider) == ("acme", "bank") else []
-
-    async def keep(self, key: bytes, value: bytes) -> None:
-        if self.away:
-            raise LogAwayError("as told")
-        self.kept.append((key, value))
-
-
-async def told(
-    shared: Shared, body: Any = WEBHOOK, *, provider: str = "bank", secret: bytes = SECRET, late_s: int = 0
-) -> httpx.Response:
-    world = World()
-    content = json.dumps(body).encode()
-    headers = sign(secret, "webhook", content, now_s=int(world.clock.now().timestamp()) - late_s)
-    services = world.services(webhooks=ReceiveWebhooks(shared, shared, world.clock))
-    async with client_of(create_app(services)) as client:
-        return await client.post(f"/v1/providers/{provider}/webhooks", content=content, headers=headers)
-
-
-async def test_a_webhook_that_is_signed_is_kept() -> None:
-    shared = Shared()
-    assert (await told(shared)).json() == {"id": "wh_1"}
-    ((key, value),) = shared.kept
-    received = msgspec.json.decode(value, type=ReceivedWebhook)
-    assert key == f"acme/{event_id('p')}".encode()
-    assert (received.provider, received.webhook.answer) == ("bank", Accepted("ch_1"))
+def line(happening: str, event: str | None, *commands: str) -> Line:
+    return Line(
+        at=NOW,
+        happening=happening,
+        verdict=Verdict.MOVED,
+        state=State.CHARGED,
+        event_id=event,
+        commands=commands,
+    )
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [
-        {"secret": b"another secret that is long"},
-        {"provider": "other"},
-        {"body": {**WEBHOOK, "tenant": "rival"}},
-        {"body": {**WEBHOOK, "tenant": "x" * 64}},
-        {"body": ["nothing"]},
-        {"late_s": 301},
-    ],
-    ids=str,
+    ("awaited", "shown"), [("v2", ["v1", "v1", None, None]), (None, ["v1", "v1", "v2", "v2"])]
 )
-async def test_a_webhook_that_is_not_signed_by_its_provider_is_refused(wrong: dict[str, Any]) -> None:
-    shared = Shared()
-    refused = await told(shared, **wrong)
-    assert (refused.status_code, refused.json()["code"]) == (401, "signature_refused")
-    assert shared.kept == []
+def test_the_id_of_a_capture_or_void_is_shown_once_it_has_its_outcome(
+    awaited: str | None, shown: list[str | None]
+) -> None:
+    lines = [
+        line("charge_declined", "v1", "release"),
+        line("release_refused", "v1"),
+        line("woke_up", "v2", "release"),
+        line("told_retry", "v2", "release"),
+    ]
+    told = timeline_members([NumberedLine(number, each) for number, each in enumerate(lines, 1)], awaited)
+    assert [each["event"] for each in told] == shown
 
 
-async def test_a_webhook_that_is_none_is_told_so() -> None:
-    shared = Shared()
-    refused = await told(shared, {**WEBHOOK, "state": "perhaps"})
-    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
-    assert shared.kept == []
+async def stored(payments: MemoryPayments, before: Payment, saga: Saga, told: Line) -> Payment:
+    (after,) = await payments.apply([Change(before, saga, told)])
+    assert after is not None
+    return after
 
 
-async def test_a_webhook_that_cannot_be_kept_is_told_again() -> None:
-    shared = Shared()
-    shared.away = True
-    away = await told(shared)
-    assert (away.status_code, away.headers["Retry-After"]) == (503, "2")
+async def test_what_a_payment_waits_for_is_not_shown_on_any_page() -> None:
+    world, payments = await requested("p")
+    (payment,) = await payments.load([PaymentKey("acme", event_id("p"))])
+    saga = replace(payment.saga, event_id=event_id("capture"))
+    for _ in range(2):
+        payment = await stored(payments, payment, saga, line("woke_up", saga.event_id, "capture"))
+    for after, numbers in ((0, [1, 2, 3]), (2, [3]), (3, [])):
+        told = (await asked(world, f"/v1/payments/{event_id('p')}", after=after)).json()
+        assert [(each["number"], each["event"]) for each in told["timeline"]] == [
+            (number, None) for number in numbers
+        ]
+
+
+async def test_a_long_timeline_comes_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "LINES_MAX", 2)
+    world, payments = await requested("p")
+    (payment,) = await payments.load([PaymentKey("acme", event_id("p"))])
+    for _ in range(4):
+        payment = await stored(payments, payment, payment.saga, line("woke_up", None))
+    pages: list[list[int]] = []
+    after: int | None = 0
+    while after is not None:
+        told = (await asked(world, f"/v1/payments/{event_id('p')}", after=after)).json()
+        pages.append([each["number"] for each in told["timeline"]])
+        after = told["timeline_next"]
+    assert pages == [[1, 2], [3, 4], [5]]
+    refused = await asked(world, f"/v1/payments/{event_id('p')}", after=-1)
+    assert refused.status_code == 422
+
+
+# Providers and their breakers
+
+
+def told_of(state: BreakerState = BreakerState.OPEN, **given: Any) -> BreakerTold:
+    members: dict[str, Any] = {
+        "tenant": "acme",
+        "provider": "bank",
+        "worker": "w1",
+        "state": state,
+        "since": NOW,
+        "retry_at": NOW + timedelta(seconds=5) if state is BreakerState.OPEN else None,
+        "calls": 12,
+        "bad": 9,
+        "told_at": NOW,
+    }
+    return BreakerTold(**members | given)
+
+
+WAITS = "The provider did nothing (no answer): the charge will be tried again."
+SHUT = (
+    f"{WAITS} Its provider is not asked since 2026-11-21T10:00:00Z: 9 of 12 calls failed or were slow. "
+    "It is tried again at 2026-11-21T10:00:05Z"
+)
+
+
+@pytest.mark.parametrize(
+    ("after_s", "tells"), [(1, f"{SHUT}, so this payment goes on later than at next_at."), (9, f"{SHUT}.")]
+)
+def test_the_story_tells_of_an_open_breaker(after_s: int, tells: str) -> None:
+    assert why(replace(SAGA, next_at=NOW + timedelta(seconds=after_s)), told_of()) == tells
+
+
+@pytest.mark.parametrize(
+    "saga",
+    [
+        replace(SAGA, awaiting=Charge("k", 2)),
+        replace(SAGA, state=State.RELEASING, step=Step.RELEASE),
+        replace(SAGA, state=State.SETTLED, step=None),
+    ],
+)
+def test_the_story_tells_nothing_of_a_breaker_that_does_not_matter(saga: Saga) -> None:
+    assert why(saga, told_of()) == why(saga)
+
+
+def test_a_provider_is_shut_when_no_worker_asks_it() -> None:
+    later = told_of(worker="w2", retry_at=NOW + timedelta(seconds=8))
+    assert shut([told_of(), later], "acme", "bank") == later
+    assert shut([told_of(), told_of(BreakerState.CLOSED, worker="w2")], "acme", "bank") is None
+    assert shut([told_of()], "acme", "other") is shut([told_of()], "rival", "bank") is None
+
+
+async def test_providers_are_listed_with_their_breakers_and_no_secrets() -> None:
+    world, payments = await requested("p")
+    url = "https://user:pass@pay.example:8443/path?token=1"
+    await payments.put("acme", "bank", {"url": url, "secrets": ["hidden"], "when_down": "decline"})
+    await payments.put("rival", "theirs", {"url": url})
+    board = MemoryProviderBoard(world.books, "acme")
+    stale = told_of(worker="gone", told_at=world.clock.now() - timedelta(seconds=16))
+    await board.tell("w1", [told_of(told_at=world.clock.now()), stale], NOW)
+    async with client_of(
+        create_app(world.services(providers=lambda tenant_id: board)), await world.key("read")
+    ) as client:
+        found = await client.get("/v1/providers")
+        payment = await client.get(f"/v1/payments/{event_id('p')}")
+    told = ProvidersAnswer.model_validate_json(found.content)
+    (item,) = told.items
+    assert (item.name, item.url, item.when_down) == ("bank", "https://pay.example:8443", "decline")
+    assert [(each.worker, each.state, each.calls, each.bad) for each in item.breakers] == [
+        ("w1", "open", 12, 9)
+    ]
+    assert "hidden" not in found.text
+    assert "Its provider is not asked since" in payment.json()["why"]

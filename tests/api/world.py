@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from ledger.adapters.memory.api_keys import MemoryKeys
 from ledger.adapters.memory.books import MemoryBooks
 from ledger.adapters.memory.payments import MemoryPayments
+from ledger.adapters.memory.provider_board import MemoryProviderBoard
 from ledger.adapters.memory.reader import MemoryBalances, MemoryHistory
 from ledger.api.app import create_app
 from ledger.api.services import Services
@@ -84,6 +85,7 @@ class World:
             "balances": MemoryBalances(self.books, TENANTS, self.clock),
             "history": MemoryHistory(self.books, TENANTS, self.clock),
             "payments": lambda tenant_id: MemoryPayments(self.books),
+            "providers": lambda tenant_id: MemoryProviderBoard(self.books, TENANTS[tenant_id]),
             "is_ready": is_ready,
         }
         return Services(**services | given)

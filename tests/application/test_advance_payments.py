@@ -6,12 +6,14 @@ from collections.abc import Callable
 import pytest
 
 from ledger.adapters.memory.provider import Act, MemoryProvider
-from ledger.application.advance_payments import Mood
+from ledger.application.lane_rooms import Mood
 from ledger.application.payment_calls import Heard
+from ledger.application.payment_ports import Room
 from ledger.application.providers import (
     Answer,
     ChargeRequest,
     Declined,
+    MoneyRequest,
     RefundRequest,
     RetryLater,
     StatusAnswer,
@@ -21,6 +23,7 @@ from ledger.domain.payments.happenings import ChargeAccepted, WokeUp
 from tests.payment_stage import LEASE_S, RULES, CutOffError, Stage, Tape
 
 Request = ChargeRequest | RefundRequest
+ROOM = Room(10, 10, {})
 
 
 def refuses_refunds(times: int) -> MemoryProvider:
@@ -35,12 +38,17 @@ def says(answer: Answer, *, books: bool, times: int = 1) -> MemoryProvider:
     return MemoryProvider(lambda request, asked: Act(books, answer) if asked < times else Act())
 
 
+def does_not_know_us(times: int) -> MemoryProvider:
+    return says(RetryLater("401", 30.0, counts=False), books=False, times=times)
+
+
 BEHAVIOURS: dict[str, tuple[Callable[[], MemoryProvider], bool, set[str]]] = {
     "accepts": (MemoryProvider, False, {"settled"}),
     "declines": (lambda: MemoryProvider(lambda request, asked: Act(declines="poor")), False, {"released"}),
     "times out after success": (lambda: says(Unknown("no answer"), books=True), False, {"settled"}),
     "loses the call": (lambda: says(Unknown("reset"), books=False), False, {"settled"}),
     "is throttling": (lambda: says(RetryLater("429", 3.0), books=False), False, {"settled"}),
+    "does not know us": (lambda: does_not_know_us(5), False, {"settled"}),
     "is away": (lambda: says(RetryLater("no connection"), books=False, times=99), False, {"released"}),
     "is pending": (lambda: MemoryProvider(lambda request, asked: Act(pends=asked == 0)), False, {"settled"}),
     "must give it back": (MemoryProvider, True, {"refunded"}),
@@ -81,6 +89,14 @@ async def test_a_worker_may_die_at_any_place(behaviour: str) -> None:
         await played(stage, Tape(cut_at=place))
 
 
+async def test_one_that_never_knows_us_is_asked_until_the_deadline() -> None:
+    stage = Stage(does_not_know_us(99))
+    stage.request()
+    await played(stage)
+    assert stage.states() == {"expired"}
+    assert stage.provider.asked.total() == 10  # every 30 s of the 300 s to its deadline
+
+
 async def test_a_charge_that_was_answered_and_not_stored_is_asked_for() -> None:
     stage = Stage()
     key = stage.request()
@@ -117,8 +133,15 @@ class Gate:
     async def refund(self, request: RefundRequest) -> Answer:
         return await self.inner.refund(request)
 
-    async def status(self, idempotency_key: str) -> StatusAnswer:
-        return await self.inner.status(idempotency_key)
+    async def status(self, request: MoneyRequest) -> StatusAnswer:
+        return await self.inner.status(request)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110 - what holds has no event
+            await asyncio.sleep(0.002)
 
 
 async def test_a_worker_that_comes_back_from_the_dead_charges_nobody_twice() -> None:
@@ -127,7 +150,7 @@ async def test_a_worker_that_comes_back_from_the_dead_charges_nobody_twice() -> 
     key = stage.request()
     zombie = stage.worker()
     lanes = stage.lanes
-    await zombie.take_due(10)
+    await zombie.take_due()
     await gate.came.wait()
     # Its time is over, and another takes the payment: it asks, and does not charge.
     stage.clock.move(RULES.answer_s + 1)
@@ -145,7 +168,7 @@ async def test_of_two_who_take_the_same_payment_one_begins() -> None:
     stage = Stage()
     key = stage.request()
     first, second = stage.worker(), stage.worker()
-    taken = await stage.store.claim(stage.clock.now(), stage.clock.now(), 10)
+    taken = await stage.store.claim(stage.clock.now(), stage.clock.now(), ROOM)
     woken = Heard(WokeUp())
     moved = await asyncio.gather(first.tell(taken[0], woken), second.tell(taken[0], woken))
     assert [each is None for each in moved].count(True) == 1
@@ -157,8 +180,8 @@ async def test_of_two_who_take_the_same_payment_one_begins() -> None:
 async def test_what_was_taken_by_a_dead_worker_is_due_again_when_its_lease_ends() -> None:
     stage = Stage()
     stage.request()
-    await stage.store.claim(stage.clock.now(), stage.clock.time.replace(second=int(LEASE_S)), 10)
-    assert (await stage.worker().take_due(10)).begun == 0
+    await stage.store.claim(stage.clock.now(), stage.clock.time.replace(second=int(LEASE_S)), ROOM)
+    assert (await stage.worker().take_due()).begun == 0
     stage.clock.move(LEASE_S + 1)
     await stage.run()
     assert stage.states() == {"settled"}
@@ -181,38 +204,85 @@ async def test_a_provider_that_hangs_holds_up_neither_others_nor_claims() -> Non
     stage = Stage(gate)
     for number in range(20):
         stage.request(("slow", number))
-    worker = stage.worker(slots=2, lane=4)
-    taken = await worker.take_due(100)
-    assert (taken.begun, taken.put_off) == (4, 16)
+    worker = stage.worker()
+    assert await worker.take_due() == (4, 0, False)
     await gate.came.wait()
-    gate.inner.script = lambda request, asked: Act()
+    assert await worker.take_due() == (0, 0, False), "what has no place is not even taken"
     quick = stage.request("quick", provider="other")
-    assert (await worker.take_due(100)).begun == 1
-    for _ in range(50):
-        await asyncio.sleep(0.005)
-        if stage.store.payments[quick].saga.state != "funds_held":
-            break
-    assert stage.store.payments[quick].saga.state == "charging"
+    assert await worker.take_due() == (1, 0, False)
+    await until(lambda: stage.store.payments[quick].saga.state == "charging")
+    assert sum(payment.version > 1 for payment in stage.store.payments.values()) == 5
     gate.open.set()
     await stage.run()
     stage.check()
 
 
-async def test_a_call_without_a_slot_is_put_off_and_was_not_made() -> None:
+async def test_a_place_is_free_again_when_the_answer_is_there() -> None:
     gate = Gate()
     stage = Stage(gate)
+    stage.providers.places["acme", "bank"] = 1
     stage.request("a")
     stage.request("b")
-    worker = stage.worker(slots=1)
-    await worker.take_due(10)
+    worker = stage.worker()
+    pokes: list[str] = []
+    worker.when_due(lambda: pokes.append("due"))
+    assert (await worker.take_due()).begun == 1
     await gate.came.wait()
-    for _ in range(100):
-        await asyncio.sleep(0.005)
-        heard = [each.line.happening for lines in stage.store.lines.values() for each in lines]
-        if "retry_later" in heard:
-            break
-    assert heard.count("retry_later") == 1
-    assert gate.charges == 1
+    assert (await worker.take_due(), pokes) == ((0, 0, False), [])
+    gate.open.set()
+    await until(lambda: bool(pokes))
+    assert (await worker.take_due()).begun == 1
+    await stage.lanes.finish(1.0)
+    assert (gate.charges, pokes) == (2, ["due"] * 2)
+    await worker.take_due()
+    stage.request("c")
+    await stage.round(worker)
+    assert len(pokes) == 3, "one for each time that a place came free while there was no more room"
+
+
+async def test_no_more_are_taken_than_may_be_in_hand() -> None:
+    gate = Gate()
+    stage = Stage(gate)
+    for number in range(3):
+        stage.request(number)
+    worker = stage.worker(in_hand=2)
+    pokes: list[str] = []
+    worker.when_due(lambda: pokes.append("due"))
+    assert await worker.take_due() == (2, 0, True)
+    assert (await worker.take_due(), pokes) == ((0, 0, False), [])
+    gate.open.set()
+    await until(lambda: bool(pokes))
+    await stage.lanes.finish(1.0)
+    assert (await worker.take_due()).begun > 0
+    await stage.run()
+    stage.check()
+
+
+async def test_what_news_lead_to_is_due_at_once() -> None:
+    stage = Stage(refuses_capture=True)
+    key = stage.request()
+    worker = stage.worker()
+    pokes: list[str] = []
+    worker.when_due(lambda: pokes.append("due"))
+    await stage.round(worker)
+    assert (await worker.hear([key]), pokes) == (1, ["due"])
+    assert stage.states() == {"refunding"}
+    await stage.round(worker)
+    assert stage.states() == {"releasing"}
+
+
+async def test_a_payment_past_its_deadline_ends_though_its_lane_is_full() -> None:
+    gate = Gate()
+    stage = Stage(gate)
+    stage.providers.places["acme", "bank"] = 1
+    stage.request("hangs")
+    worker = stage.worker()
+    await worker.take_due()
+    await gate.came.wait()
+    late = stage.request("late", deadline_s=2)
+    stage.clock.move(3)
+    assert (await worker.take_due()).begun == 1
+    await until(lambda: stage.store.payments[late].saga.state == "releasing")
     gate.open.set()
     await stage.run()
     stage.check()
@@ -251,12 +321,21 @@ async def test_a_tenant_may_have_payments_declined_while_a_breaker_is_open() -> 
 
 
 async def test_one_payment_at_a_time_tries_a_provider_that_was_away() -> None:
-    stage = Stage()
-    stage.request("a")
-    stage.request("b")
+    gate = Gate()
+    stage = Stage(gate)
+    for number in range(6):
+        stage.request(number)
     stage.providers.moods["bank"] = Mood.TRIES
-    taken = await stage.worker().take_due(10)
-    assert (taken.begun, taken.put_off) == (1, 1)
+    worker = stage.worker()
+    pokes: list[str] = []
+    worker.when_due(lambda: pokes.append("due"))
+    assert (await worker.take_due()).begun == 1
+    await gate.came.wait()
+    assert (await worker.take_due()).begun == 0
+    stage.providers.moods["bank"] = Mood.UP
+    gate.open.set()
+    await until(lambda: bool(pokes))
+    assert (await worker.take_due()).begun == 4, "it fills at once"
     await stage.lanes.finish(1.0)
 
 

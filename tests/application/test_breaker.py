@@ -187,3 +187,31 @@ def test_it_is_never_stuck_and_never_lets_a_crowd_through_to_what_fails(
         scene.now += RULES.open_s
         scene.breaker.succeeded(scene.permit())
     assert scene.breaker.state == "closed"
+
+
+# How it stands
+
+
+def test_a_closed_breaker_tells_the_calls_of_late() -> None:
+    scene = Scene()
+    scene.calls("..x")
+    assert scene.breaker.view() == (BreakerState.CLOSED, 100.0, None, 3, 1)
+    scene.now += 10
+    assert scene.breaker.view() == (BreakerState.CLOSED, 100.0, None, 0, 0)
+
+
+def test_an_open_breaker_tells_what_opened_it_and_when_it_tries_again() -> None:
+    scene = Scene()
+    scene.calls(".xxx")
+    opened_at = scene.now
+    scene.now += 1
+    assert scene.breaker.view() == (BreakerState.OPEN, opened_at, opened_at + 5, 4, 3)
+    scene.now += 4
+    assert scene.breaker.view() == (BreakerState.HALF_OPEN, opened_at + 5, None, 4, 3)
+
+
+def test_a_trial_that_fails_opens_it_anew_by_the_same_calls() -> None:
+    scene = Scene().opened()
+    scene.now += 5
+    scene.calls("x")
+    assert scene.breaker.view() == (BreakerState.OPEN, scene.now, scene.now + 5, 4, 4)

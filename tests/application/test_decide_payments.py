@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from ledger.adapters.memory.books import MemoryBooks
 from ledger.adapters.memory.provider import Act, MemoryProvider
+from ledger.adapters.memory.provider_board import MemoryProviderBoard
 from ledger.application.decide_payments import NoPaymentError, NotForOperatorsError, PaymentDesk
 from ledger.application.payment_ports import NumberedLine, Payment, PaymentKey
 from ledger.application.providers import Declined, RefundRequest
@@ -42,7 +44,8 @@ def refuses_refunds() -> MemoryProvider:
 
 def desk_of(stage: Stage) -> PaymentDesk:
     outside = Outside(stage.clock, lambda: 0.5, lambda payment_id: event_id("fresh"))
-    return PaymentDesk(Reader(stage), SagaMover(stage.store, outside, RULES, stage.signals))
+    mover = SagaMover(stage.store, outside, RULES, stage.signals)
+    return PaymentDesk(Reader(stage), mover, MemoryProviderBoard(MemoryBooks()), stage.clock)
 
 
 async def stuck() -> tuple[Stage, PaymentKey]:

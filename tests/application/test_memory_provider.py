@@ -23,10 +23,10 @@ async def test_what_pends_moves_when_it_is_settled() -> None:
     before = provider.moved()
     provider.settle()
     assert (before, provider.moved()) == ({}, {"USD/2": (1250, 0)})
-    assert kind_of(await provider.status("a")) == "accepted"
+    assert kind_of(await provider.status(charge("a"))) == "accepted"
 
 
 async def test_a_status_can_fail_as_well() -> None:
     provider = MemoryProvider(status_script=lambda key, asked: Unknown("timeout") if asked < 2 else None)
-    assert [kind_of(await provider.status("a")) for _ in range(2)] == ["unknown", "unknown"]
-    assert await provider.status("a") == NotFound()
+    assert [kind_of(await provider.status(charge("a"))) for _ in range(2)] == ["unknown", "unknown"]
+    assert await provider.status(charge("a")) == NotFound()

@@ -7,12 +7,14 @@ import pytest
 
 from ledger.application.provider_messages import MessageRefusedError, Step, Webhook, decode_webhook
 from ledger.application.providers import Accepted, Declined
+from tests.builders import event_id
 from tests.provider import charge, refund
 
+PAYMENT = event_id("p")
 ACCEPTED = {
     "id": "wh_1",
     "key": "k1",
-    "payment": "p1",
+    "payment": PAYMENT,
     "tenant": "acme",
     "kind": "charge",
     "state": "accepted",
@@ -30,7 +32,7 @@ def test_a_webhook_tells_what_was_accepted() -> None:
     assert decode_webhook(webhook(more="later")) == Webhook(
         id="wh_1",
         idempotency_key="k1",
-        payment="p1",
+        payment=PAYMENT,
         tenant="acme",
         step=Step.CHARGE,
         answer=Accepted("ch_1"),
@@ -59,6 +61,11 @@ def test_a_webhook_tells_why_it_was_declined() -> None:
         webhook(key="with a space"),
         webhook(key=None),
         webhook(payment="a\0b"),
+        webhook(payment="x" * 36),
+        webhook(payment=f"{{{PAYMENT}}}"),
+        webhook(payment=f"urn:uuid:{PAYMENT}"),
+        webhook(payment=PAYMENT.replace("-", "")),
+        webhook(payment=f"{PAYMENT}\n"),
         webhook(tenant=7),
         webhook(kind="transfer"),
         webhook(state="pending"),

@@ -8,8 +8,10 @@ import pytest
 import typer.main
 import yaml
 
+import streams.embedded.provider
 from ledger.config import PREFIX, Settings, environment_name
 from streams.cli import app
+from streams.embedded.provider.__main__ import parser
 from tests.architecture.tree import ROOT
 
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
@@ -23,7 +25,8 @@ def compose() -> dict[str, Any]:
 
 
 SERVICES: dict[str, dict[str, Any]] = compose()["services"]
-OURS = {name: service for name, service in SERVICES.items() if "build" in service}
+BUILT = {name: service for name, service in SERVICES.items() if "build" in service}
+OURS = {name: service for name, service in BUILT.items() if "entrypoint" not in service}
 
 
 def variables() -> Iterator[tuple[str, str, Any]]:
@@ -37,7 +40,9 @@ def commands() -> set[tuple[str, ...]]:
 
 
 def test_everything_a_deployment_needs_is_a_service() -> None:
-    assert SERVICES.keys() == {"kafka", "postgres", "redis", "migrate", "worker", "windows", "api"}
+    assert SERVICES.keys() == {
+        *("kafka", "postgres", "redis", "migrate", "worker", "payments", "windows", "api", "provider")
+    }
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -61,7 +66,7 @@ def test_worker_waits_for_the_books() -> None:
     assert waits.keys() == {"kafka", "postgres", "migrate"}
 
 
-@pytest.mark.parametrize("name", ["worker", "windows"])
+@pytest.mark.parametrize("name", ["worker", "payments", "windows"])
 def test_worker_can_be_many(name: str) -> None:
     assert SERVICES[name].keys() & {"container_name", "ports", "volumes", "hostname"} == set()
 
@@ -109,20 +114,33 @@ def test_kafka_listens_where_the_ledger_looks_for_it() -> None:
 def test_every_command_is_one_of_ours() -> None:
     known = getattr(typer.main.get_command(app), "commands", {})
     assert {command[0] for command in commands()} <= set(known)
-    assert commands() == {("migrate",), ("worker", "post-events"), ("worker", "roll-windows"), ("api",)}
+    workers = {("worker", kind) for kind in ("post-events", "advance-payments", "roll-windows")}
+    assert commands() == {("migrate",), ("api",), *workers}
 
 
-@pytest.mark.parametrize("name", OURS)
+def test_provider_is_asked_and_answers_where_it_says() -> None:
+    service = SERVICES["provider"]
+    assert service["entrypoint"] == ["python", "-m", streams.embedded.provider.__name__]
+    given = parser().parse_args(service["command"])
+    assert str(given.port) in service["expose"]
+    assert given.webhooks.startswith(f"http://api:{SERVICES['api']['environment']['LEDGER_API_PORT']}/")
+    (volume,) = service["volumes"]
+    assert str(given.book.parent) == volume.partition(":")[2]
+
+
+@pytest.mark.parametrize("name", BUILT)
 def test_our_containers_may_do_little(name: str) -> None:
-    service = OURS[name]
+    service = BUILT[name]
     assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
-    assert service["environment"]["LEDGER_STATE_DIR"] in service["tmpfs"]
+    state_dir = service["environment"].get("LEDGER_STATE_DIR")
+    assert state_dir is None or state_dir in service["tmpfs"]
 
 
 @pytest.mark.parametrize(
     ("name", "setting"),
     [
         ("worker", "LEDGER_WORKER_PORT"),
+        ("payments", "LEDGER_WORKER_PORT"),
         ("windows", "LEDGER_WORKER_PORT"),
         ("api", "LEDGER_OPERATIONS_PORT"),
     ],

@@ -167,3 +167,14 @@ def test_huge_integers_are_compared_exactly() -> None:
 
 def test_longer_list_differs() -> None:
     assert not stands({"a": [1, 2]}, {"a": [1]})
+
+
+def test_other_tenants_owe_what_was_agreed_and_no_more() -> None:
+    check("""
+        transfer transit:acme ann 1            | insufficient_funds
+        open transit:acme overdraft=5          | posted
+        transfer transit:acme ann 5            | posted
+        transfer transit:acme ann 1            | insufficient_funds
+        transfer external:bank transit:acme 2  | posted
+        transfer transit:acme ann 2            | posted
+    """)

@@ -9,7 +9,8 @@ from tests.payment_scripts import charging
 def test_refund_that_is_refused_needs_an_operator() -> None:
     charging("""
         accepted ch_1            | charged        | capture e1, wake +15
-        capture refused          | refunding      | refund 2, wake +30
+        capture refused          | refunding      | wake +0
+        wake                     | refunding      | refund 2, wake +30
         refund declined no       | refunding      | wake +2
         refund declined no       | . refunding    | wake +2
         +2 wake                  | refunding      | refund 3, wake +30
@@ -17,7 +18,8 @@ def test_refund_that_is_refused_needs_an_operator() -> None:
         +4 wake                  | refunding      | refund 4, wake +30
         refund declined no       | needs_operator | alert: out of refund tries: no, wake +3600
         +3600 wake               | needs_operator | alert: out of refund tries: no, wake +3600
-        told retry               | refunding      | refund 5, wake +30
+        told retry               | refunding      | wake +0
+        wake                     | refunding      | refund 5, wake +30
         refund accepted re_1     | releasing      | release e2, wake +15
         void posted              | refunded       |
     """)
@@ -37,7 +39,8 @@ UNKNOWN_FOR_LONG = """
         "accepted ch_1            | charged        | capture e1, wake +15",
         "told not charged         | releasing      | release e1, wake +15",
         "declined no              | releasing      | release e1, wake +15",
-        "told retry               | charging       | query_charge 3, wake +30",
+        """told retry               | charging       | wake +0
+           wake                     | charging       | query_charge 3, wake +30""",
         "told hold closed | ! needs_operator | alert: told_hold_closed while needs_operator, wake +3600",
         "not found 2              | . needs_operator | wake +3600",
     ],
@@ -58,7 +61,8 @@ CAPTURE_MISSING = """
     [
         "told retry               | charged        | capture e1, wake +15",
         "capture posted           | settled        |",
-        "capture refused          | refunding      | refund 2, wake +30",
+        """capture refused          | refunding      | wake +0
+           wake                     | refunding      | refund 2, wake +30""",
         "told charged ch_1        | . needs_operator | wake +3600",
         "told not charged | ! needs_operator | alert: told_not_charged while needs_operator, wake +3600",
     ],
@@ -82,7 +86,8 @@ VOID_REFUSED = """
            void posted           | released       |""",
         "told hold closed         | released       |",
         """accepted ch_1         | ! needs_operator | wake +3600
-           told hold closed      | refunding      | refund 2, wake +30
+           told hold closed      | refunding      | wake +0
+           wake                  | refunding      | refund 2, wake +30
            refund accepted re_1  | refunded       |""",
         """told charged ch_1     | ! needs_operator | wake +3600
            told not charged      | needs_operator | wake +3600
@@ -95,7 +100,8 @@ def test_ways_out_of_a_void_that_was_refused(then: str) -> None:
 
 REFUND_REFUSED = """
         accepted ch_1            | charged        | capture e1, wake +15
-        capture refused          | refunding      | refund 2, wake +30
+        capture refused          | refunding      | wake +0
+        wake                     | refunding      | refund 2, wake +30
         unknown                  | refunding      | wake +1
         +999 wake                | refunding      | query_refund 3, wake +30
         +1 unknown               | needs_operator | alert: refund unknown for too long, wake +3600
@@ -105,7 +111,8 @@ REFUND_REFUSED = """
 @pytest.mark.parametrize(
     "then",
     [
-        "told retry               | refunding      | query_refund 4, wake +30",
+        """told retry               | refunding      | wake +0
+           wake                     | refunding      | query_refund 4, wake +30""",
         "told not charged         | releasing      | release e2, wake +15",
         "refund accepted re_1     | releasing      | release e2, wake +15",
         "refund declined no       | . needs_operator | wake +3600",

@@ -58,7 +58,8 @@ def test_every_try_at_a_step_has_the_same_key() -> None:
         unknown                  | charging       | wake +1
         +1 wake                  | charging       | query_charge 3, wake +30
         accepted ch_1            | charged        | capture e1, wake +15
-        capture refused          | refunding      | refund 4, wake +30
+        capture refused          | refunding      | wake +0
+        wake                     | refunding      | refund 4, wake +30
         later                    | refunding      | wake +2
         +2 wake                  | refunding      | refund 5, wake +30
     """)
@@ -137,7 +138,8 @@ def test_deadline_before_the_first_try() -> None:
 def test_capture_refused_is_refunded_and_released() -> None:
     case = charging("""
         accepted ch_1            | charged        | capture e1, wake +15
-        capture refused          | refunding      | refund 2, wake +30
+        capture refused          | refunding      | wake +0
+        wake                     | refunding      | refund 2, wake +30
         unknown                  | refunding      | wake +1
         +1 wake                  | refunding      | query_refund 3, wake +30
         refund accepted re_1     | releasing      | release e2, wake +15
@@ -159,7 +161,8 @@ def test_void_that_was_refused_is_asked_for_under_another_id() -> None:
 def test_hold_that_somebody_else_voided() -> None:
     charging("""
         accepted ch_1            | charged        | capture e1, wake +15
-        capture refused released | refunding      | refund 2, wake +30
+        capture refused released | refunding      | wake +0
+        wake                     | refunding      | refund 2, wake +30
         refund accepted re_1     | refunded       |
     """)
     charging("""
@@ -180,7 +183,8 @@ def test_accepted_while_the_void_is_on_its_way() -> None:
         declined no              | releasing      | release e1, wake +15
         accepted ch_1            | ! releasing    | wake +15
         accepted ch_1            | . releasing    | wake +15
-        void posted              | refunding      | refund 2, wake +30
+        void posted              | refunding      | wake +0
+        wake                     | refunding      | refund 2, wake +30
         refund accepted re_1     | refunded       |
     """)
 
@@ -203,7 +207,8 @@ def test_accepted_after_the_end_is_given_back(way: str, state: str) -> None:
     first = case.saga.attempts + 1
     follow(
         f"""
-        accepted ch_1            | ! refunding    | refund {first}, wake +30
+        accepted ch_1            | ! refunding    | wake +0
+        wake                     | refunding      | refund {first}, wake +30
         accepted ch_1            | . refunding    | wake +30
         refund accepted re_1     | refunded       |
         refund accepted re_1     | . refunded     |
@@ -234,14 +239,25 @@ def test_what_agrees_is_absorbed_and_what_does_not_is_told() -> None:
         accepted ch_1            | . charged      | wake +15
         hold placed              | . charged      | wake +15
         accepted ch_2            | ! charged      | alert: charge_accepted while charged, wake +15
+        accepted ch_2            | . charged      | wake +15
         declined no              | ! charged      | alert: charge_declined while charged, wake +15
         capture posted           | settled        |
         capture posted           | . settled      |
         accepted ch_1            | . settled      |
         wake                     | . settled      |
-        declined no              | ! settled      | alert: charge_declined while settled
+        declined no              | . settled      |
+        declined poor            | ! settled      | alert: charge_declined while settled
+        told retry               | ! settled      | alert: told_retry while settled
         told retry               | ! settled      | alert: told_retry while settled
     """)
+
+
+def test_no_more_contradictions_are_told_than_a_person_reads() -> None:
+    told = "! charged | alert: charge_accepted while charged, wake +15"
+    made_up = [f"accepted ch_1{number} | {told}" for number in range(20)]
+    first, last = "accepted ch_1 | charged | capture e1, wake +15", "accepted ch_2 | . charged | wake +15"
+    case = charging("\n".join([first, *made_up, last]))
+    assert len(case.saga.contradictions) == 20
 
 
 def test_accepted_by_a_try_that_a_fail_over_forgot() -> None:
@@ -284,6 +300,11 @@ def test_a_wait_the_provider_asks_for_is_kept_within_bounds(after_s: float | Non
 def test_rules_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match="charge_tries_max, backoff_s"):
         PaymentRules(charge_tries_max=0, backoff_s=-1.0)
+    for wrong in (float("inf"), 1e12):
+        with pytest.raises(ValueError, match="too large: answer_s"):
+            PaymentRules(answer_s=wrong)
+    with pytest.raises(ValueError, match="positive: answer_s"):
+        PaymentRules(answer_s=float("nan"))
 
 
 def test_a_saga_is_stored_whole() -> None:

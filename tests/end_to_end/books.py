@@ -109,6 +109,7 @@ class Books:
             "LEDGER_WINDOWS_TOPIC": f"{name}.windows-changelog",
             "LEDGER_INTERNAL_TOKEN": "a token of the tests",
             "LEDGER_KEY_SECRET": "a secret of the tests",
+            "LEDGER_SEALING_KEYS": "c2VhbGluZyBrZXkgb2YgdGhlIHRlc3RzLCAzMiBiLi4",
             "LEDGER_STATE_DIR": str(directory),
             "LEDGER_SESSION_TIMEOUT_S": SESSION_S,
             "LEDGER_HOLD_SWEEP_S": "0.3",

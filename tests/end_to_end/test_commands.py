@@ -98,6 +98,11 @@ def test_demo_ends_with_a_verdict(tmp_path: Path) -> None:
     assert report["ok"], report
     assert report["worker_restarts"] == 1
     assert report["events_in"] >= 4000
+    payments = report["payments"]
+    assert payments["worker_restarts"] == 1
+    assert payments["states"].keys() >= {"settled", "released", "refunded"}
+    sagas = next(check for check in report["checks"] if check["name"] == "sagas")
+    assert sagas["checked"] > sum(payments["states"].values())
 
 
 @pytest.mark.slow

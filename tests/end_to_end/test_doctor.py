@@ -1,5 +1,6 @@
 """`ledger doctor` on real servers: what is broken is named, and what is away hides nothing else."""
 
+import base64
 import json
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from ledger.adapters.system import new_event_id
+from ledger.bootstrap.providers import provider_directory
 from ledger.config import Settings
 from streams.doctor.examine import examine
 from streams.doctor.finding import Finding, Level
@@ -56,7 +58,7 @@ def test_good_setup_is_fine(books: Books, tmp_path: Path) -> None:
         *("python", "packages", "settings", "variables", "state_directory", "disk", "stack"),
         *("kafka", "topics", "partitions", "replication"),
         *("postgres", "durability", "clock", "books", "role", "event_partitions", "dead_letters"),
-        *("positions", "log", "lag"),
+        *("positions", "log", "lag", "payments"),
     }
     assert all(sorted(each) == ["detail", "level", "name", "ok", "remedy"] for each in report["findings"])
 
@@ -173,3 +175,12 @@ async def test_books_beyond_the_log_are_wrong(books: Books) -> None:
     await books.sql("update stream_offsets set next_offset = 1000")
     finding = (await found(books.settings))["log"]
     assert (finding.level, "the log ends at 3" in finding.detail) == (Level.WRONG, True)
+
+
+async def test_secrets_that_do_not_open_are_told(books: Books) -> None:
+    async with provider_directory(books.settings, str(books.settings.postgres_dsn)) as providers:
+        await providers.put("acme", "bank", {"url": "https://pay.example", "secrets": ["a" * 16]})
+    assert (await found(books.settings))["providers"].ok
+    other = base64.urlsafe_b64encode(b"another key of 32 bytes in all..").decode()
+    told = (await found(books.settings, sealing_keys=other))["providers"]
+    assert (told.level, "acme/bank" in told.detail) == (Level.WRONG, True)

@@ -1,8 +1,10 @@
 """Payments end to end: a provider that misbehaves in every way, workers that die, and books that agree in the end."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Iterator, Sequence, Set
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -10,9 +12,11 @@ import orjson
 import pytest
 
 from ledger.adapters.postgres.connection import open_pool
-from ledger.adapters.postgres.providers import PostgresProviders
 from ledger.adapters.system import new_event_id
-from tests.end_to_end.books import Books, event, transfer
+from ledger.bootstrap.providers import providers_in
+from tests.end_to_end import crash_matrix
+from tests.end_to_end.books import Books, Worker, event, transfer
+from tests.end_to_end.forking import Nursery
 from tests.provider import SECRET, Simulator
 
 PAYING = ("worker", "advance-payments")
@@ -25,7 +29,13 @@ RULES = {
     "not_found_grace_s": 1,
     "unknown_s_max": 5,
 }
-POINTS = ["saga_stored", "attempt_begun", "provider_answered", "step_published"]
+SOME_DEATHS = [
+    *[each for each in crash_matrix.cells() if each.behaviour != crash_matrix.RIVAL][::28],
+    crash_matrix.Cell(crash_matrix.RIVAL, "charge", "paying", "attempt_begun"),
+    crash_matrix.Cell(crash_matrix.RIVAL, "refund", "paying", "provider_answered"),
+]
+"""Each point once, each with another behaviour of the provider, and two at which another tenant is paid; all of them:
+`make chaos-payments`."""
 FAULTS: dict[str, dict[str, Any]] = {
     "declines": {"do": "decline", "reason": "poor"},
     "pends": {"do": "pend", "pend_s": 0.5},
@@ -54,14 +64,24 @@ class Payments:
     def __init__(self, books: Books, simulator: Simulator) -> None:
         self.books = books
         self.simulator = simulator
-        self.requested: dict[str, str] = {}
+        self.posting: Worker | None = None
+
+    async def start_posting(self) -> None:
+        """Have events posted."""
+        self.posting = self.posting or Worker(self.books)
+
+    async def stop_posting(self) -> None:
+        """Kill the worker that posts, so that the books lag behind the log."""
+        if self.posting is not None:
+            await self.posting.end(signal.SIGKILL)
+        self.posting = None
 
     async def begin(self) -> None:
         """Give the tenant its provider."""
         settings = self.books.settings
         pool = await open_pool(str(settings.postgres_dsn), settings, size=1)
         try:
-            providers = PostgresProviders(pool, auto_open=True)
+            providers = providers_in(pool, settings)
             await providers.put(
                 "acme",
                 "simulated",
@@ -111,6 +131,11 @@ class Payments:
             assert await command.exit_code() == 0, command.log
             return orjson.loads(command.log)
 
+    async def reasons(self, ids: Sequence[str]) -> list[str]:
+        """What `ledger payments list` tells of these."""
+        listed = await self.command("list", "--all")
+        return [each["why"] for each in listed["payments"] if each["payment"].partition("/")[2] in ids]
+
     async def until_states(self, ids: Sequence[str], wanted: Set[str]) -> list[str]:
         """Wait until every payment is in one of these states."""
         deadline = monotonic() + WAIT_S
@@ -156,8 +181,9 @@ async def payments(
         books.environment["LEDGER_PAYMENT_LEASE_S"] = "2"
         payments = Payments(books, simulator)
         await payments.begin()
-        await stack.enter_async_context(books.worker())
+        await payments.start_posting()
         yield payments
+        await payments.stop_posting()
 
 
 async def test_whatever_a_provider_does_its_book_is_ours_in_the_end(payments: Payments) -> None:
@@ -175,15 +201,14 @@ async def test_whatever_a_provider_does_its_book_is_ours_in_the_end(payments: Pa
     assert balances["shop"] == 240 * states.count("settled")
 
 
-@pytest.mark.parametrize("point", POINTS)
-async def test_a_worker_that_dies_at_a_step_leaves_no_payment_stuck(payments: Payments, point: str) -> None:
-    await payments.simulator.follow()
-    async with payments.books.worker(arguments=PAYING, LEDGER_CRASH=f"{point}:2") as worker:
-        ids = await payments.request([f"{point}:{number}" for number in range(4)])
-        assert await worker.exit_code() == 137, worker.log
-    async with payments.books.worker(arguments=PAYING):
-        assert set(await payments.until_ended(ids)) == {"settled"}
-    await payments.check(ids)
+async def test_payments_outlive_their_workers_wherever_these_die(
+    kafka: str, postgres_dsn: str, tmp_path: Path, simulator: Simulator
+) -> None:
+    await simulator.follow(*crash_matrix.rules())
+    with closing(Nursery(tmp_path)) as nursery:
+        async with crash_matrix.lane((kafka, postgres_dsn), "deaths", tmp_path, simulator, nursery) as lane:
+            assert all([await lane.live_once(cell, 1) for cell in SOME_DEATHS])
+            assert await crash_matrix.judge(lane, simulator) == []
 
 
 async def test_an_operator_finds_what_is_stuck_and_says_what_is_so(payments: Payments) -> None:
@@ -232,30 +257,82 @@ async def test_a_webhook_settles_a_payment_whose_answer_never_came(payments: Pay
     await payments.check(ids)
 
 
-async def test_money_goes_to_another_tenant_by_two_legs_or_not_at_all(payments: Payments) -> None:
+async def befriend(payments: Payments, rival: str, overdraft: int) -> None:
+    """Open accounts of another tenant, who agrees that we may owe so much; and give us money."""
     books = payments.books
     before = await books.handled()
-    await books.send(
-        [
-            transfer("external:bank", "sender", 1000),
-            event("account.open.v1", {"account": "receiver"}, tenant="rival"),
-            event("account.open.v1", {"account": "shut"}, tenant="rival"),
-            event("account.close.v1", {"account": "shut"}, tenant="rival"),
-        ],
-        keys=[b"transit"] * 4,
-    )
+    events = [
+        transfer("external:bank", "sender", 1000),
+        event("account.open.v1", {"account": "transit:acme", "overdraft": overdraft}, tenant=rival),
+        event("account.open.v1", {"account": "shut"}, tenant=rival),
+        event("account.close.v1", {"account": "shut"}, tenant=rival),
+    ]
+    await books.send(events, keys=[b"transit"] * 4)
     await books.until_handled(before + 4)
-    ids = [new_event_id(), new_event_id()]
-    data = {"debit": "sender", "amount": 300, "asset": "USD/2", "provider": "ledger:rival"}
-    async with books.worker(arguments=PAYING):
-        await books.send(
-            [
-                event("payment.request.v1", {**data, "credit": credit}, payment)
-                for credit, payment in zip(("receiver", "shut"), ids, strict=True)
-            ]
-        )
+
+
+async def pay(payments: Payments, rival: str, credit: str, amount: int, **more: Any) -> str:
+    """Request a payment to another tenant."""
+    payment = new_event_id()
+    data = {"debit": "sender", "credit": credit, "amount": amount, "asset": "USD/2", **more}
+    request = event("payment.request.v1", {**data, "provider": f"ledger:{rival}"}, payment)
+    await payments.books.send([request])
+    return payment
+
+
+async def net(payments: Payments, tenant: str) -> dict[str, int]:
+    rows = await payments.books.sql(
+        "select a.code, b.posted_credits - b.posted_debits as net from balances b "
+        "join accounts a using (tenant_id, account_id) join tenants t using (tenant_id) where t.code = $1",
+        tenant,
+    )
+    return {row["code"]: row["net"] for row in rows}
+
+
+async def test_money_goes_to_another_tenant_by_two_legs_or_not_at_all(payments: Payments) -> None:
+    await befriend(payments, "rival", 500)
+    async with payments.books.worker(arguments=PAYING):
+        fee = {"account": "transit-fees", "amount": 20}
+        ids = [await pay(payments, "rival", credit, 300, fee=fee) for credit in ("receiver", "shut")]
         assert await payments.until_ended(ids) == ["settled", "released"]
-    balances = await books.balances()
-    names = ("sender", "transit:rival", "transit:acme", "receiver")
-    assert [balances[name] for name in names] == [700, 300, -300, 300]
-    assert (await books.verdict()).ok
+        too_much = await pay(payments, "rival", "receiver", 221)
+        assert await payments.until_ended([too_much]) == ["released"]
+    ours, theirs = await net(payments, "acme"), await net(payments, "rival")
+    assert (ours["sender"], ours["transit-fees"], ours["transit:rival"]) == (700, 20, 280)
+    assert (theirs["transit:acme"], theirs["receiver"]) == (-280, 280)
+    assert ("releasing", "charge_declined") in {line[:2] for line in await payments.timelines([too_much])}
+    assert (await payments.books.verdict()).ok
+
+
+async def test_leg_that_lies_in_the_log_is_waited_for(payments: Payments) -> None:
+    await befriend(payments, "laggard", 500)
+    payment = await pay(payments, "laggard", "receiver", 300)
+    await payments.until_states([payment], {"funds_held"})
+    await payments.stop_posting()
+    rules = {**RULES, "charge_tries_max": 1, "unknown_s_max": 60}
+    environment = {"LEDGER_PAYMENT_RULES": orjson.dumps(rules).decode()}
+    async with payments.books.worker(arguments=PAYING, **environment):
+        await payments.until_states([payment], {"charging"})
+        grace_ends = monotonic() + rules["not_found_grace_s"] + rules["answer_s"] + 1
+        while monotonic() < grace_ends:
+            assert await payments.states([payment]) == ["charging"], await payments.timelines([payment])
+            await asyncio.sleep(0.1)
+        await payments.start_posting()
+        assert await payments.until_ended([payment]) == ["settled"]
+    ours, theirs = await net(payments, "acme"), await net(payments, "laggard")
+    assert (ours["transit:laggard"], theirs["transit:acme"], theirs["receiver"]) == (300, -300, 300)
+    assert (await payments.books.verdict()).ok
+
+
+async def test_a_payment_tells_that_its_provider_is_not_asked_and_goes_on_when_it_is(
+    payments: Payments,
+) -> None:
+    await payments.simulator.follow({"do": "unavailable", "retry_after_s": 0, "account": "down:"})
+    async with payments.books.worker(arguments=PAYING):
+        ids = await payments.request([f"down:{number}" for number in range(12)])
+        deadline = monotonic() + WAIT_S
+        while not any("is not asked since" in why for why in await payments.reasons(ids)):
+            assert monotonic() < deadline, await payments.timelines(ids)
+        await payments.simulator.follow()
+        assert set(await payments.until_ended(ids)) == {"settled"}
+    await payments.check(ids)

@@ -14,6 +14,7 @@ from ledger.adapters.postgres.payments import PostgresPayments
 from ledger.adapters.postgres.providers import PostgresProviders
 from ledger.adapters.postgres.tenancy import TenantPool, open_tenant_pool
 from ledger.adapters.postgres.types import Pool
+from ledger.adapters.sealing import Seals
 from ledger.config import Settings
 from migrations.run import migrate
 from tests.digests import Digest, memory_digest, postgres_digest
@@ -22,6 +23,7 @@ from tests.ports.bench import Bench as Bench
 from tests.ports.payments import Office
 
 SCHEMA = "ports"
+SEALING_KEY = "c2VhbGluZyBrZXkgb2YgdGhlIHRlc3RzLCAzMiBiLi4"
 SETTINGS = Settings(postgres_schema=SCHEMA, postgres_lock_timeout_s=8.0)
 
 
@@ -144,7 +146,12 @@ def memory_office(memory: Bench) -> Office:
 @pytest.fixture
 def postgres_office(postgres: Bench, pool: Pool) -> Office:
     reader = PostgresPaymentReader.of_all(pool)
-    return Office(postgres, PostgresPayments(pool), reader, PostgresProviders(pool))
+    return Office(
+        postgres,
+        PostgresPayments(pool),
+        reader,
+        PostgresProviders(pool, Seals([SEALING_KEY]), auto_open=True),
+    )
 
 
 @pytest.fixture(params=["memory_office", "postgres_office"])

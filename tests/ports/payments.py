@@ -1,6 +1,6 @@
 """An office where payments are requested, claimed, advanced and read, over any books."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from ledger.application.payment_ports import (
     PaymentReader,
     PaymentStore,
     ProviderDirectory,
+    Room,
 )
 from ledger.domain.commands import Event
 from ledger.domain.payments.saga import Saga, State, Step
@@ -21,6 +22,7 @@ from tests.builders import NOW, USD, event, event_id, transfer
 from tests.ports.bench import Bench
 
 LEASE = timedelta(seconds=30)
+ROOM = Room(10_000, 10_000, {})
 SOON = NOW + timedelta(seconds=5)
 
 
@@ -42,26 +44,38 @@ class Office:
         data = {"debit": "ann", "credit": "shop", "amount": 70, "asset": USD, "provider": "bank", **more}
         return event("payment.request.v1", data, name=name, tenant=self.bench.tenant, at=at)
 
-    def closing(self, verb: str, name: object, payment: object = "p", **more: Any) -> Event:
+    def closing(
+        self, verb: str, name: object, payment: object = "p", *, under: str | None = None, **more: Any
+    ) -> Event:
         data = {"hold": event_id(payment), **more}
-        return event(f"hold.{verb}.v1", data, name=name, tenant=self.bench.tenant)
+        return event(f"hold.{verb}.v1", data, name=name, id=under or event_id(name), tenant=self.bench.tenant)
 
     async def accept(self, *names: object, **more: Any) -> list[Payment]:
         """Have payments accepted, with funds enough."""
-        await self.providers.put(self.bench.tenant, "bank", {})
+        await self.providers.put(self.bench.tenant, more.get("provider", "bank"), {})
         funds = transfer("external:bank", "ann", 1000, name=f"funds {names}", tenant=self.bench.tenant)
         answers = await self.bench.answers(funds, *[self.request(name, **more) for name in names])
         assert set(answers) == {"posted"}
         return [await self.read(name) for name in names]
 
+    async def accept_at(self, at: datetime) -> Payment:
+        """Have a payment accepted whose id is of a time, with the funds that are there."""
+        old = event_id("p", at)
+        request = msgspec.structs.replace(self.request(), id=old)
+        assert await self.bench.answers(request) == ["posted"]
+        [payment] = await self.store.load([PaymentKey(self.bench.tenant, old)])
+        return payment
+
     async def read(self, name: object = "p") -> Payment:
         [payment] = await self.store.load([self.key(name)])
         return payment
 
-    async def claim(self, limit: int = 10, *, after: timedelta = timedelta()) -> list[Payment]:
+    async def claim(
+        self, limit: int = 10, *, after: timedelta = timedelta(), room: Room | None = None
+    ) -> list[Payment]:
         """Claim what is due, of this tenant alone: other tests share the table."""
         now = self.bench.clock.now() + after
-        found = await self.store.claim(now, now + LEASE, 10_000)
+        found = await self.store.claim(now, now + LEASE, room or ROOM)
         return [each for each in found if each.key.tenant == self.bench.tenant][:limit]
 
     async def move(self, before: Payment, line: Line | None = None, **facts: Any) -> Payment | None:

@@ -13,6 +13,7 @@ from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.payment_reader import PostgresPaymentReader
 from ledger.adapters.postgres.payments import PostgresPayments
 from ledger.adapters.postgres.providers import PostgresProviders
+from ledger.adapters.sealing import Seals
 from ledger.application.verify_books import BOOK_CHECKS
 from ledger.config import Settings
 from ledger.domain.commands import Event
@@ -37,7 +38,7 @@ async def told(postgres_dsn: str) -> AsyncIterator[tuple[str, list[Event]]]:
     store = PostgresPayments(pool)
     bench = Bench(PostgresBooks(pool), PostgresLook(pool))
     reader = PostgresPaymentReader.of_all(pool)
-    office = Office(bench, store, reader, PostgresProviders(pool))
+    office = Office(bench, store, reader, PostgresProviders(pool, Seals([]), auto_open=True))
     settled, released, _ = await office.accept("settled", "released", "held", fee=FEE, deadline=DEADLINE)
     await office.accept("without a fee")
     settling, releasing = await office.move(settled, **CAPTURING), await office.move(released, **RELEASING)

@@ -2,8 +2,11 @@
 
 from datetime import timedelta
 
+import pytest
+
 from ledger.application.payment_ports import (
     BooksSay,
+    EventKey,
 )
 from ledger.domain.outcome import Outcome, PaymentView
 from ledger.domain.payments.saga import HoldFact, State
@@ -103,23 +106,43 @@ async def test_stranger_in_the_batch_of_the_request_is_refused(office: Office) -
     assert await office.bench.answers(*batch) == ["posted", "hold_not_found", "hold_not_found"]
 
 
+@pytest.mark.parametrize("verb", ["capture", "void"])
+async def test_what_the_saga_stored_is_never_too_old(office: Office, verb: str) -> None:
+    old = NOW - timedelta(days=90) + timedelta(seconds=60)
+    await office.accept("funds")
+    payment = await office.accept_at(old)
+    await office.move(payment, **OLD[verb] | {"event_id": event_id("closes", old)})
+    office.bench.clock.move(timedelta(days=200).total_seconds())
+    stranger = office.closing(verb, "stranger", under=event_id("stranger", old), hold=payment.saga.id)
+    closes = office.closing(verb, "closes", under=event_id("closes", old), hold=payment.saga.id)
+    assert await office.bench.answers(stranger, closes) == ["event_too_old", "posted"]
+    await office.bench.answers(closes)
+    held = await office.bench.balance("ann")
+    assert held == f"{930 if verb == 'capture' else 1000} held 70 version {2 if verb == 'capture' else 1}"
+
+
+OLD = {"capture": CAPTURING, "void": RELEASING}
+
+
 # What the books say
 
 
 async def test_books_say_nothing_before_there_is_an_outcome(office: Office) -> None:
     [payment] = await office.accept("p")
     await office.move(payment, **CAPTURING)
-    assert await office.store.said([office.key(), office.key("none")]) == {}
+    assert await office.store.answered([office.key(), office.key("none")]) == []
 
 
 async def test_books_say_what_became_of_the_event(office: Office) -> None:
     for payment, facts in zip(await office.accept("p", "q"), (CAPTURING, RELEASING), strict=True):
         await office.move(payment, **facts)
     await office.bench.post(office.closing("capture", "capture"), office.closing("void", "void", "q"))
-    assert await office.store.said([office.key(), office.key("q")]) == {
+    answered = await office.store.answered([office.key(), office.key("q")])
+    assert {each.payment.key: each.said for each in answered} == {
         office.key(): BooksSay(event_id("capture"), True, None, HoldFact.CAPTURED),
         office.key("q"): BooksSay(event_id("void"), True, None, HoldFact.RELEASED),
     }
+    assert answered[0].payment in [await office.read("p"), await office.read("q")]
 
 
 async def test_books_say_why_it_was_refused(office: Office) -> None:
@@ -128,23 +151,38 @@ async def test_books_say_why_it_was_refused(office: Office) -> None:
     close = event("account.open.v1", {"account": "shop"}, name="o", tenant=office.bench.tenant)
     shut = event("account.close.v1", {"account": "shop"}, name="s", tenant=office.bench.tenant)
     await office.bench.post(close, shut, office.closing("capture", "capture"))
-    said = await office.store.said([office.key()])
-    assert said[office.key()] == BooksSay(event_id("capture"), False, "account_closed", HoldFact.OPEN)
+    [(_, said)] = await office.store.answered([office.key()])
+    assert said == BooksSay(event_id("capture"), False, "account_closed", HoldFact.OPEN)
+
+
+async def test_payment_is_found_by_the_event_that_it_waits_for(office: Office) -> None:
+    [payment] = await office.accept("p")
+    await office.move(payment, **CAPTURING)
+    tenant, capture = office.bench.tenant, event_id("capture")
+    assert await office.store.answered([], [EventKey(tenant, capture)]) == []
+    await office.bench.post(office.closing("capture", "capture"), office.closing("void", "stranger"))
+    others = [EventKey("nobody", capture), EventKey(tenant, event_id("stranger"))]
+    assert await office.store.answered([], others) == []
+    [found] = await office.store.answered([office.key()], [*others, EventKey(tenant, capture)])
+    assert found.payment.key == office.key()
+    assert await office.store.answered([], [EventKey(tenant, capture)]) == [found]
 
 
 async def test_id_taken_up_by_another_event_is_refused(office: Office) -> None:
     [payment] = await office.accept("p")
     await office.move(payment, **CAPTURING)
     await office.bench.post(transfer("ann", "bob", 1, name="capture", tenant=office.bench.tenant))
-    said = await office.store.said([office.key()])
-    assert said[office.key()] == BooksSay(event_id("capture"), False, "event_id_reused", HoldFact.OPEN)
+    [(_, said)] = await office.store.answered([office.key()])
+    assert said == BooksSay(event_id("capture"), False, "event_id_reused", HoldFact.OPEN)
 
 
 async def test_outcome_of_any_event(office: Office) -> None:
     await office.accept("p")
     await office.bench.post(office.closing("void", "stranger"))
     tenant = office.bench.tenant
-    found = [await office.store.outcome(tenant, event_id(name)) for name in ("p", "stranger", "none")]
+    keys = [EventKey(tenant, event_id(name)) for name in ("p", "stranger", "none")]
+    outcomes = await office.store.outcomes([*keys, EventKey("nobody", event_id("p"))])
+    found = [outcomes.get(key) for key in keys]
     assert [each and (each.posted, each.reason) for each in found] == [
         (True, None),
         (False, "hold_not_found"),

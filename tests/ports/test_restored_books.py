@@ -5,20 +5,28 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ledger.adapters.postgres.books import PostgresBooks
 from ledger.adapters.postgres.connection import open_pool
+from ledger.adapters.postgres.payments import PostgresPayments
+from ledger.adapters.postgres.providers import PostgresProviders
 from ledger.adapters.postgres.types import Pool
+from ledger.adapters.sealing import Seals
 from ledger.adapters.system import SystemClock
+from ledger.application.payment_ports import Change, PaymentKey
 from ledger.application.post_events import Batch, PostEvents
 from ledger.config import Settings
 from ledger.contract.decode import decode_event
 from ledger.domain.books import Rules
 from ledger.domain.ids import derived_id
 from ledger.domain.moments import milliseconds
+from ledger.domain.payments.saga import HoldFact
 from ledger.observability.signals import Signals
 from migrations.run import migrate
-from tests.end_to_end.books import transfer
+from tests.end_to_end.books import event, transfer
+from tests.ports.conftest import SEALING_KEY
+from tests.ports.payments import CAPTURING, told
 
 SETTINGS = Settings(postgres_schema="restored")
 
@@ -72,11 +80,42 @@ async def test_remembered_tenant_under_another_name_is_not_posted_to(pool: Pool)
 async def test_id_of_a_dropped_month_is_too_old_whatever_the_settings(pool: Pool) -> None:
     old = derived_id(milliseconds(datetime.now(UTC) - timedelta(days=200)), "an event")
     lenient = Rules(dedupe_horizon=timedelta(days=365))
-    event = decode_event(transfer("external:bank", "ann", 7, old))
-    assert [outcome.kind for outcome in await poster(pool, lenient)(Batch([event]))] == ["posted"]
+    first = decode_event(transfer("external:bank", "ann", 7, old))
+    assert [outcome.kind for outcome in await poster(pool, lenient)(Batch([first]))] == ["posted"]
 
     assert await pool.fetchval("select drop_event_partitions(now() - interval '100 days')") > 0
-    [again] = await poster(pool, lenient)(Batch([event]))
+    [again] = await poster(pool, lenient)(Batch([first]))
 
     assert again.reason == "event_too_old"
     assert await credit_of(pool, "ann") == 7
+
+
+async def test_capture_of_a_dropped_month_is_posted_once(pool: Pool) -> None:
+    old_ms = milliseconds(datetime.now(UTC) - timedelta(days=200))
+    payment, capture = derived_id(old_ms, "a payment"), derived_id(old_ms, "its capture")
+    await waiting_payment(pool, payment, capture)
+    closing = decode_event(event("hold.capture.v1", {"hold": payment}, capture))
+    assert [each.kind for each in await poster(pool)(Batch([closing]))] == ["posted"]
+
+    assert await pool.fetchval("select drop_event_partitions(now() - interval '100 days')") > 0
+    [again] = await poster(pool)(Batch([closing]))
+
+    assert again.reason == "hold_closed"
+    assert await credit_of(pool, "shop") == 70
+    [answered] = await PostgresPayments(pool).answered([PaymentKey("acme", payment)])
+    assert answered.said is not None
+    assert answered.said.hold is HoldFact.CAPTURED
+
+
+async def waiting_payment(pool: Pool, payment: str, capture: str) -> None:
+    """Have a payment accepted whose saga waits for its capture."""
+    await PostgresProviders(pool, Seals([SEALING_KEY]), auto_open=True).put("acme", "bank", {})
+    terms = {"debit": "ann", "credit": "shop", "amount": 70, "asset": "USD/2", "provider": "bank"}
+    asked = [transfer("external:bank", "ann", 1000), event("payment.request.v1", terms, payment)]
+    lenient = poster(pool, Rules(dedupe_horizon=timedelta(days=365)))
+    outcomes = await lenient(Batch([decode_event(each) for each in asked]))
+    assert [each.kind for each in outcomes] == ["posted", "posted"]
+    store = PostgresPayments(pool)
+    [before] = await store.load([PaymentKey("acme", payment)])
+    saga = replace(before.saga, **{**CAPTURING, "event_id": capture})
+    assert await store.apply([Change(before, saga, told(saga))]) != [None]

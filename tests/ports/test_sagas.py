@@ -5,16 +5,19 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
+import pytest
 
 from ledger.application.payment_ports import (
     Change,
+    LaneRoom,
     Line,
+    Room,
 )
 from ledger.domain.payments.commands import Charge
-from ledger.domain.payments.saga import State
+from ledger.domain.payments.saga import State, Step
 from ledger.domain.payments.steps import Verdict
 from tests.builders import NOW, event_id
-from tests.ports.payments import CAPTURING, LEASE, SOON, Office, told
+from tests.ports.payments import CAPTURING, LEASE, RELEASING, ROOM, SOON, Office, told
 
 # Claims
 
@@ -58,7 +61,9 @@ async def test_workers_that_claim_at_once_share_the_work(office: Office) -> None
     names = list(range(40))
     await office.accept(*names, amount=1)
     now = office.bench.clock.now()
-    shares = await asyncio.gather(*[office.store.claim(now, now + LEASE, 7) for _ in range(12)])
+    shares = await asyncio.gather(
+        *[office.store.claim(now, now + LEASE, ROOM._replace(in_all=7)) for _ in range(12)]
+    )
     keys = [each.key for share in shares for each in share if each.key.tenant == office.bench.tenant]
     rest = [each.key for each in await office.claim()]
     assert max(map(len, shares)) <= 7
@@ -180,5 +185,71 @@ async def test_of_more_than_the_limit_the_longest_due_are_claimed(office: Office
     first, second = await office.accept("a", "b")
     await office.move(first, next_at=NOW - timedelta(days=10))
     await office.move(second, next_at=NOW - timedelta(days=20))
-    [claimed] = await office.store.claim(NOW, NOW + LEASE, 1)
-    assert claimed.key == office.key("b")
+    room = Room(10_000, 0, {(office.bench.tenant, "bank"): LaneRoom(1)})
+    claimed = await office.store.claim(NOW, NOW + LEASE, room)
+    assert [each.key for each in claimed if each.key.tenant == office.bench.tenant] == [office.key("b")]
+
+
+# Lanes
+
+
+async def test_of_each_lane_as_many_are_claimed_as_there_is_room_for(office: Office) -> None:
+    for name in "ab":
+        await office.providers.put(office.bench.tenant, "other", {})
+        await office.accept(name, f"{name}2", f"{name}3", provider={"a": "bank", "b": "other"}[name])
+    lanes = {(office.bench.tenant, "bank"): LaneRoom(0), (office.bench.tenant, "other"): LaneRoom(2)}
+    assert len(await office.claim(room=ROOM._replace(lanes=lanes))) == 2
+    assert [each.terms.provider for each in await office.claim(room=ROOM._replace(lanes=lanes))] == ["other"]
+    assert await office.claim(room=ROOM._replace(a_lane=0)) == []
+    assert len(await office.claim(room=ROOM._replace(a_lane=2))) == 2
+    assert len(await office.claim()) == 1
+
+
+async def test_what_asks_no_provider_needs_no_room(office: Office) -> None:
+    [payment, other] = await office.accept("p", "q")
+    await office.move(payment, **CAPTURING | {"next_at": NOW})
+    await office.move(other, **RELEASING | {"next_at": NOW})
+    lanes = {(office.bench.tenant, "bank"): LaneRoom(0)}
+    assert len(await office.claim(room=ROOM._replace(lanes=lanes))) == 2
+
+
+async def test_only_those_are_claimed_that_were_never_asked_about(office: Office) -> None:
+    [_, asked] = await office.accept("new", "asked")
+    await office.move(asked, state=State.CHARGING)
+    lanes = {(office.bench.tenant, "bank"): LaneRoom(9, only_new=True)}
+    [claimed] = await office.claim(room=ROOM._replace(lanes=lanes))
+    assert claimed.key == office.key("new")
+
+
+async def test_what_was_begun_goes_before_what_is_due_for_longer(office: Office) -> None:
+    [_, begun, _] = await office.accept("a", "b", "c")
+    await office.move(begun, state=State.CHARGING, unknown_since=NOW)
+    room = ROOM._replace(lanes={(office.bench.tenant, "bank"): LaneRoom(1)})
+    assert [each.key for each in await office.claim(room=room)] == [begun.key]
+    assert [each.key for each in await office.claim(room=room)] != [begun.key]
+
+
+@pytest.mark.parametrize(
+    ("facts", "claims"),
+    [
+        ({}, True),
+        ({"state": State.CHARGING, "attempts": 3}, True),
+        ({"awaiting": Charge("k:1", 4)}, False),
+        ({"unknown_since": NOW}, False),
+        ({"step": Step.REFUND}, False),
+        ({"next_at": NOW + timedelta(days=1)}, False),
+    ],
+)
+async def test_what_ends_by_itself_needs_no_room(
+    office: Office, facts: dict[str, Any], *, claims: bool
+) -> None:
+    [payment] = await office.accept("p")
+    await office.move(payment, **facts)
+    closed = ROOM._replace(lanes={(office.bench.tenant, "bank"): LaneRoom(0)})
+    assert await office.claim(room=closed, after=timedelta(seconds=899)) == []
+    assert len(await office.claim(room=closed, after=timedelta(seconds=900))) == claims
+
+
+async def test_one_that_ends_by_itself_is_claimed_once(office: Office) -> None:
+    await office.accept("p")
+    assert len(await office.claim(after=timedelta(seconds=900))) == 1

@@ -102,3 +102,13 @@ def test_crash_point_without_a_count_is_told_by_any_command(value: str) -> None:
         timeout=60,
     )
     assert (done.returncode, done.stderr.startswith(f"LEDGER_CRASH is '{value}'")) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["show"], ["retry", "--why", "x", "--yes"], ["resolve", "--as", "hold-closed", "--why", "x", "--yes"]],
+)
+@pytest.mark.parametrize("name", ["acme", f"acme/{'x' * 36}", "acme/{01a1fd8c-6900-77dc-a235-639215ca5234}"])
+def test_what_names_no_payment_is_told(arguments: list[str], name: str) -> None:
+    done = CliRunner().invoke(app, ["payments", *arguments, name])
+    assert (done.exit_code, "is no payment: TENANT/ID is" in done.stderr) == (USED_WRONGLY, True), done.output

@@ -5,13 +5,19 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import orjson
 import pytest
 from typer.testing import CliRunner
 
 from streams.cli import app
+from streams.demo.mix import Mix
+from streams.demo.paying import SCRIPT, PaymentsReport
 from streams.demo.readings import Reading
 from streams.demo.report import as_dict
 from streams.demo.run import Report
+from streams.embedded.provider.script import Script
+from tests.builders import NOW
 
 HEADER = b"id,account,date,direction,operation,amount_minor,bank_balance_minor,bank_balance_is_exact\n"
 FILES = {
@@ -46,6 +52,11 @@ def report(**facts: Any) -> Report:
         ),
         pytest.param({"bank_differences": [{}]}, False, id="another balance than the bank"),
         pytest.param({"records": Counter(posted=1999)}, False, id="a record lost"),
+        pytest.param(
+            {"payments": PaymentsReport(killed_at=3, restarts=1)}, True, id="a payments worker came back"
+        ),
+        pytest.param({"payments": PaymentsReport(killed_at=3)}, False, id="a payments worker did not"),
+        pytest.param({"payments": PaymentsReport()}, False, id="no payments worker killed"),
         pytest.param({"readings": [reading()]}, True, id="every reader sees the same"),
         pytest.param({"readings": [reading(cached=4)]}, False, id="a cached balance that is another"),
         pytest.param({"readings": [reading(source="database")]}, False, id="a stream that never answers"),
@@ -58,6 +69,21 @@ def test_verdict_wants_a_worker_killed_and_started_again(facts: dict[str, Any], 
 def test_memory_is_told_at_both_ends() -> None:
     found = as_dict(report(worker_memory_mib=[100.0, 101, 102, 120, 130, 140, 150, 160]))
     assert found["worker_memory_mib"] == {"first_quarter": 100.5, "last_quarter": 155.0, "max": 160.0}
+
+
+def test_provider_takes_the_script_and_leaves_most_calls_alone() -> None:
+    script = msgspec.convert({"rules": SCRIPT}, Script)
+    assert sum(rule.share for rule in script.rules if "charge" in rule.on) < 0.5
+
+
+def test_some_payments_have_to_come_back() -> None:
+    mix = Mix(4000, 1, lambda: NOW)
+    events = [orjson.loads(sent.value) for sent in mix.payments() if b"shut:" in sent.value]
+    shut = {each["data"].get("account") or each["data"]["credit"] for each in events}
+    assert len(shut) >= 2
+    for account in shut:
+        about = [each["type"] for each in events if account in each["data"].values()]
+        assert list(dict.fromkeys(about)) == ["account.open.v1", "payment.request.v1", "account.close.v1"]
 
 
 @pytest.mark.parametrize(("compared", "noted"), [(0, True), (3, False)])

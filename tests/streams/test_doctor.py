@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from streams.doctor.books import clock_finding, durability_finding, partitions_f
 from streams.doctor.finding import Finding, Level
 from streams.doctor.kafka import TopicFacts, topic_findings
 from streams.doctor.machine import machine_findings, packages_finding, pinned
+from streams.doctor.payments import PaymentFacts, PaymentWorkers, payments_findings
 from streams.doctor.positions import Log, position_findings
 from streams.doctor.windows import windows_findings
 
@@ -52,6 +54,42 @@ def test_positions_are_compared(
     facts = Log({0: bounds}, {} if committed is None else {0: committed})
     found = levels(facts, {} if books is None else {0: books})
     assert (found["positions"], found["log"]) == (positions, log)
+
+
+@pytest.mark.parametrize(
+    ("facts", "members", "expected"),
+    [
+        pytest.param({}, 0, {"payments": "information"}, id="nothing to do"),
+        pytest.param({}, 1, {"payments": "fine"}, id="at work"),
+        pytest.param({"payments": 2}, 0, {"payments": "wrong"}, id="nobody moves them"),
+        pytest.param({"payments": 2, "overdue": 1}, 1, {"payments": "warning"}, id="too slow"),
+        pytest.param(
+            {"payments": 2, "overdue": 1, "providers": ["a/b"], "down": ["a/b"]},
+            1,
+            {"payments": "fine", "providers": "warning"},
+            id="waiting for a provider that is down",
+        ),
+        pytest.param(
+            {"payments": 2, "overdue": 1, "uncallable": ["a/b"]},
+            1,
+            {"payments": "fine", "providers": "wrong"},
+            id="waiting for a provider that is not there",
+        ),
+        pytest.param(
+            {"payments": 1, "stuck": 1}, 1, {"payments": "fine", "operator": "warning"}, id="for an operator"
+        ),
+        pytest.param(
+            {"providers": ["a/b"], "closed_seals": ["a/b"]},
+            1,
+            {"payments": "fine", "providers": "wrong"},
+            id="secrets that do not open",
+        ),
+    ],
+)
+def test_payments_are_judged(facts: dict[str, Any], members: int, expected: dict[str, str]) -> None:
+    workers = PaymentWorkers({0: 5}, members, {0: (0, 10)})
+    found = {each.name: str(each.level) for each in payments_findings(PaymentFacts(**facts), workers)}
+    assert found == expected
 
 
 def test_partition_of_the_books_that_kafka_has_not_is_told() -> None:

@@ -8,8 +8,18 @@ import pytest
 
 from ledger.config import Settings
 from streams.embedded.part import is_ready
-from streams.embedded.programs import api, posting_workers, windows_workers
+from streams.embedded.programs import (
+    api,
+    payments_workers,
+    posting_workers,
+    provider,
+    provider_book,
+    windows_workers,
+)
+from streams.embedded.provider.__main__ import parser
+from streams.embedded.sealing_keys import with_sealing_keys
 from streams.embedded.state import StateDirectory
+from streams.simulated import simulated_settings
 
 
 @pytest.fixture
@@ -46,6 +56,31 @@ async def test_the_api_is_told_where_the_windows_are(state: StateDirectory, sett
     assert told["LEDGER_WINDOWS_URLS"] == ",".join(str(worker.url) for worker in workers)
     assert {told["LEDGER_INTERNAL_TOKEN"]} == {each.environment["LEDGER_INTERNAL_TOKEN"] for each in workers}
     assert list(await workers[1].command())[1:] == ["-m", "streams.cli", "worker", "roll-windows"]
+
+
+async def test_the_provider_tells_the_api_of_the_stack(state: StateDirectory, settings: Settings) -> None:
+    part = provider(state, settings)
+    given = parser().parse_args(list(await part.command())[3:])
+    assert (given.port, given.book) == (state.port("provider"), provider_book(state))
+    assert given.webhooks == f"{api(state, settings).url}/v1/providers/simulated/webhooks"
+    assert simulated_settings(state)["secrets"] == [part.environment["PROVIDER_SECRETS"]]
+    assert simulated_settings(state)["url"] == part.url
+
+
+def test_parts_share_keys_that_seal_and_the_limits_of_payments(
+    state: StateDirectory, settings: Settings
+) -> None:
+    ruled = settings.model_copy(update={"payment_rules": {"answer_s": 2}})
+    told = [make(state, ruled).environment for make in (*payments_workers(1), api)]
+    assert {each["LEDGER_PAYMENT_RULES"] for each in told} == {'{"answer_s": 2}'}
+    assert len({each["LEDGER_SEALING_KEYS"] for each in told}) == 1
+    kept = with_sealing_keys(Settings(state_dir=state.path)).sealing_keys
+    assert kept == told[0]["LEDGER_SEALING_KEYS"]
+
+
+def test_keys_are_made_by_a_stack_and_by_nobody_else(state: StateDirectory) -> None:
+    assert with_sealing_keys(Settings(state_dir=state.path)).sealing_keys is None
+    assert state.kept_secret("sealing-keys") is None
 
 
 def test_the_api_takes_the_port_that_was_chosen_for_it(state: StateDirectory, settings: Settings) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from ledger.adapters.provider.rules import ProviderRules
 from ledger.adapters.provider.wire import Reply, encode_request, read_answer, read_status
+from ledger.application.provider_books import read_book_line
 from ledger.application.provider_messages import decode_webhook
 from ledger.application.providers import Accepted, ChargeRequest, RefundRequest, kind_of
 from ledger.contract.signature import WEBHOOK, sign, verify_signature
@@ -98,7 +99,7 @@ def test_an_answer_means_what_the_page_says(code: str, kind: str) -> None:
     now = datetime.fromtimestamp(NOW_S, UTC)
     assert kind_of(read_answer(reply, CHARGE, now)) == kind
     if code == "404":
-        assert kind_of(read_status(reply, CHARGE.idempotency_key, now)) == "not_found"
+        assert kind_of(read_status(reply, CHARGE, now)) == "not_found"
 
 
 def test_the_webhook_answers_the_charge() -> None:
@@ -138,3 +139,9 @@ def test_the_bounds_are_those_of_the_code() -> None:
     }
     rows = dict(re.findall(r"^\| ([a-z ]+) \| ([^|]+) \|", PAGE.read_text(), re.MULTILINE))
     assert {name: rows[name] for name in told} == told
+
+
+def test_the_line_of_a_book_is_one() -> None:
+    (line,) = blocks(PAGE, "jsonl")
+    read = read_book_line(line.encode(), "the page")
+    assert (read.key, read.amount, read.payment_id) == (CHARGE.idempotency_key, CHARGE.amount, PAYMENT)

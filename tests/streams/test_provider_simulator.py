@@ -22,6 +22,7 @@ from ledger.application.provider_messages import Webhook, decode_webhook
 from ledger.application.providers import Accepted, Declined, kind_of
 from ledger.contract.signature import sign, verify_signature
 from ledger.observability.signals import Signals
+from tests.builders import event_id
 from tests.provider import SECRET, Simulator, charge, refund
 
 
@@ -105,7 +106,7 @@ async def test_the_book_is_told_as_totals_and_names_payments_that_were_moved_twi
 ) -> None:
     charged = await provider.charge(charge("t1", "totals", 700))
     assert isinstance(charged, Accepted)
-    await provider.charge(charge("t2", "totals", 300, payment="payment-t1"))
+    await provider.charge(charge("t2", "totals", 300, payment=event_id("payment-t1")))
     await provider.refund(refund("t3", charged.reference, "totals", 200))
     await provider.refund(refund("t4", charged.reference, "totals", 501))
     await simulator.follow({"do": "pend", "pend_s": 600})
@@ -122,7 +123,9 @@ async def test_the_book_is_told_as_totals_and_names_payments_that_were_moved_twi
         ("refund", "accepted", 1, 200),
         ("refund", "declined", 1, 501),
     ]
-    assert {"kind": "charge", "tenant": "totals", "payment": "payment-t1", "count": 2} in book["twice"]
+    assert {"kind": "charge", "tenant": "totals", "payment": event_id("payment-t1"), "count": 2} in book[
+        "twice"
+    ]
 
 
 async def test_totals_may_be_more_than_64_bits_hold(simulator: Simulator, provider: HttpProvider) -> None:
@@ -135,10 +138,10 @@ async def test_totals_may_be_more_than_64_bits_hold(simulator: Simulator, provid
 async def test_what_pends_is_decided_in_its_time(simulator: Simulator, provider: HttpProvider) -> None:
     await simulator.follow({"do": "pend", "pend_s": 1.0})
     assert kind_of(await provider.charge(charge("pends"))) == "unknown"
-    assert kind_of(await provider.status("pends")) == "pending"
+    assert kind_of(await provider.status(charge("pends"))) == "pending"
 
     async def decided() -> bool:
-        return kind_of(await provider.status("pends")) == "accepted"
+        return kind_of(await provider.status(charge("pends"))) == "accepted"
 
     await eventually(decided)
     assert kind_of(await provider.charge(charge("pends"))) == "accepted"
@@ -150,10 +153,10 @@ async def test_a_charge_can_arrive_after_its_status_was_not_found(
     await simulator.follow({"do": "hang", "booked": True, "late_s": 1.0, "times": 1})
     async with calling(simulator, total_timeout_s=0.1) as hasty:
         assert kind_of(await hasty.charge(charge("late"))) == "unknown"
-    assert kind_of(await provider.status("late")) == "not_found"
+    assert kind_of(await provider.status(charge("late"))) == "not_found"
 
     async def arrived() -> bool:
-        return kind_of(await provider.status("late")) == "accepted"
+        return kind_of(await provider.status(charge("late"))) == "accepted"
 
     await eventually(arrived)
 
@@ -166,7 +169,7 @@ async def test_two_that_arrive_late_under_one_key_are_one(
         await asyncio.gather(*(hasty.charge(charge("both", "late")) for _ in range(2)))
 
     async def arrived() -> bool:
-        return kind_of(await provider.status("both")) == "accepted"
+        return kind_of(await provider.status(charge("both", "late"))) == "accepted"
 
     await eventually(arrived)
     assert kind_of(await provider.charge(charge("both", "late"))) == "accepted"
@@ -224,11 +227,16 @@ async def test_an_answer_comes_twice_and_its_webhooks_are_copies(
     simulator: Simulator, provider: HttpProvider, hooks: Hooks
 ) -> None:
     await simulator.follow({"do": "accept", "webhooks": {"copies": 3}}, webhook_url=hooks.url)
-    answer = await provider.charge(charge("w1", payment="p1"))
+    answer = await provider.charge(charge("w1", payment=event_id("p1")))
     await hooks.until(3)
     assert len(set(hooks.taken)) == 1
     first = hooks.taken[0]
-    assert (first.idempotency_key, first.payment, first.step, first.answer) == ("w1", "p1", "charge", answer)
+    assert (first.idempotency_key, first.payment, first.step, first.answer) == (
+        "w1",
+        event_id("p1"),
+        "charge",
+        answer,
+    )
 
 
 async def test_a_webhook_can_come_before_the_answer(

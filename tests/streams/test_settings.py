@@ -63,6 +63,13 @@ def test_what_looks_like_a_setting_is_named() -> None:
             "ann:secret@host",
             "LEDGER_POSTGRES_DSN is not valid. It takes postgresql://",
         ),
+        ("LEDGER_PAYMENT_RULES", '{"answer_s": 1e12}', "these are too large: answer_s (3.16224e+07 at most)"),
+        ("LEDGER_PAYMENT_RULES", '{"answer_s": 1e999}', "LEDGER_PAYMENT_RULES"),
+        ("LEDGER_PAYMENT_RULES", '{"charge_tries_max": 10001}', "charge_tries_max (10000 at most)"),
+        ("LEDGER_PAYMENT_RULES", '{"answer_s": 0}', "these must be positive: answer_s"),
+        ("LEDGER_PAYMENT_RULES", '{"answerz": 1}', "answerz"),
+        ("LEDGER_API_TRUSTED_PROXIES", "10.0.0.0/8, proxy", "'proxy' does not appear to be an IPv4 or IPv6"),
+        ("LEDGER_PAYMENT_LEASE_S", "inf", "less than or equal to 3600"),
     ],
 )
 def test_wrong_setting_is_told_in_a_sentence(

@@ -1,5 +1,6 @@
 """Payments beside the books in memory: their sagas, timelines and providers."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -7,13 +8,19 @@ from typing import Any
 import msgspec
 
 from ledger.adapters.memory.books import Contents, MemoryBooks
+from ledger.application.payment_lanes import ends_by_itself, lane_of
 from ledger.application.payment_ports import (
+    Answered,
     BooksSay,
     Change,
+    EventKey,
     EventOutcome,
+    LaneName,
+    LaneRoom,
     NumberedLine,
     Payment,
     PaymentKey,
+    Room,
     StateCount,
 )
 from ledger.application.payment_verdicts import books_say
@@ -30,11 +37,11 @@ class MemoryPayments:
     def _kept(self) -> Contents:
         return self._books.contents
 
-    async def claim(self, now: datetime, until: datetime, limit: int) -> Sequence[Payment]:
-        due = [
+    async def claim(self, now: datetime, until: datetime, room: Room) -> Sequence[Payment]:
+        due = sorted(
             (at, key) for key in self._kept.payments if (at := self._due_at(key)) is not None and at <= now
-        ]
-        keys = [key for _, key in sorted(due)[:limit]]
+        )
+        keys = with_room([self._kept.payments[key] for _, key in due], room, now)
         self._kept.claimed_until = self._kept.claimed_until | dict.fromkeys(keys, until)
         return [self._kept.payments[key] for key in keys]
 
@@ -45,12 +52,20 @@ class MemoryPayments:
     async def load(self, keys: Sequence[PaymentKey]) -> Sequence[Payment]:
         return [self._kept.payments[key] for key in keys if key in self._kept.payments]
 
-    async def said(self, keys: Sequence[PaymentKey]) -> Mapping[PaymentKey, BooksSay]:
-        return {key: said for key in keys if (said := self._said(key)) is not None}
+    async def answered(
+        self, keys: Sequence[PaymentKey], events: Sequence[EventKey] = ()
+    ) -> Sequence[Answered]:
+        waiting = [
+            payment
+            for key, payment in self._kept.payments.items()
+            if key in keys or (key[0], payment.saga.event_id) in events
+        ]
+        found = [(payment, self._said(payment.key)) for payment in waiting]
+        return [Answered(payment, said) for payment, said in found if said is not None]
 
     def _said(self, key: PaymentKey) -> BooksSay | None:
-        payment = self._kept.payments.get(key)
-        if payment is None or payment.saga.event_id is None:
+        payment = self._kept.payments[key]
+        if payment.saga.event_id is None:
             return None
         found = self._kept.processed.get((key.tenant, payment.saga.event_id))
         if found is None:
@@ -65,9 +80,12 @@ class MemoryPayments:
             hold=self._kept.holds[key].state,
         )
 
-    async def outcome(self, tenant: str, event_id: str) -> EventOutcome | None:
-        found = self._kept.processed.get((tenant, event_id))
-        return None if found is None else EventOutcome(found.kind == "posted", found.reason)
+    async def outcomes(self, keys: Sequence[EventKey]) -> Mapping[EventKey, EventOutcome]:
+        found = {key: self._kept.processed[key] for key in keys if key in self._kept.processed}
+        return {
+            key: EventOutcome(each.kind == "posted", each.reason, each.fingerprint)
+            for key, each in found.items()
+        }
 
     async def apply(self, changes: Sequence[Change]) -> Sequence[Payment | None]:
         return [self._apply(change) for change in changes]
@@ -132,6 +150,25 @@ class MemoryPayments:
 
     async def all(self) -> Sequence[tuple[str, str, Mapping[str, Any]]]:
         return [(*key, settings) for key, settings in sorted(self._kept.providers.items())]
+
+
+def with_room(due: Sequence[Payment], room: Room, now: datetime) -> list[PaymentKey]:
+    """Choose what a claim takes, of payments that are due."""
+    ending = [each.key for each in due if ends_by_itself(each.saga, now)][: room.in_all]
+    taken: dict[PaymentKey, None] = {}
+    by_lane: Counter[LaneName] = Counter()
+    for payment in sorted(due, key=_is_new):
+        lane = lane_of(payment)
+        left = room.lanes.get(lane, LaneRoom(room.a_lane if lane[1] else room.in_all))
+        fits = by_lane[lane] < left.payments and len(taken) < room.in_all
+        if fits and (_is_new(payment) or not left.only_new):
+            by_lane[lane] += 1
+            taken[payment.key] = None
+    return [each.key for each in due if each.key in taken or each.key in ending]
+
+
+def _is_new(payment: Payment) -> bool:
+    return payment.saga.state is State.FUNDS_HELD
 
 
 def _place(key: PaymentKey) -> tuple[str, str]:

@@ -9,16 +9,16 @@ from ledger.application.providers import (
     Answer,
     ChargeRequest,
     Declined,
+    MoneyRequest,
     NotFound,
     Pending,
     RefundRequest,
     RetryLater,
     StatusAnswer,
     Unknown,
-    check_key,
 )
 
-Request = ChargeRequest | RefundRequest
+Request = MoneyRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +61,17 @@ class MemoryProvider:
     async def refund(self, request: RefundRequest) -> Answer:
         return self._call(request)
 
-    async def status(self, idempotency_key: str) -> StatusAnswer:
-        check_key(idempotency_key)
-        said = self.status_script(idempotency_key, self.asked[f"status {idempotency_key}"])
-        self.asked[f"status {idempotency_key}"] += 1
+    async def status(self, request: Request) -> StatusAnswer:
+        key = request.idempotency_key
+        said = self.status_script(key, self.asked[f"status {key}"])
+        self.asked[f"status {key}"] += 1
         if said is not None:
             return said
-        line = self.lines.get(idempotency_key)
+        line = self.lines.get(key)
         if line is None:
             return NotFound()
+        if (line.request.amount, line.request.asset) != (request.amount, request.asset):
+            return Unknown("an answer about another amount")
         return Pending() if line.pending else line.verdict
 
     def settle(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from ledger.adapters.postgres.connection import transient_faults
+from ledger.adapters.postgres.connection import LONG_S, transient_faults
 from ledger.adapters.postgres.dead_letters import headers_of
 from ledger.adapters.postgres.directory import json_text
 from ledger.adapters.postgres.statements import sql
@@ -48,8 +48,8 @@ class PostgresAuditor:
                 yield cls(connection, {row["tenant_id"]: row["code"] for row in rows})
 
     async def check(self, name: str) -> Check:
-        count = await self._connection.fetchval(sql(f"audit_{name}_count"), timeout=None)
-        rows = await self._connection.fetch(sql(f"audit_{name}"), timeout=None)
+        count = await self._connection.fetchval(sql(f"audit_{name}_count"), timeout=LONG_S)
+        rows = await self._connection.fetch(sql(f"audit_{name}"), timeout=LONG_S)
         return Check(name, count, [self._violation(row) for row in rows])
 
     def _violation(self, row: Any) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class PostgresAuditor:
         return {row["partition"]: row["next_offset"] for row in rows}
 
     async def strays(self, topic: str, partitions: Collection[int]) -> list[dict[str, Any]]:
-        rows = await self._connection.fetch(sql("audit_strays"), topic, list(partitions), timeout=None)
+        rows = await self._connection.fetch(sql("audit_strays"), topic, list(partitions), timeout=LONG_S)
         return [{"verdict": "more", **self._stray(row)} for row in rows]
 
     def _stray(self, row: Any) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class PostgresAuditor:
         first, last = offsets
         if partition not in self._seen:
             cursor = await self._connection.cursor(
-                sql("audit_first_seen"), topic, partition, first, timeout=None
+                sql("audit_first_seen"), topic, partition, first, timeout=LONG_S
             )
             self._seen = {partition: _FirstSeen(cursor)}  # no partition is come back to
         return await self._seen[partition].up_to(last)
@@ -83,7 +83,7 @@ class PostgresAuditor:
         seen = await self._first_seen(topic, partition, offsets)
         limit = VIOLATIONS_SHOWN_MAX if offsets[1] == OFFSET_MAX else ROWS_MAX  # they may be large
         dead = await self._connection.fetch(
-            sql("audit_dead_letters"), topic, partition, *offsets, limit, timeout=None
+            sql("audit_dead_letters"), topic, partition, *offsets, limit, timeout=LONG_S
         )
         return Handled(
             await self._stored(events),
@@ -99,7 +99,7 @@ class PostgresAuditor:
             [event.id for event in events],
             [self._tenant_ids.get(event.tenant) for event in events],
             [json_text(metadata_of(event.command)) for event in events],
-            timeout=None,
+            timeout=LONG_S,
         )
         offsets = [event.offset or 0 for event in events]
         return {offsets[row["ordinal"] - 1]: _event(row) for row in rows}

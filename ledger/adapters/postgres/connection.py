@@ -11,6 +11,8 @@ from ledger.config import Settings
 
 WORKER_ROLE = "ledger_worker"
 API_ROLE = "ledger_api"
+LONG_S = 24 * 60 * 60.0
+"""For what reads whole tables: `timeout=None` would mean the pool's own limit."""
 
 TRANSIENT: tuple[type[BaseException], ...] = (
     OSError,  # refused, reset, unreachable, and TimeoutError
@@ -56,8 +58,13 @@ async def open_pool(
     role: str | None = WORKER_ROLE,
     name: str = "ledger-worker",
     kind: type[asyncpg.Connection] = asyncpg.Connection,
+    by_key: bool = False,
 ) -> Pool:
-    """Open a pool of at most `size` connections, with a time limit on everything."""
+    """Open a pool of at most `size` connections, with a time limit on everything.
+
+    `by_key`: statements look their rows up one by one. A plan is made when tables may be all but empty, and kept:
+    one that reads them from end to end would become slower with every row.
+    """
     server_settings = {
         "application_name": name,
         "search_path": settings.postgres_schema,
@@ -69,6 +76,9 @@ async def open_pool(
     }
     if role is not None:
         server_settings["role"] = role
+    if by_key:
+        ways = ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin")
+        server_settings |= dict.fromkeys(ways, "off")
     return await asyncpg.create_pool(
         dsn,
         min_size=0,

@@ -10,6 +10,7 @@ from ledger.adapters.postgres.tables import (
     balances,
     dead_letters,
     entries,
+    payments,
     processed_events,
     stream_offsets,
     tenants,
@@ -31,6 +32,12 @@ async def dead_letter_counts(connection: AsyncConnection) -> dict[str, int]:
     """Count dead letters by reason."""
     query = sa.select(dead_letters.c.reason, sa.func.count().label("count")).group_by(dead_letters.c.reason)
     return {row["reason"]: row["count"] for row in await _rows(connection, query)}
+
+
+async def payment_counts(connection: AsyncConnection) -> dict[str, int]:
+    """Count payments by state."""
+    query = sa.select(payments.c.state, sa.func.count().label("count")).group_by(payments.c.state)
+    return {row["state"]: row["count"] for row in await _rows(connection, query)}
 
 
 async def positions(connection: AsyncConnection, topic: str) -> dict[int, int]:

@@ -234,6 +234,12 @@ api_keys = sa.Table(
     sa.Index("api_keys_by_tenant", "tenant_id", "created_at"),
 )
 
+# As PostgreSQL writes it.
+_ASKS = (
+    "case when step = any (array['charge'::text, 'refund'::text]) and state <> 'needs_operator'::text "
+    "then provider else ''::text end"
+)
+
 payments = sa.Table(
     "payments",
     METADATA,
@@ -263,9 +269,35 @@ payments = sa.Table(
         comment="when its saga must be woken, or while a worker has claimed it, when that claim ends; "
         "null: at an end",
     ),
+    sa.Column(
+        "ends_at",
+        _moment,
+        comment="when it ends by itself, if its provider is not asked before; null: not so",
+    ),
     sa.Column("saga", pg.JSON, nullable=False),
+    sa.Column(
+        "lane",
+        sa.Text(collation="C"),
+        sa.Computed(_ASKS, persisted=True),
+        nullable=False,
+        comment="the provider that is asked next; empty: none",
+    ),
+    sa.Column(
+        "begun",
+        sa.Boolean,
+        sa.Computed("state <> 'funds_held'::text", persisted=True),
+        nullable=False,
+        comment="whether its provider was asked before: these go first",
+    ),
     sa.Index("payments_by_tenant", "tenant_id", "event_id"),
-    sa.Index("payments_due", "due_at", postgresql_where=sa.text("due_at is not null")),
+    sa.Index(
+        "payments_due", "tenant_id", "lane", "begun", "due_at", postgresql_where=sa.text("due_at is not null")
+    ),
+    sa.Index(
+        "payments_due_lanes", "due_at", "tenant_id", "lane", postgresql_where=sa.text("due_at is not null")
+    ),
+    sa.Index("payments_publishing", "publishes", postgresql_where=sa.text("publishes is not null")),
+    sa.Index("payments_ending", "ends_at", postgresql_where=sa.text("ends_at is not null")),
 )
 
 payment_steps = sa.Table(
@@ -296,13 +328,42 @@ payment_steps = sa.Table(
     comment="the timeline: one line for each version of a saga, stored with it",
 )
 
+leg_secret = sa.Table(
+    "leg_secret",
+    METADATA,
+    sa.Column(
+        "only_row", sa.Boolean, sa.CheckConstraint("only_row"), primary_key=True, server_default="true"
+    ),
+    sa.Column(
+        "secret",
+        sa.Text,
+        nullable=False,
+        server_default=sa.text("((gen_random_uuid())::text || (gen_random_uuid())::text)"),
+    ),
+)
+
 providers = sa.Table(
     "providers",
     METADATA,
     sa.Column("tenant_id", sa.Integer, primary_key=True),
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("settings", pg.JSONB, nullable=False),
+    sa.Column("sealed_secrets", sa.Text),
     sa.Column("changed_at", _moment, nullable=False, server_default=sa.func.now()),
+)
+
+provider_breakers = sa.Table(
+    "provider_breakers",
+    METADATA,
+    sa.Column("tenant_id", sa.Integer, primary_key=True),
+    sa.Column("provider", sa.Text, primary_key=True),
+    sa.Column("worker", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("since", _moment, nullable=False),
+    sa.Column("retry_at", _moment),
+    sa.Column("calls", sa.Integer, nullable=False),
+    sa.Column("bad", sa.Integer, nullable=False),
+    sa.Column("told_at", _moment, nullable=False),
 )
 
 replays = sa.Table(

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from ledger.adapters.postgres.connection import transient_faults
+from ledger.adapters.postgres.connection import LONG_S, transient_faults
 from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.types import Connection, Pool
 from ledger.adapters.postgres.windows import window_of_row
@@ -37,7 +37,7 @@ class PostgresWindowsSnapshot:
                 BalanceName(row["tenant"], row["account"], row["asset"]),
                 row["version"],
             )
-            for row in await self._connection.fetch(sql("audit_window_balances"), timeout=None)
+            for row in await self._connection.fetch(sql("audit_window_balances"), timeout=LONG_S)
         ]
 
     async def minutes(self, balances: Sequence[BookedBalance]) -> Sequence[Minutes]:
@@ -46,7 +46,7 @@ class PostgresWindowsSnapshot:
             sql("audit_window_minutes"),
             [each.tenant_id for each in balances],
             [each.balance_id for each in balances],
-            timeout=None,
+            timeout=LONG_S,
         )
         for row in rows:
             found[row["ordinal"] - 1].append((row["start"], window_of_row(row, row["normal_side"])))
@@ -54,7 +54,7 @@ class PostgresWindowsSnapshot:
 
     async def part(self, balance: BookedBalance, span: Span) -> Window:
         row: Any = await self._connection.fetchrow(
-            sql("audit_window_part"), balance.tenant_id, balance.balance_id, *span, timeout=None
+            sql("audit_window_part"), balance.tenant_id, balance.balance_id, *span, timeout=LONG_S
         )
         return window_of_row(row, row["normal_side"])
 

@@ -6,6 +6,7 @@ from typing import Any
 from ledger.adapters.postgres.directory import Tenant
 from ledger.adapters.postgres.payment_rows import saga_json
 from ledger.adapters.postgres.statements import sql
+from ledger.application.payment_lanes import ends_at
 from ledger.application.payment_requests import first_line, payment_of
 from ledger.domain.books import PaymentRequested
 
@@ -37,6 +38,7 @@ async def insert_payments(
         [saga.state for saga in sagas],
         [saga.step for saga in sagas],
         [saga.next_at for saga in sagas],
+        [ends_at(saga) for saga in sagas],
         [saga_json(saga) for saga in sagas],
         line.happening,
         line.verdict,

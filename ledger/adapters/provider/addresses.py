@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -44,9 +43,9 @@ def is_allowed(address: Address, networks: Sequence[Network]) -> bool:
 class GuardedResolver(AbstractResolver):
     """Resolves names, and gives only addresses that are allowed: what is checked is what is connected to."""
 
-    def __init__(self, networks: Sequence[Network], inner: AbstractResolver | None = None) -> None:
+    def __init__(self, networks: Sequence[Network], inner: AbstractResolver) -> None:
         self._networks = networks
-        self._inner = inner or ThreadedResolver()
+        self._inner = inner
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET

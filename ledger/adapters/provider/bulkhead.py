@@ -19,12 +19,18 @@ class Bulkhead:
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
         """Hold a slot inside; raises NoSlotError."""
+        if self._slots.locked():
+            await self._wait()
+        else:
+            await self._slots.acquire()
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    async def _wait(self) -> None:
         try:
             async with asyncio.timeout(self._wait_s):
                 await self._slots.acquire()
         except TimeoutError as fault:
             raise NoSlotError(f"no slot for {self._wait_s} s") from fault
-        try:
-            yield
-        finally:
-            self._slots.release()

@@ -1,5 +1,6 @@
 """One signed call to a provider over HTTP, told from its faults: sent, or certainly not."""
 
+from time import monotonic
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -7,6 +8,7 @@ from aiohttp import ClientResponse, ClientSession
 from yarl import URL
 
 from ledger.adapters.provider.addresses import GuardedResolver
+from ledger.adapters.provider.lookups import Lookups
 from ledger.adapters.provider.rules import ProviderRules
 from ledger.adapters.provider.wire import Reply
 from ledger.application.ports import Clock
@@ -24,7 +26,11 @@ class NoReplyError(Exception):
 def open_session(rules: ProviderRules) -> ClientSession:
     """Open a session of one provider: its own connections, no cookies, no proxy, no decompression."""
     connector = aiohttp.TCPConnector(
-        limit=rules.slots, resolver=GuardedResolver(rules.allowed), use_dns_cache=False, ssl=True
+        limit=rules.slots,
+        # Its own cache, if it had one, would be of addresses that are not checked again.
+        resolver=GuardedResolver(rules.allowed, Lookups(monotonic)),
+        use_dns_cache=False,
+        ssl=True,
     )
     timeout = aiohttp.ClientTimeout(
         total=rules.total_timeout_s, connect=rules.connect_timeout_s, sock_connect=rules.connect_timeout_s

@@ -1,5 +1,6 @@
 """A provider over HTTP: bounded, signed, behind a breaker; whatever happens is an answer."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -8,17 +9,17 @@ from ledger.adapters.provider.bulkhead import Bulkhead, NoSlotError
 from ledger.adapters.provider.calling import Caller, NoReplyError, NotSentError, open_session
 from ledger.adapters.provider.rules import ProviderRules
 from ledger.adapters.provider.wire import Reply, encode_request, read_answer, read_status
-from ledger.application.breaker import Breaker, BreakerState, Monotonic, Permit
+from ledger.application.breaker import Breaker, BreakerState, BreakerView, Monotonic, Permit
 from ledger.application.ports import Clock
 from ledger.application.providers import (
     Answer,
     AnyAnswer,
     ChargeRequest,
+    MoneyRequest,
     RefundRequest,
     RetryLater,
     StatusAnswer,
     Unknown,
-    check_key,
     kind_of,
 )
 from ledger.observability.signals import Signals
@@ -36,6 +37,7 @@ class HttpProvider:
         self, rules: ProviderRules, caller: Caller, clock: Clock, monotonic: Monotonic, signals: Signals
     ) -> None:
         self.name = rules.name
+        self._who = {"tenant": rules.tenant, "provider": rules.name}
         self._caller = caller
         self._clock = clock
         self._monotonic = monotonic
@@ -48,21 +50,24 @@ class HttpProvider:
         """The state of its breaker now."""
         return self._breaker.state
 
+    def view(self) -> BreakerView:
+        """How its breaker stands."""
+        return self._breaker.view()
+
     async def charge(self, request: ChargeRequest) -> Answer:
         return await self._move("charge", "/v1/charges", request)
 
     async def refund(self, request: RefundRequest) -> Answer:
         return await self._move("refund", "/v1/refunds", request)
 
-    async def status(self, idempotency_key: str) -> StatusAnswer:
-        check_key(idempotency_key)
+    async def status(self, request: MoneyRequest) -> StatusAnswer:
         return await self._told(
             "status",
-            lambda: self._caller.get(f"/v1/operations/{idempotency_key}"),
-            lambda reply: read_status(reply, idempotency_key, self._clock.now()),
+            lambda: self._caller.get(f"/v1/operations/{request.idempotency_key}"),
+            lambda reply: read_status(reply, request, self._clock.now()),
         )
 
-    async def _move(self, step: str, path: str, request: ChargeRequest | RefundRequest) -> Answer:
+    async def _move(self, step: str, path: str, request: MoneyRequest) -> Answer:
         body = encode_request(request)
         return await self._told(
             step,
@@ -75,7 +80,7 @@ class HttpProvider:
         answer = await self._bounded(ask, read)
         self._signals.emit(
             "provider.called",
-            provider=self.name,
+            **self._who,
             call=call,
             answer=kind_of(answer),
             seconds=self._monotonic() - begun,
@@ -101,6 +106,10 @@ class HttpProvider:
             self._breaker.failed(permit)
             detail = str(fault)
             return RetryLater(detail) if isinstance(fault, NotSentError) else Unknown(detail)
+        except asyncio.CancelledError:
+            # Cut by the deadline of who asked, so it took too long.
+            self._breaker.failed(permit)
+            raise
         except BaseException:
             self._breaker.given_back(permit)
             raise
@@ -108,15 +117,15 @@ class HttpProvider:
         return answer
 
     def _judge(self, permit: Permit, reply: Reply, answer: AnyAnswer) -> None:
-        odd = isinstance(answer, Unknown) and reply.code not in (202, 401, 403, 429)
-        (self._breaker.failed if odd or reply.code >= 500 else self._breaker.succeeded)(permit)
-        if reply.code in (401, 403):
-            self._signals.emit("provider.refused_us", provider=self.name, code=reply.code)
+        is_refused = reply.code in (401, 403)
+        odd = isinstance(answer, Unknown) and reply.code not in (202, 429)
+        bad = odd or is_refused or reply.code >= 500
+        (self._breaker.failed if bad else self._breaker.succeeded)(permit)
+        if is_refused:
+            self._signals.emit("provider.refused_us", **self._who, code=reply.code)
 
     def _breaker_changed(self, before: BreakerState, after: BreakerState) -> None:
-        self._signals.emit(
-            "provider.breaker_changed", provider=self.name, before=before.value, after=after.value
-        )
+        self._signals.emit("provider.breaker_changed", **self._who, before=before.value, after=after.value)
 
 
 @asynccontextmanager

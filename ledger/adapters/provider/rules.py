@@ -8,12 +8,19 @@ from ledger.adapters.provider.addresses import Network, check_url
 from ledger.application.breaker import BreakerRules
 from ledger.contract.signature import SECRET_BYTES_MIN
 
+SLOTS_MAX = 1000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderRules:
-    """One provider over HTTP; times in seconds. Raises ValueError for an address that may not be called."""
+    """One provider over HTTP; times in seconds.
+
+    Raises ValueError for an address that may not be called, and for a bound that is none.
+    """
 
     name: str
+    tenant: str = ""
+    """Whose it is, for signals."""
     url: str
     """`https://host[:port][/prefix]`, under which the provider's routes are."""
     secret: bytes = field(repr=False)
@@ -36,7 +43,15 @@ class ProviderRules:
     def __post_init__(self) -> None:
         if len(self.secret) < SECRET_BYTES_MIN:
             raise ValueError(f"the secret of {self.name} has less than {SECRET_BYTES_MIN} bytes")
+        self._check_bounds()
         check_url(self.url, self.hosts, self.allowed, plain_http=self.plain_http)
+
+    def _check_bounds(self) -> None:
+        for name in ("connect_timeout_s", "total_timeout_s"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} is a number of seconds above 0")
+        if not 1 <= self.slots <= SLOTS_MAX:
+            raise ValueError(f"slots is 1 to {SLOTS_MAX}")
 
     @property
     def allowed(self) -> list[Network]:

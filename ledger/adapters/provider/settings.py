@@ -27,10 +27,15 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     total_timeout_s: float = 10.0
     slots: int = 32
 
-    def rules(self, name: str) -> ProviderRules:
+    def __repr__(self) -> str:
+        """Tell where it is; the secrets stand nowhere but here."""
+        return f"ProviderSettings({self.url!r})"
+
+    def rules(self, name: str, tenant: str = "") -> ProviderRules:
         """Give the rules for calling it; raises ValueError for an address that may not be called."""
         return ProviderRules(
             name=name,
+            tenant=tenant,
             url=self.url,
             secret=self.secrets[0].encode() if self.secrets else b"",
             hosts=self.hosts,

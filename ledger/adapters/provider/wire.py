@@ -9,10 +9,9 @@ import msgspec
 from ledger.application.provider_messages import MessageRefusedError, Verdict, answer_of
 from ledger.application.providers import (
     Answer,
-    ChargeRequest,
+    MoneyRequest,
     NotFound,
     Pending,
-    RefundRequest,
     RetryLater,
     StatusAnswer,
     Unknown,
@@ -21,6 +20,8 @@ from ledger.application.providers import (
 T = TypeVar("T")
 
 RETRY_AFTER_S_MAX = 24 * 3600.0
+REFUSED_RETRY_S = 30.0
+"""A provider that does not know us will not until somebody has seen to it: tries are not spent on that at once."""
 
 
 class Reply(NamedTuple):
@@ -42,14 +43,14 @@ class _Undecided(msgspec.Struct, frozen=True):
     state: Literal["pending", "not_found"]
 
 
-def encode_request(request: ChargeRequest | RefundRequest) -> bytes:
+def encode_request(request: MoneyRequest) -> bytes:
     """Write a request as JSON: its members, but that the idempotency key is called `key`, and without nulls."""
     members = msgspec.structs.asdict(request)
     body = {"key": members.pop("idempotency_key"), **members}
     return msgspec.json.encode({name: value for name, value in body.items() if value is not None})
 
 
-def read_answer(reply: Reply, request: ChargeRequest | RefundRequest, now: datetime) -> Answer:
+def read_answer(reply: Reply, request: MoneyRequest, now: datetime) -> Answer:
     """Read what became of a charge or refund: 200 and 422 hold verdicts, 202 says pending, 429 and 503 wait."""
     if (later := _later(reply, now)) is not None:
         return later
@@ -59,12 +60,12 @@ def read_answer(reply: Reply, request: ChargeRequest | RefundRequest, now: datet
         return Unknown(f"{reply.code}: {fault}")
 
 
-def read_status(reply: Reply, idempotency_key: str, now: datetime) -> StatusAnswer:
-    """Read what became of a key: 200 holds its state, 404 with a body for this key says that it is not known."""
+def read_status(reply: Reply, request: MoneyRequest, now: datetime) -> StatusAnswer:
+    """Read what became of a request: 200 holds its state, 404 with a body for its key says that it is not known."""
     if (later := _later(reply, now)) is not None:
         return later
     try:
-        return _state(reply, idempotency_key)
+        return _state(reply, request)
     except MessageRefusedError as fault:
         return Unknown(f"{reply.code}: {fault}")
 
@@ -89,32 +90,31 @@ def _later(reply: Reply, now: datetime) -> RetryLater | None:
     if reply.code == 429 or (reply.code == 503 and after_s is not None):
         return RetryLater(f"the provider answered {reply.code}", after_s)
     if reply.code in (401, 403):
-        return RetryLater(f"the provider does not know us: {reply.code}", after_s)
+        after_s = REFUSED_RETRY_S if after_s is None else after_s
+        return RetryLater(f"the provider does not know us: {reply.code}", after_s, counts=False)
     return None
 
 
-def _verdict(reply: Reply, request: ChargeRequest | RefundRequest) -> Answer:
+def _verdict(reply: Reply, request: MoneyRequest) -> Answer:
     if reply.code == 202:
         _undecided(reply, request.idempotency_key, "pending")
         return Unknown("the provider has not decided")
-    operation = _operation(reply, request.idempotency_key)
-    if (operation.amount, operation.asset) != (request.amount, request.asset):
-        raise MessageRefusedError("an answer about another amount")
+    operation = _operation(reply, request)
     if reply.code != {"accepted": 200, "declined": 422}[operation.state]:
         raise MessageRefusedError(f"it says {operation.state}")
     return answer_of(operation)
 
 
-def _state(reply: Reply, key: str) -> StatusAnswer:
+def _state(reply: Reply, request: MoneyRequest) -> StatusAnswer:
     if reply.code == 404:
-        _undecided(reply, key, "not_found")
+        _undecided(reply, request.idempotency_key, "not_found")
         return NotFound()
     if reply.code == 202:
-        _undecided(reply, key, "pending")
+        _undecided(reply, request.idempotency_key, "pending")
         return Pending()
     if reply.code != 200:
         raise MessageRefusedError("not an answer to a question for the status")
-    return answer_of(_operation(reply, key))
+    return answer_of(_operation(reply, request))
 
 
 def _undecided(reply: Reply, key: str, state: str) -> None:
@@ -123,10 +123,12 @@ def _undecided(reply: Reply, key: str, state: str) -> None:
         raise MessageRefusedError("an answer about something else")
 
 
-def _operation(reply: Reply, key: str) -> _Operation:
+def _operation(reply: Reply, request: MoneyRequest) -> _Operation:
     found = _decoded(reply.body, _Operation)
-    if found.key != key:
+    if found.key != request.idempotency_key:
         raise MessageRefusedError("an answer about another key")
+    if (found.amount, found.asset) != (request.amount, request.asset):
+        raise MessageRefusedError("an answer about another amount")
     return found
 
 

@@ -13,11 +13,12 @@ from ledger.api.answers import answer
 from ledger.api.documented import READING, link, responses
 from ledger.api.models import PaymentAnswer, PaymentsPage
 from ledger.api.pages import Cursors
-from ledger.api.parameters import ID_PATTERN, EmptyQuery, PaymentInPath, PaymentsQuery
+from ledger.api.parameters import ID_PATTERN, PaymentInPath, PaymentsQuery, TimelineQuery
 from ledger.api.problems import InvalidCursorError, NotAvailableError, PaymentNotFoundError
 from ledger.application.access import Caller
-from ledger.application.payment_ports import NumberedLine, Payment, PaymentKey, PaymentReader
+from ledger.application.payment_ports import Line, NumberedLine, Payment, PaymentKey, PaymentReader
 from ledger.application.payment_story import why
+from ledger.application.provider_reading import BreakerTold, fresh_since, shut
 from ledger.domain.payments.saga import State
 
 router = APIRouter(prefix="/v1/payments", tags=["payments"])
@@ -60,10 +61,11 @@ async def list_payments(request: Request, caller: Reader, query: PaymentsQuery) 
     before = None if place is None else PaymentKey(caller.tenant, place.id)
     states = [] if query.state is None else [State(query.state)]
     found = await _reader(request, caller).payments(caller.tenant, states, before, query.limit + 1)
+    breakers = await _breakers(request, caller)
     more = len(found) > query.limit
     return answer(
         {
-            "items": [payment_members(each) for each in found[: query.limit]],
+            "items": [payment_members(each, breakers) for each in found[: query.limit]],
             "next_cursor": _cursors.write(_After(found[query.limit - 1].saga.id), query.state)
             if more
             else None,
@@ -85,15 +87,20 @@ async def list_payments(request: Request, caller: Reader, query: PaymentsQuery) 
     ),
 )
 async def get_payment(
-    request: Request, payment: PaymentInPath, caller: Reader, query: EmptyQuery
+    request: Request, payment: PaymentInPath, caller: Reader, query: TimelineQuery
 ) -> Response:
-    """Read where a payment is, why, when it goes on by itself, and the first 500 lines of what happened to it."""
+    """Read where a payment is, why, when it goes on by itself, and what happened to it: up to 500 lines at a time."""
     reader, key = _reader(request, caller), PaymentKey(caller.tenant, payment)
+    # Before the payment, which then is no older: else a line could tell of an event that it does not know yet.
+    lines = await reader.timeline(key, query.after, LINES_MAX + 1)
     found = await reader.payment(key)
     if found is None:
         raise PaymentNotFoundError(f"There is no payment {payment}.")
-    lines = await reader.timeline(key, 0, LINES_MAX)
-    return answer({**payment_members(found), "timeline": timeline_members(lines)})
+    breakers = await _breakers(request, caller)
+    timeline = timeline_members(lines[:LINES_MAX], found.saga.event_id)
+    following = lines[LINES_MAX - 1].number if len(lines) > LINES_MAX else None
+    members = payment_members(found, breakers)
+    return answer({**members, "timeline": timeline, "timeline_next": following})
 
 
 def _reader(request: Request, caller: Caller) -> PaymentReader:
@@ -103,13 +110,21 @@ def _reader(request: Request, caller: Caller) -> PaymentReader:
     return payments(caller.tenant_id)
 
 
-def payment_members(payment: Payment) -> dict[str, Any]:
+async def _breakers(request: Request, caller: Caller) -> Sequence[BreakerTold]:
+    """Read how the breakers of the tenant's providers stand, as far as that is known."""
+    services = services_of(request)
+    if services.providers is None:
+        return []
+    return await services.providers(caller.tenant_id).breakers(fresh_since(services.clock.now()))
+
+
+def payment_members(payment: Payment, breakers: Sequence[BreakerTold] = ()) -> dict[str, Any]:
     saga, terms = payment.saga, payment.terms
     fee = {"account": terms.fee_account, "amount": terms.fee_amount} if terms.fee_account else None
     return {
         "id": saga.id,
         "state": saga.state,
-        "why": why(saga),
+        "why": why(saga, shut(breakers, saga.tenant, terms.provider)),
         "next_at": saga.next_at,
         "debit": terms.debit,
         "credit": terms.credit,
@@ -126,12 +141,13 @@ def payment_members(payment: Payment) -> dict[str, Any]:
     }
 
 
-def timeline_members(lines: Sequence[NumberedLine]) -> list[dict[str, Any]]:
-    return [{"number": each.number, **_line_members(each)} for each in lines]
+def timeline_members(lines: Sequence[NumberedLine], awaited: str | None) -> list[dict[str, Any]]:
+    """Write lines of a timeline. Of the capture or void that is awaited the id is not told: until it has its
+    outcome, whoever knows it could use it up for an event of their own."""
+    return [{"number": each.number, **_line_members(each.line, awaited)} for each in lines]
 
 
-def _line_members(numbered: NumberedLine) -> dict[str, Any]:
-    line = numbered.line
+def _line_members(line: Line, awaited: str | None) -> dict[str, Any]:
     return {
         "at": line.at,
         "happening": line.happening,
@@ -139,7 +155,7 @@ def _line_members(numbered: NumberedLine) -> dict[str, Any]:
         "state": line.state,
         "commands": line.commands,
         "attempt": line.attempt,
-        "event": line.event_id,
+        "event": None if line.event_id == awaited else line.event_id,
         "next_at": line.next_at,
         "detail": line.detail,
         "by": line.by,

@@ -20,10 +20,11 @@ from ledger.api.problems import (
     NotAvailableError,
     OverloadedProblemError,
     ProblemError,
+    RateLimitedError,
     SignatureProblemError,
 )
 from ledger.application.faults import LogAwayError
-from ledger.application.provider_messages import MessageRefusedError
+from ledger.application.provider_messages import WEBHOOK_BYTES_MAX, MessageRefusedError
 from ledger.application.receive_webhooks import UnknownSenderError
 from ledger.contract.signature import SignatureRefusedError
 
@@ -40,6 +41,7 @@ _PROBLEMS = (
     SignatureProblemError,
     BodyTooLargeError,
     InvalidRequestError,
+    RateLimitedError,
     ProblemError,
     KafkaAwayError,
     NotAvailableError,
@@ -64,13 +66,34 @@ async def receive_webhook(request: Request, provider: ProviderInPath, query: Emp
     """Take what a provider tells. No key is needed: the raw body is signed, as docs/providers.md says."""
     receive = services_of(request).webhooks
     if receive is None:
-        raise NotAvailableError("Webhooks are not taken here.")
+        raise NotAvailableError(
+            "Webhooks are not taken here: without LEDGER_SEALING_KEYS, none can be believed."
+        )
+    address = request.client.host if request.client is not None else ""
+    senders = services_of(request).senders
+    if senders is not None:
+        senders.admit(address)
+    body = await _body(request)
     try:
-        webhook = await receive(provider, request.headers, await request.body())
+        webhook = await receive(provider, request.headers, body)
     except (SignatureRefusedError, UnknownSenderError) as refused:
+        if senders is not None:
+            senders.refused(address)
         raise SignatureProblemError("No provider of that name signed this body just now.") from refused
     except MessageRefusedError as refused:
         raise InvalidRequestError(f"The webhook: {refused}.") from refused
     except LogAwayError as away:
         raise KafkaAwayError(f"{away}. Tell it again.", headers={"Retry-After": "2"}) from away
     return answer({"id": webhook.id})
+
+
+async def _body(request: Request) -> bytes:
+    """Read the body of who is not known yet: no more of it than a webhook may have."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > WEBHOOK_BYTES_MAX:
+            # The rest is not read: the connection cannot be used again.
+            detail = f"A webhook has at most {WEBHOOK_BYTES_MAX} bytes."
+            raise BodyTooLargeError(detail, headers={"Connection": "close"})
+    return bytes(body)

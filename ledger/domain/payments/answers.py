@@ -115,7 +115,8 @@ def postponed(saga: Saga, happening: RetryLater, on: Occasion) -> Advanced:
     heard = replace(saga, last_answer=kind_of(happening))
     if isinstance(happening.of, QueryCharge | QueryRefund):
         return doubt(heard, on, happening.after_s)
-    return try_again(heard, on, "provider unavailable", happening.after_s)
+    tried = heard if happening.counts else replace(heard, tries=heard.tries - 1)
+    return try_again(tried, on, "provider unavailable", happening.after_s)
 
 
 def missing(saga: Saga, happening: NotFound, on: Occasion) -> Advanced:

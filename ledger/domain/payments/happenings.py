@@ -65,6 +65,8 @@ class RetryLater(_Happening, frozen=True):
     of: Call
     after_s: float | None = None
     """What the provider asked to wait, if it did."""
+    counts: bool = True
+    """Whether it was a try; False where it is for us to put right that none came about."""
 
 
 class NotFound(_Happening, frozen=True):

@@ -14,12 +14,11 @@ from ledger.domain.payments.steps import (
     FORMER,
     Advanced,
     absorbed,
-    ask,
     contradicted,
     moved,
     onward,
     publish,
-    refund_again,
+    to_be_woken,
 )
 from ledger.domain.payments.table import TABLE
 
@@ -44,7 +43,7 @@ def _known(saga: Saga, happening: Happening, on: Occasion) -> Advanced:
 
 
 def _contradiction(saga: Saga, happening: Happening, on: Occasion) -> Advanced:
-    return contradicted(saga, kind_of(happening))
+    return contradicted(saga, happening)
 
 
 def _former(saga: Saga, happening: Happening, on: Occasion) -> Advanced:
@@ -59,8 +58,8 @@ def _retried(saga: Saga, happening: Decided, on: Occasion) -> Advanced:
     """Begin to count anew. What is unknown is asked for first."""
     anew = replace(saga, tries=0, queries=0)
     if saga.unknown_since is not None:
-        return ask(replace(anew, unknown_since=on.now), on)
-    return refund_again(anew, on) if saga.step is Step.REFUND else publish(anew, on)
+        return to_be_woken(replace(anew, unknown_since=on.now), on)
+    return to_be_woken(anew, on) if saga.step is Step.REFUND else publish(anew, on)
 
 
 def _confirmed(saga: Saga, happening: Decided, on: Occasion) -> Advanced:
@@ -70,7 +69,7 @@ def _confirmed(saga: Saga, happening: Decided, on: Occasion) -> Advanced:
 
 def _denied_by_hand(saga: Saga, happening: Decided, on: Occasion) -> Advanced:
     if saga.step is Step.CAPTURE:
-        return contradicted(saga, kind_of(happening))
+        return contradicted(saga, happening)
     if saga.charge is ChargeFact.NONE:
         return _former(saga, ChargeDeclined(f"not charged, says {happening.by}"), on)
     returned = replace(saga, charge=ChargeFact.REFUNDED)
@@ -79,7 +78,7 @@ def _denied_by_hand(saga: Saga, happening: Decided, on: Occasion) -> Advanced:
 
 def _closed_by_hand(saga: Saga, happening: Decided, on: Occasion) -> Advanced:
     if saga.step is not Step.RELEASE:
-        return contradicted(saga, kind_of(happening))
+        return contradicted(saga, happening)
     return outcomes.freed(saga, happening, on)
 
 

@@ -4,6 +4,9 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+COUNT_MAX = 10_000
+SECONDS_MAX = 366 * 86_400.0
+
 
 class PaymentRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Times in seconds. Raises ValueError for one that cannot be."""
@@ -37,11 +40,20 @@ class PaymentRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         small = [name for name in self.__struct_fields__ if not getattr(self, name) > 0]
         if small:
             raise ValueError(f"these must be positive: {', '.join(small)}")
+        large = [name for name in self.__struct_fields__ if not getattr(self, name) <= _most(name)]
+        if large:
+            raise ValueError(
+                f"these are too large: {', '.join(f'{each} ({_most(each):g} at most)' for each in large)}"
+            )
 
     def backoff(self, tries: int, chance: float) -> timedelta:
         """Wait a random share (`chance`, in [0, 1)) of a time that doubles with each try: full jitter."""
         longest_s = min(self.backoff_s_max, self.backoff_s * 2.0 ** min(tries, 60))
         return timedelta(seconds=chance * longest_s)
+
+
+def _most(name: str) -> float:
+    return COUNT_MAX if name.endswith("_tries_max") else SECONDS_MAX
 
 
 class Occasion(msgspec.Struct, frozen=True):

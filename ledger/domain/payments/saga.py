@@ -99,6 +99,8 @@ class Saga(msgspec.Struct, frozen=True, kw_only=True):
     """Why it will not settle."""
     stuck: str | None = None
     """Why it needs an operator."""
+    contradictions: tuple[str, ...] = ()
+    """Marks of those that a person was told of."""
 
     def key(self, step: Step) -> str:
         """Give the idempotency key of a step, for which a provider tells tenants apart."""

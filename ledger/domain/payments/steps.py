@@ -1,9 +1,11 @@
 """What a saga does: charge, ask, wait, capture, refund, release, end, call an operator."""
 
+import hashlib
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from ledger.domain.payments.commands import (
@@ -17,7 +19,7 @@ from ledger.domain.payments.commands import (
     Release,
     WakeAt,
 )
-from ledger.domain.payments.happenings import Happening, kind_of
+from ledger.domain.payments.happenings import Decided, Happening, kind_of
 from ledger.domain.payments.moves import IllegalMoveError
 from ledger.domain.payments.rules import Occasion
 from ledger.domain.payments.saga import ChargeFact, HoldFact, Saga, State, Step
@@ -53,15 +55,28 @@ def absorbed(saga: Saga) -> Advanced:
     return moved(saga, verdict=Verdict.ABSORBED)
 
 
-def contradicted(saga: Saga, what: str) -> Advanced:
-    """Change nothing, and tell a person."""
-    alert = AlertOperator(f"{what} while {saga.state}")
-    return moved(saga, alert, verdict=Verdict.CONTRADICTION)
+CONTRADICTIONS_MAX = 20
+"""Of so many a person is told about one payment; whoever makes up more says nothing new by them."""
+
+
+def contradicted(saga: Saga, happening: Happening) -> Advanced:
+    """Change nothing, and tell a person; the same again is absorbed, but for what an operator says."""
+    told, mark = saga.contradictions, _mark_of(happening)
+    if not isinstance(happening, Decided):
+        if mark in told or len(told) >= CONTRADICTIONS_MAX:
+            return absorbed(saga)
+        told = (*told, mark)
+    alert = AlertOperator(f"{kind_of(happening)} while {saga.state}")
+    return moved(replace(saga, contradictions=told), alert, verdict=Verdict.CONTRADICTION)
+
+
+def _mark_of(happening: Happening) -> str:
+    return hashlib.blake2b(msgspec.json.encode(happening), digest_size=8).hexdigest()
 
 
 def known_if(known: bool, saga: Saga, happening: Happening) -> Advanced:
     """Absorb what agrees with what is known; anything else contradicts it."""
-    return absorbed(saga) if known else contradicted(saga, kind_of(happening))
+    return absorbed(saga) if known else contradicted(saga, happening)
 
 
 def onward(saga: Saga, on: Occasion) -> Advanced:
@@ -112,8 +127,13 @@ def charge(saga: Saga, on: Occasion) -> Advanced:
 
 
 def refund(saga: Saga, on: Occasion) -> Advanced:
-    """Begin to give the money back."""
-    return refund_again(_begun(saga, Step.REFUND), on)
+    """Give the money back, as soon as the payment is woken for that."""
+    return to_be_woken(_begun(saga, Step.REFUND), on)
+
+
+def to_be_woken(saga: Saga, on: Occasion) -> Advanced:
+    """Have the provider asked by whoever wakes the payment now: news never begin a call."""
+    return _wait(replace(saga, state=FORMER[saga.step], stuck=None), on.now)
 
 
 def refund_again(saga: Saga, on: Occasion) -> Advanced:

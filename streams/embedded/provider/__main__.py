@@ -24,12 +24,12 @@ STOP_TIMEOUT_S = 1.0
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run it; exit code 2 without secrets."""
-    given = _parser().parse_args(arguments)
+    given = parser().parse_args(arguments)
     secrets = [each.encode() for each in os.environ.get(SECRETS, "").split(",") if each]
     if not secrets or any(len(each) < SECRET_BYTES_MIN for each in secrets):
         sys.stderr.write(f"{SECRETS} has to hold secrets of at least {SECRET_BYTES_MIN} bytes.\n")
         sys.exit(2)
-    asyncio.run(serve(provider_app(given.book, secrets), given.host, given.port))
+    asyncio.run(serve(provider_app(given.book, secrets, given.webhooks), given.host, given.port))
 
 
 async def serve(app: web.Application, host: str, port: int) -> None:
@@ -49,12 +49,14 @@ async def serve(app: web.Application, host: str, port: int) -> None:
         await runner.cleanup()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="provider", description="A payment provider to test with.")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0: any free one")
-    parser.add_argument("--book", type=Path, required=True, help="the SQLite file of what it moved")
-    return parser
+def parser() -> argparse.ArgumentParser:
+    """Make what reads its arguments."""
+    given = argparse.ArgumentParser(prog="provider", description="A payment provider to test with.")
+    given.add_argument("--host", default="127.0.0.1")
+    given.add_argument("--port", type=int, default=0, help="0: any free one")
+    given.add_argument("--book", type=Path, required=True, help="the SQLite file of what it moved")
+    given.add_argument("--webhooks", metavar="URL", help="where webhooks go to if a script does not say")
+    return given
 
 
 if __name__ == "__main__":

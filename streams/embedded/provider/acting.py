@@ -14,6 +14,7 @@ from streams.embedded.provider.script import (
     Call,
     Rule,
     Script,
+    Webhooks,
     delay_s,
     draw,
     form_of,
@@ -21,17 +22,22 @@ from streams.embedded.provider.script import (
 )
 from streams.embedded.provider.webhooks import WebhookSender
 
+TELLING = Script(rules=(Rule(do="accept", webhooks=Webhooks()),))
+"""Accept everything, and tell of it by a webhook as well."""
 _DECIDES = ("accept", "decline", "pend")
 
 
 class Actor:
     """One provider with its script. Calls are counted by what was done about them."""
 
-    def __init__(self, operations: Operations, sender: WebhookSender, now: Now) -> None:
+    def __init__(
+        self, operations: Operations, sender: WebhookSender, now: Now, webhook_url: str | None = None
+    ) -> None:
         self._operations = operations
         self._sender = sender
         self._now = now
-        self._script, self._set_at = Script(), now()
+        self._webhook_url = webhook_url
+        self._script, self._set_at = Script() if webhook_url is None else TELLING, now()
         self._asked: defaultdict[tuple[Call, str], int] = defaultdict(int)
         self._tasks: set[asyncio.Task[Line]] = set()
         self.counts: Counter[str] = Counter()
@@ -132,7 +138,7 @@ class Actor:
         return _answer(verdict_of(line), declined if line.state == "declined" else 200)
 
     async def _tell(self, rule: Rule, line: Line) -> None:
-        url, wanted = self._script.webhook_url, rule.webhooks
+        url, wanted = self._script.webhook_url or self._webhook_url, rule.webhooks
         if url is None or wanted is None:
             return
         copies = range(wanted.copies)

@@ -24,9 +24,14 @@ BODY_BYTES_MAX = 256 * 1024
 PAGE_LINES = 1000
 
 
-def provider_app(book_file: Path, secrets: Sequence[bytes]) -> web.Application:
-    """Make the application over a book; the first secret signs webhooks, each of them signs requests."""
-    server = Server(book_file, secrets)
+def provider_app(
+    book_file: Path, secrets: Sequence[bytes], webhook_url: str | None = None
+) -> web.Application:
+    """Make the application over a book; the first secret signs webhooks, each of them signs requests.
+
+    With a URL for webhooks, those of a script that names none go there, and before any script all is told there.
+    """
+    server = Server(book_file, secrets, webhook_url)
     app = web.Application(client_max_size=BODY_BYTES_MAX)
     app.cleanup_ctx.append(server.run)
     app.add_routes(
@@ -47,9 +52,10 @@ def provider_app(book_file: Path, secrets: Sequence[bytes]) -> web.Application:
 class Server:
     """The routes."""
 
-    def __init__(self, book_file: Path, secrets: Sequence[bytes]) -> None:
+    def __init__(self, book_file: Path, secrets: Sequence[bytes], webhook_url: str | None) -> None:
         self._book_file = book_file
         self._secrets = secrets
+        self._webhook_url = webhook_url
         self._book: Book
         self._sender: WebhookSender
         self._actor: Actor
@@ -58,7 +64,7 @@ class Server:
         """Open the book and keep writing it."""
         self._book = Book(self._book_file)
         async with WebhookSender.opened(self._secrets[0]) as self._sender:
-            self._actor = Actor(Operations(self._book, time.time), self._sender, time.time)
+            self._actor = Actor(Operations(self._book, time.time), self._sender, time.time, self._webhook_url)
             if (kept := self._book.script()) is not None:
                 self._actor.follow(msgspec.json.decode(kept[0], type=Script), kept[1])
             writing = asyncio.create_task(self._book.run())

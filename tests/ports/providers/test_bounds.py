@@ -57,7 +57,7 @@ async def test_the_breaker_opens_in_an_outage_and_closes_after_it(opened: Opener
     [
         ({"do": "decline"}, "closed"),
         ({"do": "throttle"}, "closed"),
-        ({"do": "error", "code": 403}, "closed"),
+        ({"do": "error", "code": 403}, "open"),
         ({"do": "pend"}, "closed"),
         ({"do": "accept", "delay_s": 0.03}, "open"),
         ({"do": "unavailable", "retry_after_s": 1}, "open"),
@@ -78,7 +78,7 @@ async def test_what_the_breaker_takes_for_bad(
     assert provider.state == state
 
 
-async def test_a_trial_that_is_cancelled_makes_room_for_the_next(opened: Opener, tenant: str) -> None:
+async def test_a_trial_that_is_cut_by_its_deadline_failed(opened: Opener, tenant: str) -> None:
     await opened.simulator.follow({"do": "error", "reference": "bad"}, {"do": "hang", "reference": "long"})
     provider = await opened(breaker=BreakerRules(calls_min=2, open_s=0.1))
     for number in range(2):
@@ -88,4 +88,15 @@ async def test_a_trial_that_is_cancelled_makes_room_for_the_next(opened: Opener,
     await asyncio.sleep(0.02)
     trial.cancel()
     await asyncio.wait([trial])
+    assert opened.breaker() == ["open", "half_open", "open"]
+    await asyncio.sleep(0.11)
     assert kind_of(await provider.charge(charge(f"{tenant}-b", tenant))) == "accepted"
+
+
+async def test_calls_that_are_cut_by_their_deadline_open_the_breaker(opened: Opener, tenant: str) -> None:
+    await opened.simulator.follow({"do": "hang"})
+    provider = await opened(breaker=BreakerRules(calls_min=4, open_s=60))
+    calls = (provider.charge(charge(f"{tenant}-{number}", tenant)) for number in range(4))
+    cut = await asyncio.gather(*(asyncio.wait_for(each, 0.1) for each in calls), return_exceptions=True)
+    assert {type(each) for each in cut} == {TimeoutError}
+    assert provider.state == "open"

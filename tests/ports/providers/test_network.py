@@ -76,7 +76,7 @@ async def test_each_behaviour_has_its_answer(
     await opened.simulator.follow(rule)
     provider = await opened(total_timeout_s=0.3 if is_silent(rule) else 5.0)
     answer = await provider.charge(charge(f"{tenant}-a", tenant))
-    found = await (await opened()).status(f"{tenant}-a")
+    found = await (await opened()).status(charge(f"{tenant}-a", tenant))
     assert (kind_of(answer), kind_of(found)) == (kind, then)
     assert opened.answers() == [kind, then]
 
@@ -88,6 +88,7 @@ async def test_each_behaviour_has_its_answer(
         ({"do": "hang"}, "unknown"),
         ({"do": "reset"}, "unknown"),
         ({"do": "malformed", "form": "other_key"}, "unknown"),
+        ({"do": "malformed", "form": "other_amount"}, "unknown"),
         ({"do": "malformed", "form": "text"}, "unknown"),
         ({"do": "redirect"}, "unknown"),
         ({"do": "pend"}, "pending"),
@@ -101,7 +102,7 @@ async def test_a_status_that_fails_tells_nothing(
     await opened.simulator.follow({**rule, "on": ["status"]})
     await (await opened()).charge(charge(f"{tenant}-a", tenant))
     provider = await opened(total_timeout_s=0.3 if is_silent(rule) else 5.0)
-    assert kind_of(await provider.status(f"{tenant}-a")) == kind
+    assert kind_of(await provider.status(charge(f"{tenant}-a", tenant))) == kind
 
 
 async def test_retry_after_is_handed_on(opened: Opener, tenant: str) -> None:
@@ -155,7 +156,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_sent_nothing(
 async def test_a_key_may_hold_what_keys_hold(opened: Opener, tenant: str) -> None:
     await opened.simulator.follow()
     provider, key = await opened(), f"{tenant}:01a1fd8c-6900_77.dc:charge"
-    assert await provider.charge(charge(key, tenant)) == await provider.status(key)
+    assert await provider.charge(charge(key, tenant)) == await provider.status(charge(key, tenant))
     assert [line["key"] for line in await opened.simulator.lines(tenant)] == [key]
 
 
@@ -176,7 +177,10 @@ async def test_a_wrong_secret_is_told_and_moves_nothing(opened: Opener, tenant: 
     await opened.simulator.follow()
     provider = await opened(secret=b"another secret of tests")
     assert kind_of(await provider.charge(charge(f"{tenant}-a", tenant))) == "retry_later"
-    assert ("provider.refused_us", {"provider": "simulated", "code": 401}) in opened.signals.emitted
+    assert (
+        "provider.refused_us",
+        {"tenant": "acme", "provider": "simulated", "code": 401},
+    ) in opened.signals.emitted
     assert await opened.simulator.lines(tenant) == []
 
 
@@ -193,7 +197,7 @@ async def test_secrets_and_bodies_are_in_no_signal(opened: Opener, tenant: str) 
     provider = await opened()
     await provider.charge(charge(f"{tenant}-a", tenant, account="customer:private"))
     (facts,) = [facts for _, facts in opened.signals.emitted]
-    assert facts.keys() == {"provider", "call", "answer", "seconds"}
+    assert facts.keys() == {"tenant", "provider", "call", "answer", "seconds"}
 
 
 async def test_a_reset_is_told_as_what_it_was(opened: Opener, tenant: str) -> None:

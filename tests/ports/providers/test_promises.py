@@ -89,7 +89,7 @@ async def test_a_charge_is_accepted_under_a_reference(bench: Bench, tenant: str)
     await bench.do(do="accept")
     answer = await bench.provider.charge(charge(f"{tenant}-a", tenant))
     assert isinstance(answer, Accepted)
-    assert await bench.provider.status(f"{tenant}-a") == answer
+    assert await bench.provider.status(charge(f"{tenant}-a", tenant)) == answer
     assert await bench.booked(tenant) == [(f"{tenant}-a", "accepted", 1250)]
 
 
@@ -116,18 +116,23 @@ async def test_a_decline_stands(bench: Bench, tenant: str) -> None:
     answer = await bench.provider.charge(charge(f"{tenant}-a", tenant))
     await bench.do(do="accept")
     again = await bench.provider.charge(charge(f"{tenant}-a", tenant))
-    assert answer == again == await bench.provider.status(f"{tenant}-a") == Declined("card_expired")
+    assert (
+        answer
+        == again
+        == await bench.provider.status(charge(f"{tenant}-a", tenant))
+        == Declined("card_expired")
+    )
 
 
 async def test_what_was_never_asked_for_is_not_found(bench: Bench, tenant: str) -> None:
-    assert await bench.provider.status(f"{tenant}-a") == NotFound()
+    assert await bench.provider.status(charge(f"{tenant}-a", tenant)) == NotFound()
 
 
 @pytest.mark.parametrize("booked", [True, False])
 async def test_what_is_unknown_can_be_asked_for(bench: Bench, tenant: str, booked: bool) -> None:
     await bench.do(do="error", booked=booked, times=1)
     answer = await bench.provider.charge(charge(f"{tenant}-a", tenant))
-    found = await bench.provider.status(f"{tenant}-a")
+    found = await bench.provider.status(charge(f"{tenant}-a", tenant))
     again = await bench.provider.charge(charge(f"{tenant}-a", tenant))
     assert (kind_of(answer), kind_of(found)) == ("unknown", "accepted" if booked else "not_found")
     assert kind_of(again) == "accepted"
@@ -146,7 +151,7 @@ async def test_an_undecided_charge_is_unknown_and_its_status_pending(bench: Benc
     await bench.do(do="pend", pend_s=600)
     answer = await bench.provider.charge(charge(f"{tenant}-a", tenant))
     assert isinstance(answer, Unknown)
-    assert await bench.provider.status(f"{tenant}-a") == Pending()
+    assert await bench.provider.status(charge(f"{tenant}-a", tenant)) == Pending()
 
 
 async def test_no_more_is_refunded_than_was_charged(bench: Bench, tenant: str) -> None:

@@ -35,7 +35,7 @@ async def settled(provider: HttpProvider, key: str) -> Accepted | Declined:
     while True:
         answer: StatusAnswer = await provider.charge(charge(key))
         while kind_of(answer) in ("unknown", "pending"):
-            answer = await provider.status(key)
+            answer = await provider.status(charge(key))
         if isinstance(answer, Accepted | Declined):
             return answer
         await asyncio.sleep(0.02)

@@ -1,5 +1,5 @@
-select t.code as tenant, p.debit, p.credit, p.amount, p.asset, p.provider, p.fee_account, p.fee_amount, p.reference,
-       p.version, p.created_at, p.saga
+select t.code as tenant, p.event_id::text as event_id, p.debit, p.credit, p.amount, p.asset, p.provider,
+       p.fee_account, p.fee_amount, p.reference, p.version, p.created_at, p.saga
 from unnest($1::text[], $2::uuid[]) as k (tenant, event_id)
 join tenants t on t.code = k.tenant
 cross join lateral (

@@ -1,3 +1,4 @@
-insert into providers (tenant_id, name, settings)
-select tenant_id, $2, $3::jsonb from tenants where code = $1
-on conflict (tenant_id, name) do update set settings = excluded.settings, changed_at = now()
+insert into providers (tenant_id, name, settings, sealed_secrets)
+select tenant_id, $2, $3::jsonb, $4 from tenants where code = $1
+on conflict (tenant_id, name) do update
+set settings = excluded.settings, sealed_secrets = excluded.sealed_secrets, changed_at = now()

@@ -1,1 +1,0 @@
-select tenant_id from tenants where code = $1
