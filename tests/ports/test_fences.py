@@ -101,6 +101,12 @@ async def test_worker_cannot_change_what_was_posted(owner: Owner, table: str, ch
         await owner.execute(change.format(table))
 
 
+@pytest.mark.parametrize("change", ["update {} set late = true", "delete from {}", "truncate {}"])
+async def test_owner_cannot_change_links(owner: Owner, change: str) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
+        await owner.execute(change.format("chain_links"))
+
+
 async def granted(owner: Owner, role: str, privilege: str) -> set[str]:
     rows = await owner.fetch(
         """
@@ -122,12 +128,12 @@ async def test_worker_may_do_nothing_but_post(owner: Owner, privilege: str) -> N
 
 async def test_worker_cannot_delete_what_counts(owner: Owner) -> None:
     kept = {"tenants", "accounts", "balances", "transactions", "entries", "holds", "reversals"}
-    kept |= {"processed_events", "stream_offsets", "payments", "payment_steps"}
+    kept |= {"processed_events", "stream_offsets", "payments", "payment_steps", "chain_links", "chain_heads"}
     assert await granted(owner, "ledger_worker", "delete") & kept == set()
 
 
 async def test_worker_updates_only_what_moves(owner: Owner) -> None:
-    final = {"tenants", "transactions", "entries", "payments", "payment_steps"}
+    final = {"tenants", "transactions", "entries", "payments", "payment_steps", "chain_links"}
     assert await granted(owner, "ledger_worker", "update") & final == set()
 
 

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
+from ledger.adapters.postgres.chain_tables import chain_tables
+
 METADATA = sa.MetaData()
 
 _big = sa.BigInteger
@@ -381,3 +383,5 @@ replays = sa.Table(
     sa.Column("counts", pg.JSON, nullable=False),
     comment="state: by partition, the next offset to replay and the time that its order has reached",
 )
+
+chain_links, chain_heads, chain_progress = chain_tables(METADATA)

@@ -1,0 +1,179 @@
+"""The audit chain in PostgreSQL: it grows under a lock of each tenant's head, and is read from one snapshot."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+from ledger.adapters.postgres.chain_rows import link_of, transaction_of
+from ledger.adapters.postgres.connection import LONG_S, transient_faults
+from ledger.adapters.postgres.statements import sql
+from ledger.adapters.postgres.types import Connection, Pool
+from ledger.application.chain import Appended, Linked
+from ledger.domain.books import EventKey
+from ledger.domain.chain import ChainedTransaction, Head, Link, extend, first_head
+
+PAGE_KEYS = 2000
+_COLUMNS = ("tenant_id", "number", "event_id", "digest", "hash", "late")
+
+_LIMITS = """
+    set local statement_timeout = 0;
+    set local idle_in_transaction_session_timeout = 0;
+    set local work_mem = '64MB'
+"""
+
+
+class PostgresChainStore:
+    """A ChainStore over a pool in the worker's role; `unlinked` keeps one connection while it is read."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def append(self, keys: Sequence[EventKey], *, late: bool = False) -> Appended:
+        if not keys:
+            return Appended(0)
+        with transient_faults():
+            async with self._pool.acquire() as connection, connection.transaction():
+                return await _append(connection, keys, late)
+
+    async def unlinked(self, before: datetime) -> AsyncGenerator[Sequence[EventKey], None]:
+        with transient_faults():
+            async with (
+                self._pool.acquire() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                await connection.execute(_LIMITS)
+                cursor: Any = await connection.cursor(sql("find_unlinked"), before, timeout=LONG_S)
+                while rows := await cursor.fetch(PAGE_KEYS, timeout=LONG_S):
+                    yield [(row["tenant"], row["event_id"]) for row in rows]
+
+    async def complete(self, before: datetime) -> None:
+        with transient_faults():
+            async with self._pool.acquire() as connection:
+                await connection.execute(sql("complete_chains"), before)
+
+
+async def _append(connection: Connection, keys: Sequence[EventKey], late: bool) -> Appended:
+    codes = sorted({tenant for tenant, _ in keys})
+    found = await connection.fetch(sql("find_tenants"), codes)
+    tenants = {row["tenant_id"]: row["code"] for row in found}
+    ids = {code: tenant_id for tenant_id, code in tenants.items()}
+    known = [key for key in keys if key[0] in ids]
+    heads = await _lock_heads(connection, tenants)
+    # After the lock: what another worker linked meanwhile is seen.
+    rows = await connection.fetch(
+        sql("read_to_chain"), [ids[tenant] for tenant, _ in known], [event for _, event in known]
+    )
+    links: list[tuple[object, ...]] = []
+    moved: dict[int, Head] = {}
+    for tenant_id, transactions in _by_tenant(rows, tenants).items():
+        fresh = extend(tenants[tenant_id], heads[tenant_id], transactions, late=late)
+        links += [_row(tenant_id, link) for link in fresh]
+        moved[tenant_id] = fresh[-1].head
+    if links:
+        await connection.copy_records_to_table("chain_links", records=links, columns=_COLUMNS)
+        await connection.execute(sql("move_chain_heads"), *_columns(moved))
+    unknown = [key for key in keys if key[0] not in ids]
+    unknown += [(tenants[row["tenant_id"]], row["event_id"]) for row in rows if not row["stands"]]
+    return Appended(len(links), unknown)
+
+
+async def _lock_heads(connection: Connection, tenants: Mapping[int, str]) -> dict[int, Head]:
+    """Lock the heads of tenants in the order of their numbers; chains that have none begin."""
+    wanted = sorted(tenants)
+    rows = await connection.fetch(sql("lock_chain_heads"), wanted)
+    if len(rows) < len(wanted):
+        first = {tenant_id: first_head(tenants[tenant_id]) for tenant_id in wanted}
+        await connection.execute(sql("begin_chains"), *_columns(first))
+        rows = await connection.fetch(sql("lock_chain_heads"), wanted)
+    return {row["tenant_id"]: Head(row["number"], row["hash"]) for row in rows}
+
+
+def _by_tenant(rows: Sequence[Any], tenants: Mapping[int, str]) -> dict[int, list[ChainedTransaction]]:
+    found: dict[int, list[ChainedTransaction]] = {}
+    for row in rows:
+        if row["stands"]:
+            transaction = transaction_of(row, tenants[row["tenant_id"]])
+            found.setdefault(row["tenant_id"], []).append(transaction)
+    return found
+
+
+def _row(tenant_id: int, link: Link) -> tuple[object, ...]:
+    return tenant_id, link.number, link.event_id, link.digest, link.hash, link.late
+
+
+def _columns(heads: Mapping[int, Head]) -> tuple[list[int], list[int], list[bytes]]:
+    return list(heads), [head.number for head in heads.values()], [head.hash for head in heads.values()]
+
+
+class PostgresChains:
+    """Chains over a pool; a snapshot is one repeatable-read transaction."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator["PostgresChainSnapshot"]:
+        with transient_faults():
+            async with (
+                self._pool.acquire() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                await connection.execute(_LIMITS)
+                yield await PostgresChainSnapshot.of(connection)
+
+
+class PostgresChainSnapshot:
+    """A ChainSnapshot as one connection sees it. A tenant that nobody knows any more is named by its number."""
+
+    def __init__(self, connection: Connection, tenants: Mapping[int, str]) -> None:
+        self._connection = connection
+        self._tenants = tenants
+        self._ids: dict[str, int] = {}
+
+    @classmethod
+    async def of(cls, connection: Connection) -> "PostgresChainSnapshot":
+        """Read in the transaction of a connection."""
+        rows = await connection.fetch("select tenant_id, code from tenants")
+        return cls(connection, {row["tenant_id"]: row["code"] for row in rows})
+
+    async def heads(self) -> Mapping[str, Head]:
+        rows = await self._connection.fetch(sql("read_chain_heads"), timeout=LONG_S)
+        heads = {self._name(row["tenant_id"]): Head(row["number"], row["hash"]) for row in rows}
+        return dict(sorted(heads.items()))
+
+    async def tenants(self) -> Sequence[str]:
+        rows = await self._connection.fetch(sql("find_chained_tenants"), timeout=LONG_S)
+        return sorted(self._name(row["tenant_id"]) for row in rows)
+
+    def _name(self, tenant_id: int) -> str:
+        name = self._tenants.get(tenant_id, str(tenant_id))
+        self._ids[name] = tenant_id
+        return name
+
+    async def linked(self, tenant: str, after: int, limit: int) -> Sequence[Linked]:
+        rows = await self._fetch("read_linked", tenant, after, limit)
+        return [
+            Linked(link_of(row, tenant), transaction_of(row, tenant) if row["stands"] else None)
+            for row in rows
+        ]
+
+    async def links(self, tenant: str, after: int, limit: int) -> Sequence[Link]:
+        return [link_of(row, tenant) for row in await self._fetch("read_chain_links", tenant, after, limit)]
+
+    async def _fetch(self, statement: str, tenant: str, after: int, limit: int) -> Sequence[Any]:
+        tenant_id = self._ids.get(tenant) or self._id_of(tenant)
+        if tenant_id is None:
+            return ()
+        return await self._connection.fetch(sql(statement), tenant_id, after, limit, timeout=LONG_S)
+
+    def _id_of(self, tenant: str) -> int | None:
+        return next((tenant_id for tenant_id, code in self._tenants.items() if code == tenant), None)
+
+    async def complete_before(self) -> datetime | None:
+        found: datetime | None = await self._connection.fetchval("select complete_before from chain_progress")
+        return found
+
+    async def unlinked(self, before: datetime, limit: int) -> Sequence[EventKey]:
+        rows = await self._connection.fetch(sql("audit_unlinked"), before, limit, timeout=LONG_S)
+        return [(row["tenant"], row["event_id"]) for row in rows]

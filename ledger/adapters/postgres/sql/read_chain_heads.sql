@@ -1,0 +1,1 @@
+select h.tenant_id, h.number, h.hash from chain_heads h

@@ -1,0 +1,233 @@
+"""The audit chain: it grows alike in memory and in PostgreSQL, and whoever changes the books by hand is found."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from random import Random
+from typing import Any, NamedTuple
+
+import pytest
+
+from ledger.adapters.memory.books import MemoryBooks
+from ledger.adapters.memory.chain import MemoryChain
+from ledger.adapters.postgres.chain import PostgresChains, PostgresChainSnapshot, PostgresChainStore
+from ledger.adapters.postgres.types import Pool
+from ledger.application.chain import Chains, ChainStore, ChainTransactions
+from ledger.application.verify_chain import VerifyChain
+from ledger.domain.books import EventKey
+from ledger.domain.chain import Link
+from tests.builders import event, event_id
+from tests.ports.conftest import Bench
+from tests.random_events import random_stream
+
+METADATA = {
+    "b": [1e23, 10**30, 0.1, -0.0, None, True],
+    "a": {"é\n\x1f/": 'say "hi"', "": 100},
+    "aa": 2.50,
+}
+
+
+class Chained(NamedTuple):
+    """A bench, and the chain of its books."""
+
+    bench: Bench
+    store: ChainStore
+    chains: Chains
+
+    async def links(self) -> Sequence[Link]:
+        async with self.chains.snapshot() as chain:
+            return await chain.links(self.bench.tenant, 0, 10_000)
+
+    async def post(self, count: int = 200, seed: int = 1) -> list[EventKey]:
+        """Post a random mix; gives what was posted, in order."""
+        outcomes = await self.bench.post(*random_stream(Random(seed), count, tenant=self.bench.tenant))
+        posted = [each for each in outcomes if each.transaction and each.kind == "posted"]
+        return list(dict.fromkeys((self.bench.tenant, each.event.id) for each in posted))
+
+    async def violations(self) -> list[dict[str, Any]]:
+        async with self.chains.snapshot() as chain:
+            check = await VerifyChain(chain)()
+        return [each for each in check.violations if each["tenant"] == self.bench.tenant]
+
+    def keeper(self, settle_s: float = -1) -> ChainTransactions:
+        return ChainTransactions(
+            self.store, self.bench.clock, timedelta(seconds=settle_s), self.bench.signals
+        )
+
+
+@pytest.fixture
+def memory_chained(memory: Bench) -> Chained:
+    assert isinstance(memory.store, MemoryBooks)
+    chain = MemoryChain(memory.store)
+    return Chained(memory, chain, chain)
+
+
+@pytest.fixture
+def postgres_chained(postgres: Bench, pool: Pool) -> Chained:
+    return Chained(postgres, PostgresChainStore(pool), PostgresChains(pool))
+
+
+@pytest.fixture(params=["memory_chained", "postgres_chained"])
+def chained(request: pytest.FixtureRequest) -> Chained:
+    found: Chained = request.getfixturevalue(request.param)
+    return found
+
+
+async def test_books_alike_have_chains_alike(memory_chained: Chained, postgres_chained: Chained) -> None:
+    tenant = memory_chained.bench.tenant = postgres_chained.bench.tenant
+    data = {"debit": "external:bank", "credit": "ann", "amount": 5, "asset": "USD/2", "reference": "é/\n"}
+    odd = event(data={**data, "metadata": METADATA}, name=f"odd {tenant}", tenant=tenant)
+    found = []
+    for each in (memory_chained, postgres_chained):
+        keys = await each.post()
+        await each.bench.post(odd)
+        await each.store.append([*keys, odd.identity])
+        found.append(await each.links())
+    assert found[0] == found[1]
+    assert len(found[0]) > 10
+
+
+async def test_transaction_is_linked_once(chained: Chained) -> None:
+    keys = await chained.post()
+    appended = [await chained.store.append(part) for part in (keys[:7], keys[:9], keys, keys)]
+    assert [each.links for each in appended] == [7, 2, len(keys) - 9, 0]
+    assert [(each.tenant, each.event_id) for each in await chained.links()] == keys
+    assert await chained.violations() == []
+
+
+async def test_what_the_books_do_not_have_is_told(chained: Chained) -> None:
+    await chained.post(20)
+    unknown = [(chained.bench.tenant, event_id("never")), ("nobody", event_id("never"))]
+    appended = await chained.store.append(unknown)
+    assert (appended.links, sorted(appended.unknown)) == (0, sorted(unknown))
+
+
+async def test_catching_up_links_what_nobody_told_of(chained: Chained) -> None:
+    keys = await chained.post()
+    await chained.store.append(keys[2:5])
+    await chained.keeper().catch_up()
+    links = await chained.links()
+    assert sorted((each.tenant, each.event_id) for each in links) == sorted(keys)
+    assert [each.late for each in links] == [False] * 3 + [True] * (len(keys) - 3)
+    assert await chained.violations() == []
+
+
+async def test_what_was_posted_just_now_is_left_to_the_stream(chained: Chained) -> None:
+    await chained.post()
+    await chained.keeper(settle_s=60).catch_up()
+    assert await chained.links() == []
+
+
+async def test_catching_up_takes_them_in_the_order_of_their_times(chained: Chained) -> None:
+    first = await chained.post(100, seed=1)
+    chained.bench.clock.move(5)
+    second = [key for key in await chained.post(150, seed=2) if key not in first]
+    await chained.keeper().catch_up()
+    found = [(each.tenant, each.event_id) for each in await chained.links()]
+    assert found == sorted(first) + sorted(second)
+
+
+async def test_workers_side_by_side_make_one_chain(postgres_chained: Chained) -> None:
+    keys = await postgres_chained.post(400)
+    parts = [keys[begin : begin + 15] for begin in range(0, len(keys), 10)]
+    await asyncio.gather(*(postgres_chained.store.append(part) for part in parts))
+    assert [each.number for each in await postgres_chained.links()] == list(range(1, len(keys) + 1))
+    assert await postgres_chained.violations() == []
+
+
+# By hand
+
+
+@asynccontextmanager
+async def changed(owner: Any, statements: Sequence[str]) -> AsyncIterator[PostgresChainSnapshot]:
+    """Change the books as a superuser does, in a transaction that is rolled back."""
+    await owner.execute("set local session_replication_role = replica")
+    for statement in statements:
+        await owner.execute(statement)
+    yield await PostgresChainSnapshot.of(owner)
+
+
+async def test_what_was_inserted_by_hand_is_never_linked(
+    postgres_chained: Chained, owner: Any, pool: Pool
+) -> None:
+    keys = await postgres_chained.post()
+    await postgres_chained.keeper().catch_up()
+    tenant_id = await owner.fetchval("select tenant_id from tenants where code = $1", keys[0][0])
+    forged = event_id("forged")
+    await owner.execute("set local session_replication_role = replica")
+    await owner.execute(
+        "insert into transactions select $1, tenant_id, type, posted_at, effective_at from transactions "
+        "where tenant_id = $2 and event_id = $3",
+        forged,
+        tenant_id,
+        keys[3][1],
+    )
+    check = await VerifyChain(await PostgresChainSnapshot.of(owner))()
+    expected = {"what": "the transaction has no link", "tenant": keys[0][0], "event": forged}
+    assert [each for each in check.violations if each["tenant"] == keys[0][0]] == [expected]
+
+
+FIFTH = "(select event_id from chain_links where tenant_id = {t} and number = 5)"
+EIGHTH = "(select event_id from chain_links where tenant_id = {t} and number = 8)"
+ASIDE = "'0199aaaa-0000-7000-8000-000000000001'::uuid"
+ROW = f"tenant_id = {{t}} and event_id = {FIFTH}"
+CHANGED = [("the transaction was changed", 5)]
+CASES: dict[str, tuple[list[str], list[tuple[str, int]]]] = {
+    "a type": ([f"update transactions set type = 'other' where {ROW}"], CHANGED),
+    "a reference": ([f"update transactions set reference = 'other' where {ROW}"], CHANGED),
+    "metadata": ([f"update transactions set metadata = '{{{{}}}}' where {ROW}"], CHANGED),
+    "an amount": ([f"update entries set amount = amount * 2 where {ROW}"], CHANGED),
+    "the time of an entry": (
+        [f"update entries set posted_at = posted_at - interval '1 us' where {ROW} and line = 0"],
+        CHANGED,
+    ),
+    "the order of entries": ([f"update entries set line = 1 - line where {ROW}"], CHANGED),
+    "an entry that is gone": ([f"delete from entries where {ROW} and line = 1"], CHANGED),
+    "a transaction that is gone": (
+        [f"delete from entries where {ROW}", f"delete from transactions where {ROW}"],
+        [("the transaction is gone", 5)],
+    ),
+    "transactions swapped": (
+        [
+            f"create temp table swapped on commit drop as select {FIFTH} as one, {EIGHTH} as other",
+            *(
+                f"update {table} set event_id = {to} from swapped where tenant_id = {{t}} and event_id = {of}"
+                for table in ("entries", "transactions")
+                for of, to in (("one", ASIDE), ("other", "one"), (ASIDE, "other"))
+            ),
+        ],
+        [("the transaction was changed", 5), ("the transaction was changed", 8)],
+    ),
+    "a link that is gone": (
+        ["delete from chain_links where tenant_id = {t} and number = 5"],
+        [("links are missing from here on", 5)],
+    ),
+    "the last link": (
+        ["delete from chain_links where tenant_id = {t} and number >= 20"],
+        [("links are missing from here on", 20)],
+    ),
+    "the chain itself": (
+        ["delete from chain_links where tenant_id = {t}"],
+        [("links are missing from here on", 1)],
+    ),
+    "its end": (
+        ["delete from chain_heads where tenant_id = {t}"],
+        [("the end of the chain is not known any more", 20)],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_what_was_done_by_hand_is_found_at_its_place(
+    postgres_chained: Chained, owner: Any, case: str
+) -> None:
+    keys = (await postgres_chained.post(300, seed=5))[:20]
+    await postgres_chained.store.append(keys)
+    tenant = postgres_chained.bench.tenant
+    tenant_id = await owner.fetchval("select tenant_id from tenants where code = $1", tenant)
+    statements, found = CASES[case]
+    async with changed(owner, [each.format(t=tenant_id) for each in statements]) as chain:
+        check = await VerifyChain(chain)()
+    ours = [each for each in check.violations if each["tenant"] == tenant and "number" in each]
+    assert [(each["what"], each["number"]) for each in ours] == found
