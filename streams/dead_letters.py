@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.dead_letters import PostgresDeadLetters
 from ledger.adapters.system import SystemClock
-from ledger.application.dead_letters import DropLetters, RequeueLetters
+from ledger.application.dead_letters import DropLetters, Place, RequeueLetters
 from ledger.config import Settings
 from ledger.contract.outgoing import Message
 from streams.embedded.addresses import find_kafka, find_postgres
@@ -21,10 +21,11 @@ class KafkaPayments:
         self._publisher = publisher
         self._topic = topic
 
-    async def send(self, messages: Sequence[Message]) -> None:
-        await self._publisher.publish(
+    async def send(self, messages: Sequence[Message]) -> Sequence[Place]:
+        written = await self._publisher.publish_placed(
             [Outgoing(self._topic, each.key, each.value, each.headers) for each in messages]
         )
+        return [Place(place.topic, place.partition, offset) for place, offset in written]
 
 
 @asynccontextmanager

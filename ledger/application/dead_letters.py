@@ -8,8 +8,21 @@ from typing import NamedTuple, Protocol, Self
 import msgspec
 
 from ledger.application.ports import Clock
-from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, NotAnEventError
-from ledger.contract.decode import RECORD_BYTES_MAX, check_address, decode_event, decode_record
+from ledger.contract.dead_letter import (
+    ORIGIN,
+    DeadLetter,
+    DeadLetterReason,
+    Header,
+    NotAnEventError,
+    bytes_of_address,
+)
+from ledger.contract.decode import (
+    ADDRESS_BYTES_MAX,
+    RECORD_BYTES_MAX,
+    check_address,
+    decode_event,
+    decode_record,
+)
 from ledger.contract.keys import KeyChooser
 from ledger.contract.outgoing import CONTENT_TYPE, Message
 from ledger.domain.commands import Event
@@ -43,6 +56,17 @@ class Place(NamedTuple):
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 
+def origin_of(headers: Sequence[Header]) -> Place | None:
+    """Name the dead letter that a record with these headers was before; None: none, or nothing that names one."""
+    for name, value in reversed(headers):
+        if name == ORIGIN:
+            try:
+                return Place.parse((value or b"").decode("utf-8", "replace"))
+            except PlaceFormatError:
+                return None
+    return None
+
+
 def _is_count(text: str, *, bits: int) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 20 and int(text) < 2**bits
 
@@ -74,6 +98,8 @@ class LetterSummary(msgspec.Struct, frozen=True):
     bytes: int | None
     """Length of the value; None: a tombstone."""
     action: Action | None = None
+    origin: Place | None = None
+    """The letter that it was before, as its record says."""
 
 
 class StoredLetter(msgspec.Struct, frozen=True):
@@ -86,6 +112,11 @@ class StoredLetter(msgspec.Struct, frozen=True):
     def place(self) -> Place:
         record = self.letter.record
         return Place(record.topic, record.partition, record.offset)
+
+    @property
+    def origin(self) -> Place | None:
+        """The letter that it was before, as its record says."""
+        return origin_of(self.letter.record.headers)
 
 
 class LetterQuery(msgspec.Struct, frozen=True):
@@ -117,6 +148,14 @@ class DeadLetters(Protocol):
         """Read the letters that are there, the oldest first."""
         ...
 
+    async def summaries(self, places: Sequence[Place]) -> Sequence[LetterSummary]:
+        """Tell of the letters that are there, the oldest first."""
+        ...
+
+    async def came_back_of(self, place: Place, limit: int) -> Sequence[LetterSummary]:
+        """Find the letters that say that they were the one at `place` before, the oldest first."""
+        ...
+
     async def record(self, places: Sequence[Place], action: Action) -> None:
         """Write down that `action` was done about each of the letters."""
         ...
@@ -125,8 +164,8 @@ class DeadLetters(Protocol):
 class Payments(Protocol):
     """The topic of events in."""
 
-    async def send(self, messages: Sequence[Message]) -> None:
-        """Return once every in-sync replica has them; what fails may have been written in part."""
+    async def send(self, messages: Sequence[Message]) -> Sequence[Place]:
+        """Return once every in-sync replica has them, and say where; what fails may have been written in part."""
         ...
 
 
@@ -145,11 +184,24 @@ class LetterHandledError(Exception):
         super().__init__(f"{place} was {action.deed} by {action.by} at {action.at:%Y-%m-%dT%H:%M:%SZ}{why}.")
 
 
+class Sent(msgspec.Struct, frozen=True):
+    """A letter that was sent again: as which record, and the event that it is; None: it will come back."""
+
+    letter: Place
+    record: Place
+    event: Event | None
+
+
 class Done(msgspec.Struct, frozen=True):
-    """What was done about which letters; `not_events` will come back as dead letters."""
+    """What was done about which letters, and what was sent."""
 
     places: Sequence[Place]
-    not_events: Sequence[Place] = ()
+    sent: Sequence[Sent] = ()
+
+    @property
+    def not_events(self) -> list[Place]:
+        """Those that will come back as dead letters."""
+        return [each.letter for each in self.sent if each.event is None]
 
 
 async def read_letters(
@@ -208,9 +260,13 @@ class RequeueLetters:
     ) -> Done:
         """Send the letters as they came; raises NoSuchLetterError or LetterHandledError before anything is sent."""
         stored = await read_letters(self._letters, places, again=again)
-        await self._payments.send([_as_it_came(each.letter) for each in stored])
+        records = await self._payments.send([_as_it_came(each) for each in stored])
         await self._letters.record(places, Action(Deed.REQUEUED, by, self._clock.now(), why))
-        return Done(places, [each.place for each in stored if not self._is_event(each.letter)])
+        sent = [
+            Sent(each.place, record, self._event_of(each.letter))
+            for each, record in zip(stored, records, strict=True)
+        ]
+        return Done(places, sent)
 
     async def edited(
         self, place: Place, value: bytes, by: str, why: str | None = None, *, again: bool = False
@@ -219,30 +275,36 @@ class RequeueLetters:
         event = decode_event(value, bytes_max=self._bytes_max)
         [stored] = await read_letters(self._letters, [place], again=again)
         check_address(stored.letter.record.key, stored.letter.record.headers)
-        await self._payments.send([_edited(stored.letter, event, value)])
+        [record] = await self._payments.send([_edited(stored, event, value)])
         await self._letters.record([place], Action(Deed.REQUEUED, by, self._clock.now(), why, value))
-        return Done([place])
+        return Done([place], [Sent(place, record, event)])
 
-    def _is_event(self, letter: DeadLetter) -> bool:
+    def _event_of(self, letter: DeadLetter) -> Event | None:
         try:
-            decode_record(letter.record, bytes_max=self._bytes_max)
+            return decode_record(letter.record, bytes_max=self._bytes_max)
         except NotAnEventError:
-            return False
-        return True
+            return None
 
 
-def _as_it_came(letter: DeadLetter) -> Message:
-    record = letter.record
-    return Message(record.key, record.value, record.headers)
+def _as_it_came(stored: StoredLetter) -> Message:
+    record = stored.letter.record
+    return Message(record.key, record.value, _linked(record.key, record.headers, stored.place))
 
 
-def _edited(letter: DeadLetter, event: Event, value: bytes) -> Message:
+def _edited(stored: StoredLetter, event: Event, value: bytes) -> Message:
     """The producer's key stays, with its order; what came without one gets the key that the contract asks for."""
-    record = letter.record
+    record = stored.letter.record
     key = KeyChooser().key_of(event) if record.key is None else record.key
     name, _ = CONTENT_TYPE
     others = tuple(header for header in record.headers if header[0].lower() != name)
-    return Message(key, value, (CONTENT_TYPE, *others))
+    return Message(key, value, _linked(key, (CONTENT_TYPE, *others), stored.place))
+
+
+def _linked(key: bytes | None, headers: Sequence[Header], place: Place) -> tuple[Header, ...]:
+    """Headers that name the letter; not where that would make the record too large to be an event."""
+    others = tuple(header for header in headers if header[0] != ORIGIN)
+    linked = (*others, (ORIGIN, str(place).encode()))
+    return linked if bytes_of_address(key, linked) <= ADDRESS_BYTES_MAX else others
 
 
 class DropLetters:

@@ -11,6 +11,9 @@ DETAIL_CHARACTERS_MAX = 500
 KEPT_BYTES_MAX_LEAST = 1024**2
 """No bound for what is kept of a record may be lower; so what is shorter is kept whole."""
 
+ORIGIN = "ledger-dead-letter"
+"""Header of a record that was a dead letter before and was sent again: `TOPIC/PARTITION/OFFSET` of that letter."""
+
 Header = tuple[str, bytes | None]
 
 

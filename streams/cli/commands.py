@@ -32,7 +32,7 @@ HELP = {
     "doctor": "Look for what is wrong with the set-up. Exit 1 if something is, 3 if a service is away.",
     "payments": "Payments that a provider makes: list or show them, retry or resolve those that need an operator.",
     "provider": "Providers of the tenants: set, list, show, check or remove them; seal their secrets anew.",
-    "dlq": "Records that could not be events: list, show, requeue or drop them.",
+    "dlq": "Records that could not be events: list, show, edit, requeue or drop them.",
     "archive": "What Kafka will delete, kept in a directory or an object store: write, verify or list it.",
     "gap": "Records that the books miss and the workers would pass by: show, rewind to them, or accept their loss.",
 }

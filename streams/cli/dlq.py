@@ -1,11 +1,11 @@
-"""`ledger dlq`: dead letters listed, shown, sent again, or dropped."""
+"""`ledger dlq`: dead letters listed, shown, mended, sent again, or dropped."""
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -19,22 +19,32 @@ from ledger.application.dead_letters import (
     NoSuchLetterError,
     Place,
     PlaceFormatError,
-    StoredLetter,
     pages_of,
     places_of,
     read_letters,
 )
+from ledger.application.letter_chain import came_of, chain_to, tries_of
 from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetterReason, NotAnEventError
+from streams.awaiting_letters import AwaitLetters, Became, Fate
 from streams.cli.asking import asked, confirm, user_name
-from streams.cli.letters import letter_facts, print_letter, print_list, summary_facts
+from streams.cli.letter_editing import fault_of, in_editor, with_members
+from streams.cli.letters import (
+    Shown,
+    fate_facts,
+    letter_facts,
+    print_fates,
+    print_letter,
+    print_list,
+    summary_facts,
+)
 from streams.cli.moments import MomentFormatError, parse_moment
 from streams.cli.running import FOUND_WRONG, complain, print_json, refuse, told_faults
 from streams.dead_letters import dropping, kept_letters, requeueing
 from streams.transport.errors import RecordTooLargeError
 
 dlq = typer.Typer(
-    help="Records that could not be events: list, show, requeue or drop them.", no_args_is_help=True
+    help="Records that could not be events: list, show, edit, requeue or drop them.", no_args_is_help=True
 )
 
 Answer = TypeVar("Answer")
@@ -52,6 +62,9 @@ _PARTITION = typer.Option(None, "--partition", min=0, help="Read from this parti
 _MANY = typer.Option(10_000, "--limit", min=1, max=1_000_000, help="At most so many, the oldest first.")
 _YES = typer.Option(False, "--yes", help="Do it to every letter that the filters mean.")
 _JSON = typer.Option(False, "--json", help="Print JSON.")
+_WHY = typer.Option(None, "--why", help="Kept with the deed.")
+_AGAIN = typer.Option(False, "--again", help="Even if it was requeued or dropped before.")
+_WAIT = typer.Option(0.0, "--wait", min=0, help="Wait up to so many seconds and tell what came of them.")
 
 
 @dlq.command("list")
@@ -70,18 +83,19 @@ def list_letters(
     query = _query(reason, since, until, topic, partition, handled_too=all_letters)
     begin = _place(after) if after else None
 
-    async def find(letters: PostgresDeadLetters) -> Sequence[LetterSummary]:
+    async def find(letters: PostgresDeadLetters) -> tuple[Sequence[LetterSummary], Mapping[Place, int]]:
         if begin is not None:
             await read_letters(letters, [begin], again=True)
-        return await letters.find(query, limit + 1, begin)
+        found = await letters.find(query, limit + 1, begin)
+        return found, await tries_of(letters, found)
 
-    found = _run(find)
+    found, tries = _run(find)
     shown = found[:limit]
     further = str(shown[-1].place) if len(found) > limit else None
     if json_output:
-        print_json({"letters": [summary_facts(each) for each in shown], "next": further})
+        print_json({"letters": [summary_facts(each, tries[each.place]) for each in shown], "next": further})
     elif shown:
-        print_list(shown)
+        print_list(shown, tries)
         if further:
             complain(f"There are more: --after {further}")
     else:
@@ -94,21 +108,60 @@ def show_letter(
     raw: bool = typer.Option(False, "--raw", help="Write the exact bytes, and nothing else."),
     json_output: bool = _JSON,
 ) -> None:
-    """Show one dead letter: its bytes, key, headers, reason, and what was done about it."""
+    """Show one dead letter: its bytes, key, headers, reason, what was done about it, and what came of that."""
     place = _place(letter)
 
-    async def read(letters: PostgresDeadLetters) -> StoredLetter:
+    async def read(letters: PostgresDeadLetters) -> Shown:
         [stored] = await read_letters(letters, [place], again=True)
-        return stored
+        [summary] = await letters.summaries([place])
+        return Shown(stored, await chain_to(letters, summary), await came_of(letters, summary))
 
-    stored = _run(read)
+    shown = _run(read)
     if raw:
-        sys.stdout.buffer.write(stored.letter.record.value or b"")
+        sys.stdout.buffer.write(shown.stored.letter.record.value or b"")
         sys.stdout.buffer.flush()
     elif json_output:
-        print_json(letter_facts(stored))
+        print_json(letter_facts(shown))
     else:
-        print_letter(stored, Console())
+        print_letter(shown, Console())
+
+
+@dlq.command("edit")
+def edit(
+    letter: str = _PLACE,
+    assignments: list[str] = typer.Option(
+        [], "--set", metavar="PATH=VALUE", help="Set a member, as data.amount=1250; may be repeated."
+    ),
+    removals: list[str] = typer.Option(
+        [], "--unset", metavar="PATH", help="Take a member out; may be repeated."
+    ),
+    why: str | None = _WHY,
+    again: bool = _AGAIN,
+    wait: float = _WAIT,
+    json_output: bool = _JSON,
+) -> None:
+    """Mend a dead letter, in $EDITOR or with --set and --unset, and send it again. Refused if it is no event."""
+    settings, place = Settings(), _place(letter)
+
+    async def read(kept: PostgresDeadLetters) -> bytes:
+        [stored] = await read_letters(kept, [place], again=again)
+        return stored.letter.record.value or b""
+
+    value = _run(read)
+    if assignments or removals:
+        value = with_members(value, assignments, removals)
+        if (fault := fault_of(value, settings.record_bytes_max)) is not None:
+            refuse(f"That is no event either: {fault}")
+    else:
+        # Nothing stays connected while somebody thinks.
+        value = in_editor(value, settings.record_bytes_max)
+
+    async def send(kept: PostgresDeadLetters) -> tuple[Done, Sequence[Fate]]:
+        async with requeueing(settings, kept) as use_case:
+            done = await use_case.edited(place, value, user_name(), why, again=again)
+        return done, await _came_of(kept, done, wait)
+
+    _report_sent(*_run(send), json_output)
 
 
 @dlq.command("requeue")
@@ -121,8 +174,9 @@ def requeue(
     partition: int | None = _PARTITION,
     limit: int = _MANY,
     edit: Path | None = typer.Option(None, "--edit", help="Send the bytes of this file in their place."),
-    why: str | None = typer.Option(None, "--why", help="Kept with the deed."),
-    again: bool = typer.Option(False, "--again", help="Even if it was requeued or dropped before."),
+    why: str | None = _WHY,
+    again: bool = _AGAIN,
+    wait: float = _WAIT,
     yes: bool = _YES,
     json_output: bool = _JSON,
 ) -> None:
@@ -134,21 +188,17 @@ def requeue(
         refuse("--edit goes with one letter.")
     value = _bytes_of(edit) if edit else None
 
-    async def send(kept: PostgresDeadLetters) -> Done:
+    async def send(kept: PostgresDeadLetters) -> tuple[Done, Sequence[Fate]]:
         meant = places or await _meant(kept, query, limit, "requeued", yes=yes)
         async with requeueing(settings, kept) as use_case:
             if value is not None:
-                return await use_case.edited(meant[0], value, user_name(), why, again=again)
-            pages = [await use_case(page, user_name(), why, again=again) for page in pages_of(meant)]
-        return _together(pages)
+                done = await use_case.edited(meant[0], value, user_name(), why, again=again)
+            else:
+                pages = [await use_case(page, user_name(), why, again=again) for page in pages_of(meant)]
+                done = _together(pages)
+        return done, await _came_of(kept, done, wait)
 
-    done = _run(send)
-    _report("requeued", done, json_output)
-    if done.not_events:
-        complain(
-            "Not an event to this version either, and so to come back as a dead letter: "
-            f"{len(done.not_events)} of {len(done.places)}."
-        )
+    _report_sent(*_run(send), json_output)
 
 
 @dlq.command("drop")
@@ -254,17 +304,43 @@ def _bytes_of(file: Path) -> bytes:
 
 def _together(pages: Sequence[Done]) -> Done:
     return Done(
-        [place for page in pages for place in page.places],
-        [place for page in pages for place in page.not_events],
+        [place for page in pages for place in page.places], [each for page in pages for each in page.sent]
     )
+
+
+async def _came_of(kept: PostgresDeadLetters, done: Done, wait_s: float) -> Sequence[Fate]:
+    return await AwaitLetters.over(kept)(done.sent, wait_s) if wait_s else ()
+
+
+def _report_sent(done: Done, fates: Sequence[Fate], json_output: bool) -> None:
+    """Tell what was sent again, and what is known to have come of it; exit 1 if any came back, or none knows yet."""
+    if json_output:
+        print_json({**_facts("requeued", done), "came_of": [fate_facts(each) for each in fates]})
+    else:
+        print(f"{_letters(len(done.places))} requeued")
+        print_fates(fates)
+    if done.not_events and not fates:
+        complain(
+            "Not an event to this version either, and so to come back as a dead letter: "
+            f"{len(done.not_events)} of {len(done.places)}."
+        )
+    if any(each.became in (Became.DEAD_LETTER, Became.PENDING) for each in fates):
+        raise typer.Exit(FOUND_WRONG)
 
 
 def _report(deed: str, done: Done, json_output: bool) -> None:
     if json_output:
-        facts = {"letters": [str(place) for place in done.places]}
-        print_json({deed: len(done.places), **facts, "not_events": [str(place) for place in done.not_events]})
+        print_json(_facts(deed, done))
     else:
         print(f"{_letters(len(done.places))} {deed}")
+
+
+def _facts(deed: str, done: Done) -> dict[str, Any]:
+    return {
+        deed: len(done.places),
+        "letters": [str(place) for place in done.places],
+        "not_events": [str(place) for place in done.not_events],
+    }
 
 
 def _letters(count: int) -> str:

@@ -1,23 +1,32 @@
 """How dead letters are shown: to people with what their terminal can bear, to programs with every byte."""
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ledger.application.dead_letters import Action, LetterSummary, StoredLetter
+from ledger.application.dead_letters import Action, LetterSummary, Place, StoredLetter
 from ledger.contract.dead_letter import name_bytes
+from streams.awaiting_letters import Became, Fate
 
 SHOWN_MAX = 16 * 1024
 HEX_BYTES_A_LINE = 16
 UNCUT_COLUMNS = 1000
 
 
-def summary_facts(summary: LetterSummary) -> dict[str, Any]:
+class Shown(NamedTuple):
+    """A letter, those that it was before and itself, and those that came of it."""
+
+    stored: StoredLetter
+    chain: Sequence[LetterSummary]
+    came_of: Sequence[LetterSummary]
+
+
+def summary_facts(summary: LetterSummary, tries: int) -> dict[str, Any]:
     """What `list --json` tells of a letter."""
     return {
         "letter": str(summary.place),
@@ -26,13 +35,16 @@ def summary_facts(summary: LetterSummary) -> dict[str, Any]:
         "detail": summary.detail,
         "at": _moment(summary.at),
         "bytes": summary.bytes,
+        "origin": None if summary.origin is None else str(summary.origin),
+        "tries": tries,
         "state": state_of(summary.action),
         "action": action_facts(summary.action),
     }
 
 
-def letter_facts(stored: StoredLetter) -> dict[str, Any]:
+def letter_facts(shown: Shown) -> dict[str, Any]:
     """What `show --json` tells of a letter; the bytes are there in base64, and as text where they are UTF-8."""
+    stored = shown.stored
     letter, record = stored.letter, stored.letter.record
     return {
         "letter": str(stored.place),
@@ -46,7 +58,48 @@ def letter_facts(stored: StoredLetter) -> dict[str, Any]:
         "value": _bytes_facts(record.value),
         "state": state_of(stored.action),
         "action": action_facts(stored.action),
+        "tries": len(shown.chain),
+        "was": [_link_facts(each) for each in shown.chain[:-1]],
+        "came_of": [_link_facts(each) for each in shown.came_of],
     }
+
+
+def _link_facts(summary: LetterSummary) -> dict[str, Any]:
+    return {
+        "letter": str(summary.place),
+        "reason": summary.reason,
+        "detail": summary.detail,
+        "at": _moment(summary.at),
+        "state": state_of(summary.action),
+    }
+
+
+def fate_facts(fate: Fate) -> dict[str, Any]:
+    """What `--json` tells of a letter that was sent again and waited for."""
+    return {
+        "letter": str(fate.letter),
+        "record": str(fate.record),
+        "became": fate.became,
+        "reason": fate.reason,
+        "detail": fate.detail,
+    }
+
+
+_TOLD = {
+    Became.POSTED: "posted",
+    Became.REJECTED: "refused",
+    Became.DUPLICATE: "was there before",
+    Became.PENDING: "not handled yet",
+    Became.UNKNOWN: "passed by, and not known any more",
+}
+
+
+def print_fates(fates: Sequence[Fate]) -> None:
+    """Print what came of letters that were sent again, one a line."""
+    for each in fates:
+        why = f" ({printable(': '.join(filter(None, (each.reason, each.detail))))})" if each.reason else ""
+        told = _TOLD.get(each.became, f"came back as {each.record}")
+        print(f"{each.letter}: {told}{why}")
 
 
 def action_facts(action: Action | None) -> dict[str, Any] | None:
@@ -77,26 +130,27 @@ def _moment(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def print_list(summaries: Sequence[LetterSummary]) -> None:
+def print_list(summaries: Sequence[LetterSummary], tries: Mapping[Place, int]) -> None:
     """Print a table, a letter a line."""
-    table = Table("letter", "at", "reason", "state", "bytes", "detail")
+    table = Table("letter", "at", "reason", "state", "tries", "bytes", "detail")
     for column in table.columns:
         column.no_wrap = True
     for each in summaries:
         size = "none" if each.bytes is None else str(each.bytes)
-        cells = (str(each.place), _moment(each.at), each.reason, state_of(each.action), size)
+        state, tried = state_of(each.action), str(tries[each.place])
+        cells = (str(each.place), _moment(each.at), each.reason, state, tried, size)
         table.add_row(*map(Text, cells), Text(printable(each.detail), overflow="ellipsis"))
     console = Console()
     # Places are there to be copied: where nobody looks on, a line is as long as it is.
     (console if console.is_terminal else Console(width=UNCUT_COLUMNS)).print(table)
 
 
-def print_letter(stored: StoredLetter, console: Console) -> None:
+def print_letter(shown: Shown, console: Console) -> None:
     """Print everything about one letter, its bytes last."""
-    for name, text in _lines(stored):
+    for name, text in [*_lines(shown.stored), *_chain_lines(shown)]:
         console.print(f"{name:9} {printable(text)}", markup=False, highlight=False, soft_wrap=True)
     console.print()
-    for line in _body(stored.letter.record.value):
+    for line in _body(shown.stored.letter.record.value):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -118,6 +172,13 @@ def _lines(stored: StoredLetter) -> Iterator[tuple[str, str]]:
         edited = ", edited" if action.edited_value is not None else ""
         why = f": {action.why}" if action.why else ""
         yield "state", f"{action.deed}{edited} by {action.by} at {_moment(action.at)}{why}"
+
+
+def _chain_lines(shown: Shown) -> Iterator[tuple[str, str]]:
+    yield "tries", str(len(shown.chain))
+    for name, letters in (("was", shown.chain[:-1]), ("came back", shown.came_of)):
+        for each in letters:
+            yield name, f"{each.place}, {state_of(each.action)}: {each.reason}: {each.detail}"
 
 
 def _name(name: str) -> str:

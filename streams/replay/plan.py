@@ -148,11 +148,15 @@ class Known(msgspec.Struct, frozen=True):
     precedents: Mapping[EventKey, Earlier] = {}
     own_since: datetime | None = None
     """What was posted since then may be this replay's own, and not published yet: it is posted again."""
+    own_records: bool = False
+    """So may what the books have of the very record that is replayed: nobody else posts it."""
 
     def has(self, event: Event) -> bool:
         """Tell whether the books have an event, and surely all that it caused was published."""
         found = self.there.get(event.identity)
-        return found is not None and (self.own_since is None or found.posted_at < self.own_since)
+        if found is None or (self.own_records and not _is_elsewhere(event, found)):
+            return False
+        return self.own_since is None or found.posted_at < self.own_since
 
 
 def place(

@@ -78,6 +78,9 @@ class Stage:
     """Sends events to the topic, for the workers to post, instead of posting them."""
     checkpoints: Checkpoints = field(default_factory=NoCheckpoints)
     own_since: datetime | None = None
+    own_records: bool = False
+    settle: Callable[[Sequence[Placed], Sequence[Outcome]], Awaitable[None]] | None = None
+    """Told of every batch, and of the outcomes of what was posted of it, when all of them are published."""
     horizon: timedelta | None = None
     """Refuse to post what is older."""
     in_the_past: bool = False
@@ -231,7 +234,7 @@ class Replayer:
         has = {} if there is None else await insist(lambda: there.of(events))
         rest = [event for event in events if event.identity not in has]
         told = {} if precedents is None else await insist(lambda: precedents.of(rest))
-        return Known(has, told, self._stage.own_since)
+        return Known(has, told, self._stage.own_since, self._stage.own_records)
 
     async def _refill(
         self, merge: Merge, pages: Mapping[int, "asyncio.Queue[list[Placed] | BaseException | None]"]
@@ -255,6 +258,7 @@ class Replayer:
             each.letter for each in batch if each.fate is Fate.LETTER and each.letter and self._stage.letters
         ]
         self._refuse_forgotten(posted)
+        outcomes: Sequence[Outcome] = ()
         if self._stage.send is not None:
             await self._stage.send(posted)
             self._counts["sent"] += len(posted)
@@ -264,6 +268,8 @@ class Replayer:
                 await self._stage.publish(outcomes)
             self._tally(posted, outcomes)
             self._tally_unseen()
+        if self._stage.settle is not None:
+            await self._stage.settle(batch, outcomes)
         self._counts.update(_name_of(each) for each in batch if each.fate is not Fate.POST)
         for partition, last in {each.partition: each for each in batch}.items():
             self._state[partition] = Reached(last.offset + 1, last.at)

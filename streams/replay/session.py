@@ -21,6 +21,7 @@ from ledger.domain.replaying import DecideAgain
 from streams.dead_letters import kept_letters
 from streams.embedded.addresses import find_kafka, find_postgres
 from streams.replay.faults import NotReplayableError
+from streams.replay.letters import closing_letters
 from streams.replay.outcomes import OutcomeIndex
 from streams.replay.plan import Selection
 from streams.replay.read import Decoder, archived
@@ -194,6 +195,10 @@ class Session:
                 send=publish.send if source.kind == "file" else None,
                 checkpoints=WrittenDown(books, replay.id, topic, _moved(source, replay)),
                 own_since=_own_since(source, replay),
+                own_records=source.kind == "dead-letters",
+                settle=closing_letters(letters, self._wish.by, self._wish.why)
+                if source.kind == "dead-letters"
+                else None,
                 horizon=None if source.since_books else timedelta(days=self._settings.dedupe_horizon_days),
                 letters=source.since_books,
             )
@@ -267,7 +272,7 @@ def _own_since(source: Source, replay: Replay) -> datetime | None:
     """Say from which time on the books may hold what this replay posted before it was killed, and did not publish."""
     if source.since_books:
         return BEGINNING  # decided at the times of the first decisions
-    return None if source.kind == "file" else replay.started_at
+    return replay.started_at if source.kind in ("topic", "archive") else None
 
 
 def _moved(source: Source, replay: Replay) -> dict[int, Reached]:

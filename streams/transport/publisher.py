@@ -1,7 +1,7 @@
 """Publishes many records at once: whole batches for each partition, and every acknowledgement awaited."""
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from itertools import count
 from random import Random
@@ -104,6 +104,20 @@ class BatchPublisher:
         written = await self._send_all(place, records, monotonic() + self._deadline_s)
         first, last = written[0].acknowledged.offset, written[-1]
         return Appended(first, last.acknowledged.offset + last.records - 1)
+
+    async def publish_placed(self, records: Sequence[Outgoing]) -> list[tuple[TopicPartition, int]]:
+        """Write all records, and say at which offset of which partition each is; raises as `publish` does."""
+        deadline = monotonic() + self._deadline_s
+        groups = await self._group(records, deadline)
+        found: dict[int, deque[tuple[TopicPartition, int]]] = defaultdict(deque)
+        for place, group in groups.items():
+            written = await self._send_all(place, group, deadline)
+            offsets = [
+                batch.acknowledged.offset + number for batch in written for number in range(batch.records)
+            ]
+            for record, offset in zip(group, offsets, strict=True):
+                found[id(record)].append((place, offset))
+        return [found[id(record)].popleft() for record in records]
 
     async def _group(
         self, records: Sequence[Outgoing], deadline: float

@@ -18,20 +18,30 @@ from ledger.application.dead_letters import (
     RequeueLetters,
     places_of,
 )
-from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, NotAnEventError, Record
+from ledger.contract.dead_letter import ORIGIN, DeadLetter, DeadLetterReason, Header, NotAnEventError, Record
+from ledger.contract.decode import ADDRESS_BYTES_MAX
 from ledger.contract.outgoing import CONTENT_TYPE, Message
 from tests.builders import NOW, HandClock, body, encoded
 
 HEADERS = (("trace", b"\xff\x00"), ("trace", None))
 
 
-def letter(offset: int, value: bytes | None = b"nonsense", key: bytes | None = None) -> DeadLetter:
-    record = Record("payments", 0, offset, key, value, HEADERS, 1)
+def letter(
+    offset: int,
+    value: bytes | None = b"nonsense",
+    key: bytes | None = None,
+    headers: Sequence[Header] = HEADERS,
+) -> DeadLetter:
+    record = Record("payments", 0, offset, key, value, tuple(headers), 1)
     return DeadLetter(record, DeadLetterReason.MALFORMED_JSON, "why", NOW + timedelta(seconds=offset))
 
 
 def place(offset: int) -> Place:
     return Place("payments", 0, offset)
+
+
+def link(offset: int) -> tuple[str, bytes]:
+    return ORIGIN, str(place(offset)).encode()
 
 
 class Topic:
@@ -41,10 +51,11 @@ class Topic:
         self.sent: list[Message] = []
         self.away = False
 
-    async def send(self, messages: Sequence[Message]) -> None:
+    async def send(self, messages: Sequence[Message]) -> Sequence[Place]:
         if self.away:
             raise ConnectionError("Kafka is away")
         self.sent += messages
+        return [place(1000 + number) for number in range(len(messages))]
 
 
 class Desk:
@@ -64,7 +75,7 @@ class Desk:
 async def test_letter_is_sent_as_it_came(value: bytes | None) -> None:
     desk = Desk(letter(1, value, key=b"k\xff"))
     done = await desk.requeue([place(1)], "ann", "outage over")
-    assert desk.topic.sent == [Message(b"k\xff", value, HEADERS)]
+    assert desk.topic.sent == [Message(b"k\xff", value, (*HEADERS, link(1)))]
     assert desk.letters.actions == [(place(1), Action(Deed.REQUEUED, "ann", NOW, "outage over"))]
     assert done.not_events == [place(1)]
 
@@ -73,6 +84,26 @@ async def test_letter_that_is_an_event_by_now_is_told_apart() -> None:
     desk = Desk(letter(1, encoded(body())), letter(2))
     done = await desk.requeue([place(1), place(2)], "ann")
     assert done.not_events == [place(2)]
+
+
+async def test_link_to_what_it_was_replaces_an_older_one() -> None:
+    desk = Desk(letter(7, headers=(link(1), *HEADERS)))
+    await desk.requeue([place(7)], "ann")
+    assert desk.topic.sent[0].headers == (*HEADERS, link(7))
+
+
+async def test_link_makes_no_record_too_large() -> None:
+    full = (("h", b"x" * (ADDRESS_BYTES_MAX - 2)),)
+    desk = Desk(letter(1, encoded(body()), key=b"k", headers=full))
+    done = await desk.requeue([place(1)], "ann")
+    assert (desk.topic.sent[0].headers, done.not_events) == (full, [])
+
+
+async def test_what_was_sent_is_told_with_its_place_and_its_event() -> None:
+    desk = Desk(letter(1, encoded(body())), letter(2))
+    event, garbage = (await desk.requeue([place(2), place(1)], "ann")).sent
+    assert (event.letter, event.record, garbage.letter, garbage.record) == (*map(place, (1, 1000, 2, 1001)),)
+    assert (event.event is None, garbage.event) == (False, None)
 
 
 async def test_what_kafka_did_not_take_stays_open() -> None:
@@ -92,7 +123,7 @@ async def test_order_of_sending_is_that_of_the_letters() -> None:
 async def test_edited_letter_goes_under_the_key_it_came_with() -> None:
     desk, value = Desk(letter(1, key=b"theirs")), encoded(body())
     await desk.requeue.edited(place(1), value, "ann")
-    assert desk.topic.sent == [Message(b"theirs", value, (CONTENT_TYPE, *HEADERS))]
+    assert desk.topic.sent == [Message(b"theirs", value, (CONTENT_TYPE, *HEADERS, link(1)))]
     assert desk.letters.actions[0][1].edited_value == value
 
 

@@ -49,9 +49,9 @@ class Desk:
         # A command runs a loop of its own.
         return await asyncio.to_thread(invoke)
 
-    async def report(self, *arguments: str) -> dict[str, Any]:
+    async def report(self, *arguments: str, code: int = 0) -> dict[str, Any]:
         done = await self.run(*arguments, "--json")
-        assert done.exit_code == 0, done.output
+        assert done.exit_code == code, done.output
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
@@ -153,7 +153,8 @@ async def test_letters_are_sent_again_as_they_came(books: Books, desk: Desk, let
     done = await desk.report("requeue", "--since", "1h", "--yes")
     assert (done["letters"], done["not_events"]) == ([garbage, large], [garbage, large])
     first, second = await sent_again(books)
-    assert (first.key, first.value, tuple(first.headers)) == (KEY, BYTES, HEADERS)
+    link = ("ledger-dead-letter", garbage.encode())
+    assert (first.key, first.value, tuple(first.headers)) == (KEY, BYTES, (*HEADERS, link))
     assert len(second.value) == books.settings.record_bytes_max + 1
     assert await desk.listed() == []
 
@@ -183,3 +184,94 @@ async def test_what_came_back_is_a_new_letter(desk: Desk, letters: list[str]) ->
     states = {each["letter"]: each["state"] for each in everything}
     assert [states.pop(each) for each in letters] == ["requeued", "dropped", "requeued"]
     assert list(states.values()) == ["open", "open"]
+    came_back = {each["origin"]: each for each in everything if each["state"] == "open"}
+    assert {name: each["tries"] for name, each in came_back.items()} == {letters[0]: 2, letters[2]: 2}
+    newer = came_back[letters[0]]["letter"]
+    assert [each["letter"] for each in (await desk.report("show", letters[0]))["came_of"]] == [newer]
+    shown = (await desk.run("show", newer)).stdout
+    assert "tries     2" in shown
+    assert f"was       {letters[0]}, requeued: malformed_json" in shown
+
+
+async def test_requeue_that_fails_again_says_so(books: Books, desk: Desk, letters: list[str]) -> None:
+    [again] = await desk.listed("--reason", "malformed_json")
+    async with books.worker():
+        done = await desk.run("requeue", again, "--wait", "30")
+    assert (done.exit_code, f"{again}: came back as " in done.stdout) == (1, True), done.output
+    [newest] = (await desk.report("list", "--reason", "malformed_json"))["letters"]
+    assert (newest["origin"], newest["tries"]) == (again, 3)
+    assert [each["letter"] for each in (await desk.report("show", newest["letter"]))["was"]] == [
+        letters[0],
+        again,
+    ]
+
+
+async def test_what_nobody_has_handled_yet_is_told(desk: Desk) -> None:
+    [newest] = await desk.listed("--reason", "malformed_json")
+    done = await desk.run("requeue", newest, "--wait", "0.2")
+    assert (done.exit_code, f"{newest}: not handled yet" in done.stdout) == (1, True), done.output
+
+
+@pytest.fixture(scope="module")
+async def float_letter(books: Books) -> tuple[str, str]:
+    """A letter whose amount is a float, and the id of the event that it nearly is."""
+    event_id = new_event_id()
+    value = transfer("external:bank", "edited", 100, event_id).replace(b":100", b":1.00")
+    await books.publisher.publish([Outgoing(books.settings.payments_topic, None, value)])
+    async with books.worker():
+        await books.until_handled(len(await books.records(books.settings.payments_topic)))
+    [row] = await books.sql(
+        'select topic, "partition", "offset" from dead_letters where reason = $1', "invalid_data"
+    )
+    return "/".join(map(str, row)), event_id
+
+
+async def test_letter_that_is_no_event_after_all_is_not_sent(
+    books: Books, desk: Desk, float_letter: tuple[str, str]
+) -> None:
+    letter, _ = float_letter
+    sent = len(await books.records(books.settings.payments_topic))
+    for arguments, said in (
+        (("--set", "data.amount=1.5"), "That is no event either: invalid_data"),
+        (("--set", "date.amount=1"), "it has no date"),
+        (("--set", "data.amount"), "PATH=VALUE"),
+        ((), "An editor needs a terminal"),
+    ):
+        done = await desk.run("edit", letter, *arguments)
+        assert (done.exit_code, said in done.stderr) == (2, True), done.output
+    assert len(await books.records(books.settings.payments_topic)) == sent
+
+
+async def test_letter_is_mended_member_by_member_and_posted(
+    books: Books, desk: Desk, float_letter: tuple[str, str]
+) -> None:
+    letter, event_id = float_letter
+    async with books.worker():
+        found = await desk.report(
+            "edit", letter, "--set", "data.amount=150", "--why", "a float", "--wait", "30"
+        )
+    [fate] = found["came_of"]
+    assert (fate["letter"], fate["became"]) == (letter, "posted")
+    assert (await books.balances())["edited"] == 150
+    rows = await books.sql("select kind from processed_events where event_id = $1::uuid", event_id)
+    assert [row["kind"] for row in rows] == ["posted"]
+    again = await desk.run("edit", letter, "--set", "data.amount=150")
+    assert (again.exit_code, "requeued by" in again.stderr) == (1, True)
+    async with books.worker():
+        repeated = await desk.report("requeue", letter, "--again", "--wait", "30", code=1)
+    assert repeated["came_of"][0]["reason"] == "invalid_data"
+    assert (await books.verdict()).ok
+
+
+async def test_what_was_posted_before_is_told_as_that(
+    books: Books, desk: Desk, float_letter: tuple[str, str]
+) -> None:
+    async with books.worker():
+        found = await desk.report(
+            "edit", float_letter[0], "--again", "--set", "data.amount=150", "--wait", "30"
+        )
+        other = await desk.report(
+            "edit", float_letter[0], "--again", "--set", "data.amount=151", "--wait", "30"
+        )
+    assert found["came_of"][0]["became"] == "duplicate"
+    assert (other["came_of"][0]["became"], other["came_of"][0]["reason"]) == ("rejected", "event_id_reused")

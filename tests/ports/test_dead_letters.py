@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from ledger.adapters.memory.dead_letters import MemoryDeadLetters
@@ -19,7 +20,7 @@ from ledger.application.dead_letters import (
     StoredLetter,
     places_of,
 )
-from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, Record
+from ledger.contract.dead_letter import ORIGIN, DeadLetter, DeadLetterReason, Record
 from tests.builders import NOW
 from tests.ports.conftest import Bench
 
@@ -37,7 +38,7 @@ def letters_of(topic: str) -> list[DeadLetter]:
             (MALFORMED, 0, 0, 5, b"k", b"\xff\x00", (("h", b"\xff"), ("h", None)), 17),
             (MALFORMED, 1, 0, 6, None, None, (), None),
             (TOO_LARGE, 1, 1, 2, b"", b"", (("é", b""), ("\udcff\x00", b""), ("\x00", b"")), 0),
-            (TOO_LARGE, 2, 1, 3, None, b"x", (), 1),
+            (TOO_LARGE, 2, 1, 3, None, b"x", ((ORIGIN, b"x"), (ORIGIN, f"{topic}/0/5".encode())), 1),
         )
     ]
 
@@ -107,6 +108,22 @@ async def test_letters_are_read_as_they_came(kept: Kept) -> None:
 async def test_list_tells_the_size_of_a_letter(kept: Kept) -> None:
     found = await kept.letters.find(LetterQuery(topic=kept.topic), 10)
     assert [each.bytes for each in found] == [2, None, 0, 1]
+
+
+async def test_letters_are_told_without_their_bytes(kept: Kept) -> None:
+    await kept.letters.record(kept.places[1:2], msgspec.structs.replace(ACTION, edited_value=None))
+    asked = [kept.places[3], Place(kept.topic, 9, 9), kept.places[1]]
+    told = await kept.letters.summaries(asked)
+    everything = await kept.letters.find(LetterQuery(topic=kept.topic, handled_too=True), 10)
+    assert told == [everything[1], everything[3]]
+
+
+async def test_letters_say_which_they_were(kept: Kept) -> None:
+    found = await kept.letters.find(LetterQuery(topic=kept.topic), 10)
+    assert [each.origin for each in found] == [None, None, None, kept.places[0]]
+    assert await kept.letters.came_back_of(kept.places[0], 10) == [found[3]]
+    assert await kept.letters.came_back_of(kept.places[1], 10) == []
+    assert await kept.letters.came_back_of(kept.places[0], 0) == []
 
 
 async def test_letter_acted_upon_is_no_longer_open(kept: Kept) -> None:

@@ -106,6 +106,13 @@ def test_what_a_replay_may_have_posted_itself_is_posted_again() -> None:
     assert [each.fate for each in found] == [Fate.KNOWN, Fate.POST]
 
 
+def test_a_letter_that_may_have_been_posted_and_not_published_is_posted_again() -> None:
+    own, elsewhere = sent("1", 0), sent("2", 1)
+    there = {own.identity: earlier(own, 10), elsewhere.identity: earlier(sent("2", 7), 10)}
+    found = placed([own, elsewhere], known=Known(there=there, own_records=True))
+    assert [each.fate for each in found] == [Fate.POST, Fate.KNOWN]
+
+
 def test_a_partition_that_lacks_records_holds_back_all_others() -> None:
     merge = Merge([0, 1])
     merge.offer(0, placed([sent("1", 0)]))

@@ -1,7 +1,7 @@
 """Publishing: partitions as everyone computes them, whole batches, retries in order, and a deadline."""
 
 import asyncio
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, TopicAuthorizationFailedError
@@ -19,11 +19,18 @@ from streams.transport.publisher import BatchPublisher, Outgoing
 Written = list[tuple[int, list[bytes | None]]]
 
 
+class Acknowledged(NamedTuple):
+    """Where a batch begins."""
+
+    offset: int
+
+
 class FakeProducer:
     """Keeps what is sent, and fails as it is told: one entry of `faults` for each batch that comes."""
 
     def __init__(self, partitions: int, faults: list[Exception | None], batch_bytes_max: int) -> None:
         self.written: Written = []
+        self.log: dict[int, list[bytes | None]] = {}
         self._partitions = partitions
         self._faults = faults
         self._batch_bytes_max = batch_bytes_max
@@ -36,13 +43,17 @@ class FakeProducer:
         """A real one."""
         return BatchBuilder(self._batch_bytes_max, 0)
 
-    async def send_batch(self, batch: BatchBuilder, topic: str, *, partition: int) -> "asyncio.Future[None]":
+    async def send_batch(
+        self, batch: BatchBuilder, topic: str, *, partition: int
+    ) -> "asyncio.Future[Acknowledged]":
         """Acknowledge or refuse."""
         fault = self._faults.pop(0) if self._faults else None
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Acknowledged] = asyncio.get_running_loop().create_future()
         if fault is None:
             self.written.append((partition, values(batch)))
-            future.set_result(None)
+            log = self.log.setdefault(partition, [])
+            future.set_result(Acknowledged(len(log)))
+            log += values(batch)
         else:
             future.set_exception(fault)
         return future
@@ -107,6 +118,17 @@ async def test_records_fill_batches_and_keep_their_order() -> None:
     await publisher_over(producer).publish(outgoing(*texts))
     assert len(producer.written) > 5
     assert [text for _, batch in producer.written for text in batch] == texts
+
+
+async def test_it_is_told_where_each_record_is() -> None:
+    producer = fake(None, KafkaTimeoutError(), partitions=2, batch_bytes_max=300)
+    records = [Outgoing("outcomes", b"%d" % (number % 5), b"%03d" % number) for number in range(30)]
+
+    places = await publisher_over(producer).publish_placed([*records, records[0]])
+    assert len(places) == 31
+    assert len(set(places)) == 31
+    for record, (place, offset) in zip(records, places, strict=False):
+        assert producer.log[place.partition][offset] == record.value
 
 
 async def test_values_and_header_values_may_be_missing() -> None:

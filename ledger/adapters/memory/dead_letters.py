@@ -26,6 +26,13 @@ class MemoryDeadLetters:
     async def read(self, places: Sequence[Place]) -> Sequence[StoredLetter]:
         return self._in_order(place for place in places if place in self._letters)
 
+    async def summaries(self, places: Sequence[Place]) -> Sequence[LetterSummary]:
+        return [_summary(each) for each in await self.read(places)]
+
+    async def came_back_of(self, place: Place, limit: int) -> Sequence[LetterSummary]:
+        said = [each for each in self._in_order(self._letters) if each.origin == place]
+        return [_summary(each) for each in said[:limit]]
+
     async def record(self, places: Sequence[Place], action: Action) -> None:
         self.actions += [(place, action) for place in places]
 
@@ -50,4 +57,6 @@ def _is_meant(stored: StoredLetter, query: LetterQuery) -> bool:
 def _summary(stored: StoredLetter) -> LetterSummary:
     letter = stored.letter
     size = None if letter.record.value is None else len(letter.record.value)
-    return LetterSummary(stored.place, letter.reason, letter.detail, letter.at, size, stored.action)
+    return LetterSummary(
+        stored.place, letter.reason, letter.detail, letter.at, size, stored.action, stored.origin
+    )

@@ -9,15 +9,23 @@ import orjson
 from ledger.adapters.postgres.connection import transient_faults
 from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.types import Pool
-from ledger.application.dead_letters import Action, Deed, LetterQuery, LetterSummary, Place, StoredLetter
-from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, Record
+from ledger.application.dead_letters import (
+    Action,
+    Deed,
+    LetterQuery,
+    LetterSummary,
+    Place,
+    StoredLetter,
+    origin_of,
+)
+from ledger.contract.dead_letter import ORIGIN, DeadLetter, DeadLetterReason, Record
 
 
 class PostgresDeadLetters:
     """DeadLetters over a pool."""
 
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+        self.pool = pool
 
     async def find(
         self, query: LetterQuery, limit: int, after: Place | None = None
@@ -30,13 +38,20 @@ class PostgresDeadLetters:
         rows = await self._fetch("read_dead_letters", *_columns(places))
         return [StoredLetter(_letter(row), _action(row)) for row in rows]
 
+    async def summaries(self, places: Sequence[Place]) -> Sequence[LetterSummary]:
+        return [_summary(row) for row in await self._fetch("summarise_dead_letters", *_columns(places))]
+
+    async def came_back_of(self, place: Place, limit: int) -> Sequence[LetterSummary]:
+        name = base64.b64encode(str(place).encode()).decode()
+        return [_summary(row) for row in await self._fetch("find_came_back_letters", *place, name, limit)]
+
     async def record(self, places: Sequence[Place], action: Action) -> None:
         deed = (action.deed, action.by, action.at, action.why, action.edited_value)
         await self._fetch("insert_dead_letter_actions", *_columns(places), *deed)
 
     async def _fetch(self, statement: str, *arguments: Any) -> Sequence[Any]:
         with transient_faults():
-            async with self._pool.acquire() as connection:
+            async with self.pool.acquire() as connection:
                 return await connection.fetch(sql(statement), *arguments)
 
 
@@ -51,7 +66,8 @@ def _columns(places: Sequence[Place]) -> tuple[list[str], list[int], list[int]]:
 def _summary(row: Any) -> LetterSummary:
     place = Place(row["topic"], row["partition"], row["offset"])
     reason = DeadLetterReason(row["reason"])
-    return LetterSummary(place, reason, row["detail"], row["at"], row["bytes"], _action(row))
+    origin = None if row["origin"] is None else origin_of([(ORIGIN, base64.b64decode(row["origin"]))])
+    return LetterSummary(place, reason, row["detail"], row["at"], row["bytes"], _action(row), origin)
 
 
 def _letter(row: Any) -> DeadLetter:

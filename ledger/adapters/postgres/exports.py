@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from ledger.adapters.postgres.connection import transient_faults
+from ledger.adapters.postgres.connection import LONG_S, transient_faults
 from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.types import Connection, Pool
 from ledger.application.exports import ExportQuery, Row, What
@@ -41,8 +41,8 @@ class PostgresExports:
 
     async def rows(self, query: ExportQuery) -> AsyncIterator[Sequence[Row]]:
         for statement, arguments in _statements(query):
-            cursor = await self._connection.cursor(sql(statement), *arguments, timeout=None)
-            while found := await cursor.fetch(RUN_ROWS, timeout=None):
+            cursor = await self._connection.cursor(sql(statement), *arguments, timeout=LONG_S)
+            while found := await cursor.fetch(RUN_ROWS, timeout=LONG_S):
                 yield [tuple(row.values()) for row in found]
 
 

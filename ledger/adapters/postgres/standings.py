@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from ledger.adapters.postgres.connection import transient_faults
+from ledger.adapters.postgres.connection import LONG_S, transient_faults
 from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.types import Connection, Pool
 from ledger.application.compare_books import EntryLine, HoldLine, View
@@ -12,8 +12,6 @@ from ledger.domain.account import BalanceKey
 from ledger.domain.digest import Standing
 
 PAGE_STANDINGS = 5000
-LONG_S = 24 * 60 * 60.0
-"""None would be the time limit of the pool."""
 
 _LIMITS = """
     set local statement_timeout = 0;
