@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 
 from ledger.adapters.system import new_event_id
 from ledger.domain.audit import Verdict
 from tests.end_to_end.books import Books, event, transfer
+from tests.end_to_end.planting import planted
 
-NAMES = ["zero_sum", "one_outcome", "no_loss", "balances", "versions", "holds", "sagas", "windows"]
+NAMES = ["zero_sum", "one_outcome", "no_loss", "balances", "versions", "holds", "sagas", "chain", "windows"]
 
 
 RENT = {
@@ -58,6 +58,7 @@ async def test_untouched_books_pass_every_check(books: Books) -> None:
     assert verdict.ok, verdict.as_dict()
     assert [check.name for check in verdict.checks if not check.checked] == [
         "sagas",
+        "chain",
         "windows",
     ]  # there are none
 
@@ -256,37 +257,13 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
     ),
     "what was reversed": ("update reversals set reversed = reversed - 1", {"holds"}),
 }
-TABLES = (
-    "accounts", "balances", "dead_letters", "entries", "holds", "processed_events", "reversals", "stream_offsets",
-    "transactions",
-)  # fmt: skip
-PUT_AWAY = "; ".join(f"create table was_{name} as select * from {name}" for name in TABLES)
-PUT_BACK = "; ".join(
-    f"delete from {name}; insert into {name} overriding system value select * from was_{name}; "
-    f"drop table was_{name}"
-    for name in TABLES
-)
-
-
-async def run_script(books: Books, script: str) -> None:
-    connection = await asyncpg.connect(
-        books.settings.postgres_dsn, server_settings={"search_path": books.settings.postgres_schema}
-    )
-    try:
-        await connection.execute(f"set session_replication_role = replica; {script}")
-    finally:
-        await connection.close()
 
 
 @pytest.mark.parametrize("what", CORRUPTIONS)
 async def test_changed_row_is_found(books: Books, what: str) -> None:
     damage, expected = CORRUPTIONS[what]
-    await run_script(books, PUT_AWAY)
-    try:
-        await run_script(books, damage)
+    async with planted(books, damage):
         verdict = await books.verdict()
-    finally:
-        await run_script(books, PUT_BACK)
 
     assert broken(verdict) == expected, verdict.as_dict()
     assert all(len(violation) > 1 for check in verdict.checks for violation in check.violations)
@@ -294,11 +271,8 @@ async def test_changed_row_is_found(books: Books, what: str) -> None:
 
 async def test_events_of_other_topics_are_no_violation(books: Books) -> None:
     other = "insert into stream_offsets (topic, \"partition\", next_offset) values ('other', 0, 1)"
-    await run_script(books, f"{PUT_AWAY}; {other}; {ELSEWHERE}")
-    try:
+    async with planted(books, f"{other}; {ELSEWHERE}"):
         verdict = await books.verdict()
-    finally:
-        await run_script(books, PUT_BACK)
 
     assert verdict.ok, verdict.as_dict()
 
