@@ -118,7 +118,16 @@ class Settings(BaseSettings):
         description="calls at a time of one worker to a provider that does not say how many it takes",
     )
 
+    chain_group: str = Field("ledger-chain", description="consumer group of the chain workers")
+    chain_settle_s: float = Field(
+        300.0,
+        gt=0,
+        description="a transaction of which no outcome told is linked when it was posted longer ago than this",
+    )
+    chain_sweep_s: float = Field(600.0, gt=0, description="how often such transactions are looked for")
+
     payments_workers: int = Field(1, ge=0, le=64, description="payments workers that `ledger up` starts")
+    chain_workers: int = Field(1, ge=0, le=64, description="chain workers that `ledger up` starts")
     windows_workers: int = Field(1, ge=0, le=64, description="windows workers that `ledger up` starts")
     windows_urls: str | None = Field(
         None,

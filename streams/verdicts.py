@@ -13,6 +13,7 @@ _MEANING = {
     "versions": "versions have no gaps, running totals and times fit",
     "holds": "each hold is captured + released + left, and held agrees",
     "sagas": "each payment agrees with hold, saga, timeline and provider's book",
+    "chain": "each transaction is what the audit chain vouches for, in its place",
     "windows": "each window of the stream is that of its entries",
 }
 

@@ -1,4 +1,4 @@
-"""Compose a verification: PostgreSQL audited, Kafka read again, providers' books and windows compared."""
+"""Compose a verification: PostgreSQL audited, Kafka read again, providers' books, chain and windows compared."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from ledger.adapters.kafka.stream import KafkaStream
 from ledger.adapters.postgres.audit import PostgresAuditor
 from ledger.adapters.postgres.book_audit import PostgresBookAuditor
+from ledger.adapters.postgres.chain import PostgresChains
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.leg_audit import audit_legs
 from ledger.application.provider_books import ProviderBook, with_books
 from ledger.application.verify_books import Progress, RecordKind, VerifyBooks
+from ledger.application.verify_chain import VerifyChain
 from ledger.config import Settings
 from ledger.domain.audit import Verdict
 from streams.embedded.addresses import find_addresses
@@ -36,7 +38,9 @@ async def verify_books(
         all_books = [*books, *await stack_books(settings, pool)]
         compared = [await PostgresBookAuditor(pool).compare(each) for each in all_books]
         verdict = with_books(verdict, [await audit_legs(pool), *compared])
+        async with PostgresChains(pool).snapshot() as chains:
+            chain = await VerifyChain(chains, progress)()
         windows = await verify_windows(settings, addresses.kafka, pool, progress)
-        return Verdict([*verdict.checks, windows]), verification.tally
+        return Verdict([*verdict.checks, chain, windows]), verification.tally
     finally:
         await pool.close()

@@ -16,6 +16,7 @@ from streams.embedded.programs import (
     PROVIDER,
     Program,
     api,
+    chain_workers,
     payments_workers,
     posting_workers,
     provider,
@@ -88,6 +89,7 @@ def programs_of(settings: Settings, workers: int) -> Sequence[Program]:
         *posting_workers(workers),
         *payments_workers(settings.payments_workers),
         *windows_workers(settings.windows_workers),
+        *chain_workers(settings.chain_workers),
         provider,
         api,
     ]

@@ -1,4 +1,4 @@
-"""`ledger worker`: a worker in this process, which posts, rolls windows or advances payments."""
+"""`ledger worker`: a worker in this process, which posts, rolls windows, advances payments or chains transactions."""
 
 import asyncio
 import gc
@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from yarl import URL
 
 from ledger.config import Settings
+from ledger.observability.chain_metrics import ChainMetrics
 from ledger.observability.logs import SignalLog, configure_logs
 from ledger.observability.metrics import WorkerMetrics
 from ledger.observability.payment_metrics import PaymentMetrics
@@ -18,6 +19,7 @@ from ledger.observability.signals import Signals
 from ledger.observability.window_metrics import WindowMetrics
 from streams.advancing import paying
 from streams.app import working
+from streams.chaining import chain_worker
 from streams.cli.running import told_faults
 from streams.health import health_app, own_url, serving
 from streams.metrics import PartitionGauges, WindowGauges
@@ -31,6 +33,7 @@ class WorkerName(StrEnum):
     POST_EVENTS = "post-events"
     ROLL_WINDOWS = "roll-windows"
     ADVANCE_PAYMENTS = "advance-payments"
+    CHAIN_TRANSACTIONS = "chain-transactions"
 
 
 def worker(
@@ -60,6 +63,10 @@ async def _work(name: WorkerName, settings: Settings) -> int:
         listeners = (WorkerMetrics(registry), PaymentMetrics(registry), ProviderMetrics(registry))
         signals = Signals(SignalLog(), *listeners)
         async with paying(settings, signals) as app:
+            return await _serve(app, health_app(app, registry), settings, signals, registry)
+    if name is WorkerName.CHAIN_TRANSACTIONS:
+        signals = Signals(SignalLog(), WorkerMetrics(registry), ChainMetrics(registry))
+        async with chain_worker(settings, signals) as app:
             return await _serve(app, health_app(app, registry), settings, signals, registry)
     signals = Signals(SignalLog(), WorkerMetrics(registry))
     async with working(settings, signals) as app:

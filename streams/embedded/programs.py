@@ -36,6 +36,11 @@ def payments_workers(count: int) -> Sequence[Program]:
     return [_worker(f"payments-{number}", "advance-payments") for number in range(1, count + 1)]
 
 
+def chain_workers(count: int) -> Sequence[Program]:
+    """`chain-1`, `chain-2` …"""
+    return [_worker(f"chain-{number}", "chain-transactions") for number in range(1, count + 1)]
+
+
 def provider(state: StateDirectory, settings: Settings) -> Part:
     """The simulated provider. Its book is in the state directory, and the API of this stack takes its webhooks."""
     port, book = state.port(PROVIDER), provider_book(state)

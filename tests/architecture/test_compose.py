@@ -41,7 +41,18 @@ def commands() -> set[tuple[str, ...]]:
 
 def test_everything_a_deployment_needs_is_a_service() -> None:
     assert SERVICES.keys() == {
-        *("kafka", "postgres", "redis", "migrate", "worker", "payments", "windows", "api", "provider")
+        *(
+            "kafka",
+            "postgres",
+            "redis",
+            "migrate",
+            "worker",
+            "payments",
+            "windows",
+            "chain",
+            "api",
+            "provider",
+        )
     }
 
 
@@ -66,7 +77,7 @@ def test_worker_waits_for_the_books() -> None:
     assert waits.keys() == {"kafka", "postgres", "migrate"}
 
 
-@pytest.mark.parametrize("name", ["worker", "payments", "windows"])
+@pytest.mark.parametrize("name", ["worker", "payments", "windows", "chain"])
 def test_worker_can_be_many(name: str) -> None:
     assert SERVICES[name].keys() & {"container_name", "ports", "volumes", "hostname"} == set()
 
@@ -114,7 +125,8 @@ def test_kafka_listens_where_the_ledger_looks_for_it() -> None:
 def test_every_command_is_one_of_ours() -> None:
     known = getattr(typer.main.get_command(app), "commands", {})
     assert {command[0] for command in commands()} <= set(known)
-    workers = {("worker", kind) for kind in ("post-events", "advance-payments", "roll-windows")}
+    kinds = ("post-events", "advance-payments", "roll-windows", "chain-transactions")
+    workers = {("worker", kind) for kind in kinds}
     assert commands() == {("migrate",), ("api",), *workers}
 
 
@@ -142,6 +154,7 @@ def test_our_containers_may_do_little(name: str) -> None:
         ("worker", "LEDGER_WORKER_PORT"),
         ("payments", "LEDGER_WORKER_PORT"),
         ("windows", "LEDGER_WORKER_PORT"),
+        ("chain", "LEDGER_WORKER_PORT"),
         ("api", "LEDGER_OPERATIONS_PORT"),
     ],
 )

@@ -20,6 +20,7 @@ from ledger.contract.dead_letter import DeadLetterReason
 from ledger.contract.decode import decode_event
 from ledger.contract.event_types import COMMANDS
 from ledger.domain.rejection import Reason
+from ledger.observability.chain_metrics import ChainMetrics
 from ledger.observability.metrics import WorkerMetrics
 from ledger.observability.payment_metrics import PaymentMetrics
 from ledger.observability.provider_metrics import ProviderMetrics
@@ -158,6 +159,7 @@ def metric_names() -> set[str]:
     WindowMetrics(registry)
     ApiMetrics(registry)
     ProviderMetrics(registry)
+    ChainMetrics(registry)
     PaymentMetrics(registry)
     registry.register(ApiGauges(dict.fromkeys(GAUGES, float), {}))
     counted = {

@@ -74,7 +74,7 @@ def test_verify_prints_the_contracts_shape(ledger: Ledger) -> None:
     done = ledger.run("verify", "--json")
     verdict: dict[str, Any] = json.loads(done.stdout)
     assert (done.returncode, verdict["ok"]) == (0, True)
-    assert [sorted(check) for check in verdict["checks"]] == [["checked", "name", "ok", "violations"]] * 8
+    assert [sorted(check) for check in verdict["checks"]] == [["checked", "name", "ok", "violations"]] * 9
 
 
 async def test_verify_finds_and_names_a_changed_row(books: Books, ledger: Ledger) -> None:
