@@ -149,7 +149,7 @@ async def check_topics(settings: Settings, bootstrap: str, signals: Signals) -> 
     if len(source) != len(changelog):
         raise PartitionsDifferError(
             f"{settings.entries_topic} has {len(source)} partitions, and {settings.windows_topic} {len(changelog)}.",
-            "`ledger windows rebuild` makes the changelog anew, with as many.",
+            "`ledger reset windows` makes the changelog anew, with as many.",
         )
     for partition in lost_partitions(source, changelog, committed):
         signals.emit("changelog.lost", topic=settings.windows_topic, partition=partition)

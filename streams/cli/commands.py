@@ -34,6 +34,7 @@ HELP = {
     "provider": "Providers of the tenants: set, list, show, check or remove them; seal their secrets anew.",
     "dlq": "Records that could not be events: list, show, edit, requeue or drop them.",
     "archive": "What Kafka will delete, kept in a directory or an object store: write, verify or list it.",
+    "reset": "Make windows anew from the books, or set the workers' positions back. Refused while they run.",
     "gap": "Records that the books miss and the workers would pass by: show, rewind to them, or accept their loss.",
 }
 

@@ -7,7 +7,7 @@ from streams.doctor.finding import Finding, Level, counted, fine, judged
 Bounds = Mapping[int, tuple[int, int]]
 
 NOBODY = "No worker is at work: start `ledger worker roll-windows`. Until then the database answers readers."
-LOST = "Stop the windows workers, and `ledger windows rebuild` makes the changelog anew from the books."
+LOST = "Stop the windows workers, and `ledger reset windows` makes the changelog anew from the books."
 
 
 def windows_findings(

@@ -141,7 +141,7 @@ async def test_a_lost_changelog_is_made_anew_from_the_books(books: Books) -> Non
         await delete_changelog(books)
         await books.send(second)
         stage = await staged(books, dict.fromkeys(accounts, 2))
-        made = await asyncio.to_thread(command.report, "windows", "rebuild", "--yes")
+        made = await asyncio.to_thread(command.report, "reset", "windows", "--yes")
         assert made["balances"] == 13
         async with books.worker(arguments=WINDOWS, **rocks) as worker:
             await stage.until_right(worker)
