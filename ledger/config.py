@@ -62,6 +62,11 @@ class Settings(BaseSettings):
         None, description="where payments are archived: a directory, s3://bucket/prefix, gs://…, az://…"
     )
 
+    chain_url: str | None = Field(
+        None,
+        description="where checkpoints of the audit chain are kept: a directory, s3://bucket/prefix, gs://…, az://…",
+    )
+
     dedupe_horizon_days: int = Field(90, ge=1, description="an event id older than this is refused")
     future_tolerance_s: int = Field(300, ge=0, description="an event id further ahead than this is refused")
     record_bytes_max: int = Field(256 * 1024, ge=1024, description="a larger record is a dead letter")

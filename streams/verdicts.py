@@ -14,6 +14,7 @@ _MEANING = {
     "holds": "each hold is captured + released + left, and held agrees",
     "sagas": "each payment agrees with hold, saga, timeline and provider's book",
     "chain": "each transaction is what the audit chain vouches for, in its place",
+    "checkpoints": "the chain is what signed checkpoints say of it",
     "windows": "each window of the stream is that of its entries",
 }
 

@@ -35,6 +35,7 @@ HELP = {
     "dlq": "Records that could not be events: list, show, edit, requeue or drop them.",
     "archive": "What Kafka will delete, kept in a directory or an object store: write, verify or list it.",
     "reset": "Make windows anew from the books, or set the workers' positions back. Refused while they run.",
+    "chain": "The audit chain: make a key, export signed checkpoints, verify. Exit 1 if something was changed.",
     "gap": "Records that the books miss and the workers would pass by: show, rewind to them, or accept their loss.",
 }
 

@@ -8,8 +8,8 @@ import asyncpg
 from tests.end_to_end.books import Books
 
 TABLES = (
-    "accounts", "balances", "dead_letters", "entries", "holds", "processed_events", "reversals", "stream_offsets",
-    "transactions",
+    "accounts", "balances", "chain_heads", "chain_links", "chain_progress", "dead_letters", "entries", "holds",
+    "processed_events", "reversals", "stream_offsets", "transactions",
 )  # fmt: skip
 PUT_AWAY = "; ".join(f"create table was_{name} as select * from {name}" for name in TABLES)
 PUT_BACK = "; ".join(
