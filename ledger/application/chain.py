@@ -32,8 +32,12 @@ class ChainStore(Protocol):
         """Link transactions onto their tenants' chains, in the order given, all or none; each once for ever."""
         ...
 
-    def unlinked(self, before: datetime) -> AsyncGenerator[Sequence[EventKey], None]:
-        """Find what was posted before a time and has no link, in the order of times and ids, page by page.
+    async def complete_before(self) -> datetime | None:
+        """Give the time before which all has its link, as `complete` noted it."""
+        ...
+
+    def unlinked(self, since: datetime | None, before: datetime) -> AsyncGenerator[Sequence[EventKey], None]:
+        """Find what was posted between two times and has no link, in the order of times and ids, page by page.
 
         Only what was claimed by an event, or is so old that its claim was dropped: nothing else was posted by us.
         """
@@ -105,8 +109,10 @@ class ChainTransactions:
     async def catch_up(self) -> int:
         """Link what the stream did not say, if it was posted long enough ago; raises TransientFaultError."""
         before = self._clock.now() - self._settle
+        complete = await self._store.complete_before()
+        since = None if complete is None else complete - self._settle
         links = 0
-        async with aclosing(self._store.unlinked(before)) as pages:
+        async with aclosing(self._store.unlinked(since, before)) as pages:
             async for keys in pages:
                 links += (await self._store.append(keys, late=True)).links
         await self._store.complete(before)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any, NamedTuple
 
+import asyncpg
 import pytest
 
 from ledger.adapters.memory.books import MemoryBooks
@@ -17,8 +18,8 @@ from ledger.application.chain import Chains, ChainStore, ChainTransactions
 from ledger.application.verify_chain import VerifyChain
 from ledger.domain.books import EventKey
 from ledger.domain.chain import Link
-from tests.builders import event, event_id
-from tests.ports.conftest import Bench
+from tests.builders import event, event_id, transfer
+from tests.ports.conftest import SCHEMA, Bench
 from tests.random_events import random_stream
 
 METADATA = {
@@ -50,10 +51,11 @@ class Chained(NamedTuple):
             check = await VerifyChain(chain)()
         return [each for each in check.violations if each["tenant"] == self.bench.tenant]
 
-    def keeper(self, settle_s: float = -1) -> ChainTransactions:
-        return ChainTransactions(
-            self.store, self.bench.clock, timedelta(seconds=settle_s), self.bench.signals
-        )
+    async def catch_up(self, settle_s: float = 0.5) -> None:
+        """Sweep a second later."""
+        self.bench.clock.move(1)
+        settle = timedelta(seconds=settle_s)
+        await ChainTransactions(self.store, self.bench.clock, settle, self.bench.signals).catch_up()
 
 
 @pytest.fixture
@@ -64,7 +66,11 @@ def memory_chained(memory: Bench) -> Chained:
 
 
 @pytest.fixture
-def postgres_chained(postgres: Bench, pool: Pool) -> Chained:
+async def postgres_chained(postgres: Bench, pool: Pool, books_dsn: str) -> Chained:
+    """Chains of all tenants of these tests, swept by none so far."""
+    connection = await asyncpg.connect(books_dsn, server_settings={"search_path": SCHEMA})
+    await connection.execute("delete from chain_progress")
+    await connection.close()
     return Chained(postgres, PostgresChainStore(pool), PostgresChains(pool))
 
 
@@ -106,7 +112,7 @@ async def test_what_the_books_do_not_have_is_told(chained: Chained) -> None:
 async def test_catching_up_links_what_nobody_told_of(chained: Chained) -> None:
     keys = await chained.post()
     await chained.store.append(keys[2:5])
-    await chained.keeper().catch_up()
+    await chained.catch_up()
     links = await chained.links()
     assert sorted((each.tenant, each.event_id) for each in links) == sorted(keys)
     assert [each.late for each in links] == [False] * 3 + [True] * (len(keys) - 3)
@@ -115,7 +121,7 @@ async def test_catching_up_links_what_nobody_told_of(chained: Chained) -> None:
 
 async def test_what_was_posted_just_now_is_left_to_the_stream(chained: Chained) -> None:
     await chained.post()
-    await chained.keeper(settle_s=60).catch_up()
+    await chained.catch_up(settle_s=60)
     assert await chained.links() == []
 
 
@@ -123,9 +129,20 @@ async def test_catching_up_takes_them_in_the_order_of_their_times(chained: Chain
     first = await chained.post(100, seed=1)
     chained.bench.clock.move(5)
     second = [key for key in await chained.post(150, seed=2) if key not in first]
-    await chained.keeper().catch_up()
+    await chained.catch_up()
     found = [(each.tenant, each.event_id) for each in await chained.links()]
     assert found == sorted(first) + sorted(second)
+
+
+async def test_sweeps_go_on_where_the_last_one_ended(chained: Chained) -> None:
+    first = await chained.post(100, seed=1)
+    await chained.catch_up()
+    chained.bench.clock.move(-60)
+    await chained.bench.post(transfer("external:x", "zed", 5, name="backdated", tenant=chained.bench.tenant))
+    chained.bench.clock.move(60)
+    await chained.catch_up()
+    assert len(await chained.links()) == len(first)
+    assert [each["what"] for each in await chained.violations()] == ["the transaction has no link"]
 
 
 async def test_workers_side_by_side_make_one_chain(postgres_chained: Chained) -> None:
@@ -152,7 +169,7 @@ async def test_what_was_inserted_by_hand_is_never_linked(
     postgres_chained: Chained, owner: Any, pool: Pool
 ) -> None:
     keys = await postgres_chained.post()
-    await postgres_chained.keeper().catch_up()
+    await postgres_chained.catch_up()
     tenant_id = await owner.fetchval("select tenant_id from tenants where code = $1", keys[0][0])
     forged = event_id("forged")
     await owner.execute("set local session_replication_role = replica")

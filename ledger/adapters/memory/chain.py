@@ -43,9 +43,14 @@ class MemoryChain:
     async def snapshot(self) -> AsyncIterator["MemoryChainSnapshot"]:
         yield MemoryChainSnapshot(self._books, self._chains, self._linked, self._complete_before)
 
-    async def unlinked(self, before: datetime) -> AsyncGenerator[Sequence[EventKey], None]:
+    async def complete_before(self) -> datetime | None:
+        return self._complete_before
+
+    async def unlinked(
+        self, since: datetime | None, before: datetime
+    ) -> AsyncGenerator[Sequence[EventKey], None]:
         processed = self._books.contents.processed
-        found = _unlinked(self._books, self._linked, before)
+        found = _unlinked(self._books, self._linked, before, since)
         yield [key for key in found if key in processed and processed[key].kind == "posted"]
 
 
@@ -88,10 +93,12 @@ class MemoryChainSnapshot:
         return _unlinked(self._books, self._linked, before)[:limit]
 
 
-def _unlinked(books: MemoryBooks, linked: set[EventKey], before: datetime) -> list[EventKey]:
+def _unlinked(
+    books: MemoryBooks, linked: set[EventKey], before: datetime, since: datetime | None = None
+) -> list[EventKey]:
     posted = books.contents.transactions.items()
     found = [(row.posted_at, row.id, key) for key, row in posted if key not in linked]
-    return [key for posted_at, _, key in sorted(found) if posted_at < before]
+    return [key for at, _, key in sorted(found) if at < before and (since is None or at >= since)]
 
 
 def chained(row: Transaction) -> ChainedTransaction:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from ledger.adapters.postgres.chain_rows import link_of, transaction_of
@@ -15,6 +15,8 @@ from ledger.domain.chain import ChainedTransaction, Head, Link, extend, first_he
 
 PAGE_KEYS = 2000
 _COLUMNS = ("tenant_id", "number", "event_id", "digest", "hash", "late")
+
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 _LIMITS = """
     set local statement_timeout = 0;
@@ -36,14 +38,23 @@ class PostgresChainStore:
             async with self._pool.acquire() as connection, connection.transaction():
                 return await _append(connection, keys, late)
 
-    async def unlinked(self, before: datetime) -> AsyncGenerator[Sequence[EventKey], None]:
+    async def complete_before(self) -> datetime | None:
+        with transient_faults():
+            async with self._pool.acquire() as connection:
+                return await _complete_before(connection)
+
+    async def unlinked(
+        self, since: datetime | None, before: datetime
+    ) -> AsyncGenerator[Sequence[EventKey], None]:
         with transient_faults():
             async with (
                 self._pool.acquire() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
                 await connection.execute(_LIMITS)
-                cursor: Any = await connection.cursor(sql("find_unlinked"), before, timeout=LONG_S)
+                cursor: Any = await connection.cursor(
+                    sql("find_unlinked"), since or _BEGINNING, before, timeout=LONG_S
+                )
                 while rows := await cursor.fetch(PAGE_KEYS, timeout=LONG_S):
                     yield [(row["tenant"], row["event_id"]) for row in rows]
 
@@ -51,6 +62,11 @@ class PostgresChainStore:
         with transient_faults():
             async with self._pool.acquire() as connection:
                 await connection.execute(sql("complete_chains"), before)
+
+
+async def _complete_before(connection: Connection) -> datetime | None:
+    found: datetime | None = await connection.fetchval("select complete_before from chain_progress")
+    return found
 
 
 async def _append(connection: Connection, keys: Sequence[EventKey], late: bool) -> Appended:
@@ -171,8 +187,7 @@ class PostgresChainSnapshot:
         return next((tenant_id for tenant_id, code in self._tenants.items() if code == tenant), None)
 
     async def complete_before(self) -> datetime | None:
-        found: datetime | None = await self._connection.fetchval("select complete_before from chain_progress")
-        return found
+        return await _complete_before(self._connection)
 
     async def unlinked(self, before: datetime, limit: int) -> Sequence[EventKey]:
         rows = await self._connection.fetch(sql("audit_unlinked"), before, limit, timeout=LONG_S)

@@ -67,6 +67,7 @@ transactions = sa.Table(
         sa.Uuid,
         comment="the hold that it captures; reverses: the transaction that it takes back",
     ),
+    sa.Index("transactions_by_time", "posted_at", postgresql_using="brin"),
     sa.Index(
         "transactions_by_reversed",
         "reverses",
