@@ -44,7 +44,7 @@ fix: $(READY) ## format, and mend what the linter can
 schemas: $(READY) ## write docs/schemas, docs/asyncapi.yaml and docs/openapi.json anew
 	@$(BIN)/python -m tests.contract.publish docs
 
-recipes: $(READY) ## run the recipes, and write what they print into docs/recipes
+recipes: $(READY) ## run the recipes, and write what they print into docs/recipes and the runbook
 	@$(BIN)/python -m tests.recipes
 
 bench-reads: $(READY) ## how fast balances are read beside a running stream, and how far windows are behind (needs wrk)

@@ -1,4 +1,4 @@
-"""Recipes: pages of docs/recipes whose commands are run, and whose output is kept.
+"""Recipes: the runbook, and pages of docs/recipes, whose commands are run, and whose output is kept.
 
 `python -m tests.recipes` (or `make recipes`) runs them on a stack of its own and writes the output anew.
 A block of `console` holds commands after `$ `, going on after `> `, each followed by what it printed.
@@ -18,7 +18,8 @@ from typing import NamedTuple
 from tests.architecture.tree import ROOT
 from tests.end_to_end.command import Ledger
 
-PAGES = sorted((ROOT / "docs" / "recipes").glob("*.md"))
+# The runbook comes last: it breaks things.
+PAGES = [*sorted((ROOT / "docs" / "recipes").glob("*.md")), ROOT / "docs" / "runbook.md"]
 TIMEOUT_S = 120
 
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -28,6 +29,13 @@ _VOLATILE = (
     (re.compile(r"127\.0\.0\.1:\d+"), "HOST"),
     (re.compile(r'("age_ms": ?)\d+'), r"\1N"),
     (re.compile(r'("(?:next_)?cursor": ?)"[^"]*"'), r"\1CURSOR"),
+    (re.compile(r"\bpayments/\d+(/\d+)?"), "PLACE"),
+    (re.compile(r"\b(partition|offset) \d+\b"), r"\1 N"),
+    (re.compile(r"\b\d+ events posted and \d+ refused"), "N events posted and N refused"),
+    (re.compile(r"\bfrom \d+ to before \d+"), "from N to before N"),
+    (re.compile(r"\bstand at \d+, the group at \d+"), "stand at N, the group at N"),
+    (re.compile(r"\b[\d.]+ s, [\d,]+ a second"), "N s, N a second"),
+    (re.compile(r"\b[0-9a-f]{64}\b"), "DIGEST"),
     (re.compile(r"\blk_\w{16}_[\w-]+"), "KEY"),
 )
 
@@ -97,7 +105,13 @@ def environment_of(ledger: Ledger) -> dict[str, str]:
     """What the shell of a recipe knows: `ledger` on its path, the API's address and a key."""
     found = ledger.report("up", "--detach")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**ledger.environment(), "PATH": path, "API": found["api"], "KEY": found["api_key"]}
+    return {
+        **ledger.environment(),
+        "PATH": path,
+        "API": found["api"],
+        "KEY": found["api_key"],
+        "DSN": found["postgres"],
+    }
 
 
 def main() -> None:

@@ -109,7 +109,10 @@ def _run(work: Callable[[Gaps], Awaitable[Answer]]) -> Answer:
 def _told(each: Gap) -> str:
     where = f"{each.topic}/{each.partition}: {_count(each)} from {each.first} to before {each.next}"
     if each.remedy is Remedy.REWIND:
-        return f"{where}, which the log still holds: stop the workers, then `ledger gap rewind`"
+        return (
+            f"{where}, which the log still holds: `ledger replay --live --since-books` posts them as they were "
+            "decided; or stop the workers, and `ledger gap rewind`"
+        )
     return f"{where}, which are gone: `ledger gap accept --partition {each.partition} --why TEXT`"
 
 

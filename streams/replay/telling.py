@@ -25,7 +25,7 @@ def report_lines(report: Report) -> Iterator[str]:
         yield f"digest of the live books   {report.proof.expected}"
         yield f"digest of {report.name or '':<16} {report.proof.digest}"
     if report.differences is not None:
-        yield from comparison_lines(report.differences)
+        yield from comparison_lines(report.differences, "live", report.name or "right")
     yield f"{report.verdict}."
 
 
@@ -44,18 +44,19 @@ def _name(standing: Mapping[str, Any]) -> str:
 
 def comparison_lines(facts: Mapping[str, Any], left: str = "left", right: str = "right") -> Iterator[str]:
     """Tell a comparison in lines."""
+    width = max(12, len(left), len(right))
     for each in facts["differences"]:
         yield f"{_name(each)} differs in {', '.join(each['what'])} (by {each['view']})"
         yield from (
-            f"  {side:<12} {_standing(each.get(at))}" for side, at in ((left, "left"), (right, "right"))
+            f"  {side:<{width}} {_standing(each.get(at))}" for side, at in ((left, "left"), (right, "right"))
         )
         if "entry" in each:
             yield f"  first at entry {each['entry']}:"
-            yield f"  {left:<12} {_entry(each.get('left_entry'))}"
-            yield f"  {right:<12} {_entry(each.get('right_entry'))}"
+            yield f"  {left:<{width}} {_entry(each.get('left_entry'))}"
+            yield f"  {right:<{width}} {_entry(each.get('right_entry'))}"
         elif "left_hold" in each or "right_hold" in each:
-            yield f"  {left:<12} {_hold(each.get('left_hold'))}"
-            yield f"  {right:<12} {_hold(each.get('right_hold'))}"
+            yield f"  {left:<{width}} {_hold(each.get('left_hold'))}"
+            yield f"  {right:<{width}} {_hold(each.get('right_hold'))}"
     if facts["count"] > len(facts["differences"]):
         yield f"… {facts['count']:,} in all"
 
