@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from random import Random
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ import pytest
 
 from ledger.adapters.memory.books import MemoryBooks
 from ledger.adapters.memory.chain import MemoryChain
+from ledger.adapters.postgres import chain as postgres_chain
 from ledger.adapters.postgres.chain import PostgresChains, PostgresChainSnapshot, PostgresChainStore
 from ledger.adapters.postgres.types import Pool
 from ledger.application.chain import Chains, ChainStore, ChainTransactions
@@ -134,6 +135,21 @@ async def test_catching_up_takes_them_in_the_order_of_their_times(chained: Chain
     assert found == sorted(first) + sorted(second)
 
 
+async def test_catching_up_goes_page_by_page_and_can_be_broken_off(
+    postgres_chained: Chained, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_chain, "PAGE_KEYS", 3)
+    keys = await postgres_chained.post(150, seed=2)
+    postgres_chained.bench.clock.move(1)
+    for _ in range(pool.get_max_size() + 1):
+        async with aclosing(
+            postgres_chained.store.unlinked(None, postgres_chained.bench.clock.now())
+        ) as pages:
+            assert len(await anext(pages)) == 3
+    await postgres_chained.catch_up()
+    assert [(each.tenant, each.event_id) for each in await postgres_chained.links()] == sorted(keys)
+
+
 async def test_sweeps_go_on_where_the_last_one_ended(chained: Chained) -> None:
     first = await chained.post(100, seed=1)
     await chained.catch_up()
@@ -165,24 +181,26 @@ async def changed(owner: Any, statements: Sequence[str]) -> AsyncIterator[Postgr
     yield await PostgresChainSnapshot.of(owner)
 
 
-async def test_what_was_inserted_by_hand_is_never_linked(
-    postgres_chained: Chained, owner: Any, pool: Pool
-) -> None:
+async def test_what_was_inserted_by_hand_is_never_linked(postgres_chained: Chained, books_dsn: str) -> None:
     keys = await postgres_chained.post()
-    await postgres_chained.catch_up()
-    tenant_id = await owner.fetchval("select tenant_id from tenants where code = $1", keys[0][0])
-    forged = event_id("forged")
-    await owner.execute("set local session_replication_role = replica")
-    await owner.execute(
-        "insert into transactions select $1, tenant_id, type, posted_at, effective_at from transactions "
-        "where tenant_id = $2 and event_id = $3",
-        forged,
-        tenant_id,
-        keys[3][1],
-    )
-    check = await VerifyChain(await PostgresChainSnapshot.of(owner))()
-    expected = {"what": "the transaction has no link", "tenant": keys[0][0], "event": forged}
-    assert [each for each in check.violations if each["tenant"] == keys[0][0]] == [expected]
+    tenant, forged = keys[0][0], event_id("forged")
+    owner: Any = await asyncpg.connect(books_dsn, server_settings={"search_path": SCHEMA})
+    await owner.execute("set session_replication_role = replica")
+    try:
+        await owner.execute(
+            "insert into transactions select $1, tenant_id, type, posted_at, effective_at from transactions "
+            "where event_id = $2 and tenant_id = (select tenant_id from tenants where code = $3)",
+            forged,
+            keys[3][1],
+            tenant,
+        )
+        await postgres_chained.catch_up()
+        expected = {"what": "the transaction has no link", "tenant": tenant, "event": forged}
+        assert await postgres_chained.violations() == [expected]
+    finally:
+        await owner.execute("delete from transactions where event_id = $1", forged)
+        await owner.close()
+    assert len(await postgres_chained.links()) == len(keys)
 
 
 FIFTH = "(select event_id from chain_links where tenant_id = {t} and number = 5)"

@@ -18,6 +18,8 @@ _COLUMNS = ("tenant_id", "number", "event_id", "digest", "hash", "late")
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
+_HELD = "declare unlinked cursor with hold for "
+
 _LIMITS = """
     set local statement_timeout = 0;
     set local idle_in_transaction_session_timeout = 0;
@@ -47,21 +49,31 @@ class PostgresChainStore:
         self, since: datetime | None, before: datetime
     ) -> AsyncGenerator[Sequence[EventKey], None]:
         with transient_faults():
-            async with (
-                self._pool.acquire() as connection,
-                connection.transaction(isolation="repeatable_read", readonly=True),
-            ):
-                await connection.execute(_LIMITS)
-                cursor: Any = await connection.cursor(
-                    sql("find_unlinked"), since or _BEGINNING, before, timeout=LONG_S
-                )
-                while rows := await cursor.fetch(PAGE_KEYS, timeout=LONG_S):
-                    yield [(row["tenant"], row["event_id"]) for row in rows]
+            async with self._pool.acquire() as connection:
+                await _hold_unlinked(connection, since or _BEGINNING, before)
+                try:
+                    while rows := await connection.fetch(f"fetch {PAGE_KEYS} from unlinked", timeout=LONG_S):
+                        yield [(row["tenant"], row["event_id"]) for row in rows]
+                finally:
+                    await connection.execute("close unlinked")
 
     async def complete(self, before: datetime) -> None:
         with transient_faults():
             async with self._pool.acquire() as connection:
                 await connection.execute(sql("complete_chains"), before)
+
+
+async def _hold_unlinked(connection: Connection, since: datetime, before: datetime) -> None:
+    """Find them in one transaction and keep them after it: a snapshot as old as the catching up hinders vacuum."""
+    try:
+        await connection.execute("begin isolation level repeatable read read only")
+        await connection.execute(_LIMITS)
+        await connection.execute(_HELD + sql("find_unlinked"), since, before, timeout=LONG_S)
+        await connection.execute("commit", timeout=LONG_S)
+    except BaseException:
+        # Whatever state it is in, nobody else gets it.
+        connection.terminate()
+        raise
 
 
 async def _complete_before(connection: Connection) -> datetime | None:
