@@ -197,6 +197,30 @@ async def test_a_transaction_that_was_posted_twice_is_named(books: Books, rebuil
     assert {each.right_entry for each in comparison.differences} == {None}
 
 
+async def test_what_was_dropped_is_posted_again_though_the_replay_was_killed(
+    books: Books, rebuilt: str
+) -> None:
+    newest = await books.sql(
+        "select event_id::text as id from entries join balances using (tenant_id, balance_id) "
+        "join accounts using (tenant_id, account_id) where code = 'external:bank' "
+        "order by entries.version desc limit 60"
+    )
+    before = await books.balances()
+    await run_script(books, "; ".join(dropped(row["id"]) for row in newest))
+    assert len((await broken(books))["no_loss"]) == len(newest)
+    died = await command(books, *LIVE, LEDGER_BATCH_RECORDS_MAX="20", LEDGER_CRASH="committed:2")
+    assert died.returncode == 137, died.stderr
+    [left] = await books.sql("select count(*) as n from processed_events")
+    assert left["n"] == COUNT - 20
+
+    done = await command(books, *LIVE, "--resume", "--json")
+    assert done.returncode == 0, done.stderr
+    assert await books.balances() == before
+    assert await broken(books) == {}
+    again = await command(books, *LIVE, "--json")
+    assert orjson.loads(again.stdout)["verdict"] == "nothing changed"
+
+
 # Dead letters
 
 LETTERS = [
