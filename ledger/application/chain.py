@@ -39,7 +39,8 @@ class ChainStore(Protocol):
     def unlinked(self, since: datetime | None, before: datetime) -> AsyncGenerator[Sequence[EventKey], None]:
         """Find what was posted between two times and has no link, in the order of times and ids, page by page.
 
-        Only what was claimed by an event, or is so old that its claim was dropped: nothing else was posted by us.
+        Only what was claimed by an event, or has an id so old that its claim was dropped, and not older than it could
+        be when it was posted: nothing else was posted by us.
         """
         ...
 

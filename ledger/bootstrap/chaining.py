@@ -20,6 +20,7 @@ async def chaining(
     pool = await open_pool(dsn, settings, size=lanes + 2, name="ledger-chain")
     try:
         settle = timedelta(seconds=settings.chain_settle_s)
-        yield ChainTransactions(PostgresChainStore(pool), SystemClock(), settle, signals)
+        store = PostgresChainStore(pool, horizon=timedelta(days=settings.dedupe_horizon_days))
+        yield ChainTransactions(store, SystemClock(), settle, signals)
     finally:
         await pool.close()

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from ledger.application.chain import Chains, ChainStore, ChainTransactions
 from ledger.application.verify_chain import VerifyChain
 from ledger.domain.books import EventKey
 from ledger.domain.chain import Link
-from tests.builders import event, event_id, transfer
+from tests.builders import NOW, event, event_id, transfer
 from tests.ports.conftest import SCHEMA, Bench
 from tests.random_events import random_stream
 
@@ -181,26 +181,52 @@ async def changed(owner: Any, statements: Sequence[str]) -> AsyncIterator[Postgr
     yield await PostgresChainSnapshot.of(owner)
 
 
-async def test_what_was_inserted_by_hand_is_never_linked(postgres_chained: Chained, books_dsn: str) -> None:
-    keys = await postgres_chained.post()
-    tenant, forged = keys[0][0], event_id("forged")
+ANCIENT = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@asynccontextmanager
+async def inserted(books_dsn: str, key: EventKey, forged: str) -> AsyncIterator[None]:
+    """A copy of a transaction under another id, committed, in books that dropped claims of ancient times."""
     owner: Any = await asyncpg.connect(books_dsn, server_settings={"search_path": SCHEMA})
     await owner.execute("set session_replication_role = replica")
+    await owner.execute("insert into event_horizon (dropped_before) values (first_id_at($1))", ANCIENT)
     try:
         await owner.execute(
             "insert into transactions select $1, tenant_id, type, posted_at, effective_at from transactions "
             "where event_id = $2 and tenant_id = (select tenant_id from tenants where code = $3)",
             forged,
-            keys[3][1],
-            tenant,
+            key[1],
+            key[0],
         )
-        await postgres_chained.catch_up()
-        expected = {"what": "the transaction has no link", "tenant": tenant, "event": forged}
-        assert await postgres_chained.violations() == [expected]
+        yield
     finally:
         await owner.execute("delete from transactions where event_id = $1", forged)
+        await owner.execute("delete from event_horizon")
         await owner.close()
-    assert len(await postgres_chained.links()) == len(keys)
+
+
+@pytest.mark.parametrize("at", [NOW, ANCIENT - timedelta(days=1)])
+async def test_what_was_inserted_by_hand_is_never_linked(
+    postgres_chained: Chained, books_dsn: str, at: datetime
+) -> None:
+    await postgres_chained.post(100, seed=1)
+    await postgres_chained.catch_up()
+    keys = await postgres_chained.post(200, seed=2)
+    forged = event_id("forged", at)
+    async with inserted(books_dsn, keys[-1], forged):
+        await postgres_chained.catch_up()
+        expected = {"what": "the transaction has no link", "tenant": keys[0][0], "event": forged}
+        assert await postgres_chained.violations() == [expected]
+
+
+async def test_what_is_older_than_its_claim_and_the_chain_is_linked(
+    postgres_chained: Chained, books_dsn: str
+) -> None:
+    keys = await postgres_chained.post()
+    old = event_id("old", ANCIENT - timedelta(days=1))
+    async with inserted(books_dsn, keys[-1], old):
+        await postgres_chained.catch_up()
+        assert old in {link.event_id for link in await postgres_chained.links()}
 
 
 FIFTH = "(select event_id from chain_links where tenant_id = {t} and number = 5)"

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ledger.adapters.postgres.chain_rows import link_of, transaction_of
@@ -28,10 +28,14 @@ _LIMITS = """
 
 
 class PostgresChainStore:
-    """A ChainStore over a pool in the worker's role; `unlinked` keeps one connection while it is read."""
+    """A ChainStore over a pool in the worker's role; `unlinked` keeps one connection while it is read.
 
-    def __init__(self, pool: Pool) -> None:
+    `horizon`: nothing is posted whose id is older than this at that time, as far as the settings were never others.
+    """
+
+    def __init__(self, pool: Pool, *, horizon: timedelta = timedelta(days=90)) -> None:
         self._pool = pool
+        self._horizon = horizon
 
     async def append(self, keys: Sequence[EventKey], *, late: bool = False) -> Appended:
         if not keys:
@@ -50,7 +54,9 @@ class PostgresChainStore:
     ) -> AsyncGenerator[Sequence[EventKey], None]:
         with transient_faults():
             async with self._pool.acquire() as connection:
-                await _hold_unlinked(connection, since or _BEGINNING, before)
+                # What is older than the chain was posted under settings that nobody remembers.
+                horizon = None if since is None else self._horizon
+                await _hold_unlinked(connection, since or _BEGINNING, before, horizon)
                 try:
                     while rows := await connection.fetch(f"fetch {PAGE_KEYS} from unlinked", timeout=LONG_S):
                         yield [(row["tenant"], row["event_id"]) for row in rows]
@@ -63,12 +69,14 @@ class PostgresChainStore:
                 await connection.execute(sql("complete_chains"), before)
 
 
-async def _hold_unlinked(connection: Connection, since: datetime, before: datetime) -> None:
+async def _hold_unlinked(
+    connection: Connection, since: datetime, before: datetime, horizon: timedelta | None
+) -> None:
     """Find them in one transaction and keep them after it: a snapshot as old as the catching up hinders vacuum."""
     try:
         await connection.execute("begin isolation level repeatable read read only")
         await connection.execute(_LIMITS)
-        await connection.execute(_HELD + sql("find_unlinked"), since, before, timeout=LONG_S)
+        await connection.execute(_HELD + sql("find_unlinked"), since, before, horizon, timeout=LONG_S)
         await connection.execute("commit", timeout=LONG_S)
     except BaseException:
         # Whatever state it is in, nobody else gets it.

@@ -13,4 +13,5 @@ where exists (
           where p.event_id = b.event_id and p.tenant_id = b.tenant_id and p.kind = 'posted'
       )
    or b.event_id < (select h.dropped_before from event_horizon h)
+      and ($3::interval is null or b.event_id >= first_id_at(b.posted_at - $3::interval))
 order by b.posted_at, b.event_id, b.tenant_id
