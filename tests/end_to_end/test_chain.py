@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -27,16 +28,18 @@ IDS = [new_event_id() for _ in range(12)]
 async def books(
     kafka: str, postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Books]:
-    """Books with twelve transactions in their chain, and no worker any more."""
+    """Books with twelve transactions in their chain, of which a worker was killed, and no worker any more."""
     async with Books.open(kafka, postgres_dsn, "chained", tmp_path_factory.mktemp("chained")) as books:
         events = [transfer("external:bank", "ann", 1000 + number, each) for number, each in enumerate(IDS)]
         async with books.worker() as poster:
             await books.send(events[:6], keys=[b"one"] * 6)
             await books.until_handled(6)
-            async with books.worker(arguments=CHAIN) as chainer:
+            async with books.worker(arguments=CHAIN) as killed:
                 await until_linked(books, 6)
-                more = [*events[6:], event("account.close.v1", {"account": "nobody"})]
-                await books.send(more, keys=[b"one"] * len(more))
+                assert await killed.end(signal.SIGKILL) == -signal.SIGKILL
+            more = [*events[6:], event("account.close.v1", {"account": "nobody"})]
+            await books.send(more, keys=[b"one"] * len(more))
+            async with books.worker(arguments=CHAIN) as chainer:
                 await until_linked(books, 12)
                 await until_complete(books)
                 assert await chainer.end() == 0, chainer.log
