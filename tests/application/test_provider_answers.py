@@ -18,7 +18,7 @@ from ledger.application.providers import (
     Unknown,
     kind_of,
 )
-from tests.builders import NOW
+from tests.builders import NOW, event_id
 from tests.provider import charge, refund
 
 REQUEST = charge("k1")
@@ -46,7 +46,7 @@ def reply(code: int, body: Any = None, retry_after: str | None = None) -> Reply:
 def test_a_request_is_written_under_its_key_and_without_nulls() -> None:
     assert json.loads(encode_request(refund("k2", "ch_1"))) == {
         "key": "k2",
-        "payment": "payment-k2",
+        "payment": event_id("payment-k2"),
         "tenant": "acme",
         "amount": 1250,
         "asset": "USD/2",
