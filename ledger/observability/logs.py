@@ -50,6 +50,7 @@ _LEVELS = {
     "position.gap": "error",
     "read.turned_away": "warning",
     "provider.breaker_changed": "warning",
+    "provider.call_broke": "error",
     "provider.called": "debug",
     "provider.misconfigured": "error",
     "provider.refused_us": "error",

@@ -101,3 +101,11 @@ async def test_those_that_need_an_operator_are_listed() -> None:
     stage.request("other")
     found = await desk_of(stage).list(None, [State.NEEDS_OPERATOR], 10)
     assert [each.key for each in found] == [key]
+
+
+async def test_what_contradicts_is_told_each_time() -> None:
+    stage, key = await stuck()
+    for _ in range(2):
+        with pytest.raises(NotForOperatorsError, match="contradicts"):
+            await desk_of(stage).decide(key, Decision.CHARGED, by="eve", why="?", reference="another")
+    assert stage.store.payments[key].saga.contradictions == ()

@@ -222,6 +222,14 @@ def test_a_url_must_be_on_the_list(url: str) -> None:
         check_url(url, ["pay.example", "127.0.0.1", "::1"], [], plain_http=False)
 
 
+@pytest.mark.parametrize(
+    "place", ["pay.example:99999", "pay.example:abc", "pay.example:-1", "pay.example:0", "[::"]
+)
+def test_a_url_whose_place_is_none_is_refused(place: str) -> None:
+    with pytest.raises(ValueError, match=r"[Pp]ort|IPv6"):
+        check_url(f"https://{place}/v1", ["pay.example"], [], plain_http=False)
+
+
 def test_a_url_on_the_list_is_called() -> None:
     check_url("https://Pay.example:8443/api", ["PAY.example"], [], plain_http=False)
 
