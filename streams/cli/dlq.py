@@ -27,6 +27,7 @@ from ledger.application.dead_letters import (
 from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetterReason, NotAnEventError
 from streams.cli.asking import asked, confirm, user_name
+from streams.cli.given import check_texts
 from streams.cli.letters import letter_facts, print_letter, print_list, summary_facts
 from streams.cli.moments import MomentFormatError, parse_moment
 from streams.cli.running import FOUND_WRONG, complain, print_json, refuse, told_faults
@@ -130,6 +131,7 @@ def requeue(
     settings = Settings()
     query = _query(reason, since, until, topic, partition)
     places = _named(letters, query)
+    check_texts("--why", why or "")
     if edit is not None and len(places) != 1:
         refuse("--edit goes with one letter.")
     value = _bytes_of(edit) if edit else None
@@ -170,6 +172,7 @@ def drop(
     reasoned = (why or asked("Why?", "--why TEXT says why they are dropped.")).strip()
     if not reasoned:
         refuse("--why is empty.")
+    check_texts("--why", reasoned)
 
     async def mark(kept: PostgresDeadLetters) -> Done:
         meant = places or await _meant(kept, query, limit, "dropped", yes=yes)

@@ -18,6 +18,7 @@ from ledger.domain.payments.happenings import Decision
 from ledger.domain.payments.saga import State
 from streams.cli.asking import asked, confirm, user_name
 from streams.cli.commands import HELP
+from streams.cli.given import check_tenant, check_texts, is_tenant
 from streams.cli.running import FOUND_WRONG, complain, print_json, refuse, told_faults
 from streams.embedded.addresses import find_postgres
 
@@ -48,6 +49,8 @@ def list_payments(
 ) -> None:
     """List payments, the newest first: those that need an operator, unless told otherwise."""
     states = [] if every else [_state(each) for each in state]
+    if tenant is not None:
+        check_tenant(tenant)
 
     async def work(desk: PaymentDesk) -> tuple[Sequence[Payment], Sequence[BreakerTold]]:
         return await desk.list(tenant, states, limit), await desk.breakers()
@@ -108,6 +111,10 @@ def resolve(
         refuse(f"--as takes {', '.join(_RESOLUTIONS)}.")
     if (fact == "charged") is (reference is None):
         refuse("--reference goes with `--as charged`, and only with that.")
+    if reference is not None:
+        check_texts("--reference", reference)
+        if not reference.strip():
+            refuse("--reference is empty.")
     _decide(payment, _RESOLUTIONS[fact], why, reference, yes, json_output)
 
 
@@ -118,6 +125,7 @@ def _decide(
     reasoned = (why or asked("Why?", "--why TEXT says why.")).strip()
     if not reasoned:
         refuse("--why is empty.")
+    check_texts("--why", reasoned)
     if not yes:
         confirm(f"{decision} would be noted for {name}.")
     found = _run(lambda desk: desk.decide(key, decision, by=user_name(), why=reasoned, reference=reference))
@@ -142,8 +150,8 @@ def _run(work: Callable[[PaymentDesk], Awaitable[Answer]]) -> Answer:
 
 
 def _key(name: str) -> PaymentKey:
-    tenant, slash, payment_id = name.partition("/")
-    if not slash or not has_id_form(payment_id):
+    tenant, _, payment_id = name.partition("/")
+    if not is_tenant(tenant) or not has_id_form(payment_id):
         refuse(f"{name!r} is no payment: TENANT/ID is.")
     return PaymentKey(tenant, payment_id.lower())
 
