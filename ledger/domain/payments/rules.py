@@ -47,7 +47,9 @@ class PaymentRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             )
 
         if self.not_found_grace_s >= self.unknown_s_max:
-            raise ValueError("not_found_grace_s must be less than unknown_s_max: what is not found never ended")
+            raise ValueError(
+                "not_found_grace_s must be less than unknown_s_max: what is not found never ended"
+            )
 
     def backoff(self, tries: int, chance: float) -> timedelta:
         """Wait a random share (`chance`, in [0, 1)) of a time that doubles with each try: full jitter."""
