@@ -65,7 +65,13 @@ async def working(settings: Settings, signals: Signals) -> AsyncIterator[Chunked
             use_cases.expire_holds, publisher, settings, signals, lambda: _holds_partition_0(app)
         )
         await _begin(use_cases.books, settings, addresses.kafka)
-        run_beside(app, stack, sweep.run(), keep_partitions_ahead(use_cases.make_partitions_ahead, signals))
+        run_beside(
+            app,
+            stack,
+            sweep.run(),
+            keep_partitions_ahead(use_cases.make_partitions_ahead, signals),
+            use_cases.payments_clock.keep_learning(),
+        )
         yield app
 
 

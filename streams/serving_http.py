@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 import uvicorn
@@ -39,6 +40,18 @@ def port_of(bound: socket.socket) -> int:
     return port
 
 
+def with_mapped(proxies: str) -> list[str]:
+    """List addresses and networks, with commas between, each IPv4 one also as a socket for both families has it."""
+    given = [each.strip() for each in proxies.split(",") if each.strip()]
+    networks = [ip_network(each) for each in given]
+    mapped = [
+        f"::ffff:{each.network_address}/{96 + each.prefixlen}"
+        for each in networks
+        if isinstance(each, IPv4Network)
+    ]
+    return [*given, *mapped]
+
+
 class Server(uvicorn.Server):
     """One application on one socket; signals are left to whoever runs it."""
 
@@ -56,7 +69,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=bool(trusted_proxies),
-                forwarded_allow_ips=trusted_proxies,
+                forwarded_allow_ips=with_mapped(trusted_proxies or ""),
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=math.ceil(shutdown_s),
             )

@@ -3,6 +3,7 @@
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
 import msgspec
@@ -101,7 +102,10 @@ class Quotas:
 
 
 class RefusedSenders:
-    """Keyless senders by address: one whose webhooks were refused too often is not looked at for a while."""
+    """Keyless senders by address: one whose webhooks were refused too often is not looked at for a while.
+
+    Of IPv6 the first 64 bits count: whoever has one such address has all that begin so.
+    """
 
     def __init__(self, refused_s: float, signals: Signals, monotonic: Callable[[], float]) -> None:
         self._buckets = TokenBuckets(refused_s) if refused_s else None
@@ -110,7 +114,7 @@ class RefusedSenders:
 
     def admit(self, address: str) -> None:
         """Let a sender in who was not refused too often. Raises RateLimitedError."""
-        if self._buckets is None or self._buckets.take(address, 0, self._monotonic()).left:
+        if self._buckets is None or self._buckets.take(_origin(address), 0, self._monotonic()).left:
             return
         self._signals.emit("request.rate_limited", tenant=None, what="webhooks")
         raise RateLimitedError("Too many webhooks from there were not signed.", headers={"Retry-After": "1"})
@@ -118,4 +122,15 @@ class RefusedSenders:
     def refused(self, address: str) -> None:
         """Count one that was refused."""
         if self._buckets is not None:
-            self._buckets.take(address, 1, self._monotonic())
+            self._buckets.take(_origin(address), 1, self._monotonic())
+
+
+def _origin(address: str) -> Hashable:
+    """Tell whose an address is; one that is none, as that of a socket file, is its own."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(found, IPv6Address):
+        return found
+    return found.ipv4_mapped or int(found) >> 64

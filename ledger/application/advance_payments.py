@@ -139,7 +139,7 @@ class AdvancePayments:
     async def tell(self, payment: Payment, heard: Heard) -> Moved | None:
         """Store what happened to a payment, and begin to do what follows from it; raises TransientFaultError."""
         moved = await self._moved(payment, heard)
-        if moved is not None and not all(isinstance(each, WakeAt) for each in moved.commands):
+        if moved is not None and not all(isinstance(each, WakeAt | AlertOperator) for each in moved.commands):
             self._lanes.begin(self._guarded(moved.payment, self._follow(moved)))
         return moved
 
@@ -206,12 +206,10 @@ class AdvancePayments:
         heard: Heard | None = None
         for command in commands:
             match command:
-                case AlertOperator():
-                    self._alert(payment, command)
                 case Capture() | Release():
                     await self._publish(payment, command)
-                case WakeAt():
-                    pass  # it was stored with the saga
+                case WakeAt() | AlertOperator():
+                    pass  # the one was stored with the saga, the other told
                 case _:
                     heard = await self._called(payment, command)
         return heard
@@ -249,16 +247,6 @@ class AdvancePayments:
         key = record_key(payment.saga.tenant, payment.terms.debit)
         await self._log.publish(key, orjson.dumps(event))
         crash_point("step_published")
-
-    def _alert(self, payment: Payment, command: AlertOperator) -> None:
-        self._signals.emit(
-            "payment.alerted",
-            tenant=payment.saga.tenant,
-            payment=payment.saga.id,
-            provider=payment.terms.provider,
-            state=payment.saga.state.value,
-            reason=command.reason,
-        )
 
     async def _guarded(self, payment: Payment, work: Coroutine[Any, Any, None]) -> None:
         """Do work on one payment; where it cannot be done now, the payment is due again by itself."""

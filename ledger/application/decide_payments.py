@@ -12,6 +12,7 @@ from ledger.domain.payments.happenings import Decided, Decision
 from ledger.domain.payments.saga import ChargeFact, State
 
 LINES_AT_ONCE = 500
+STUCK_MAX = 10_000
 
 
 class NoPaymentError(Exception):
@@ -50,6 +51,24 @@ class PaymentDesk:
         while lines and len(page := await self._reader.timeline(key, lines[-1].number, LINES_AT_ONCE)):
             lines += page
         return payment, lines
+
+    async def stuck(self, tenant: str | None, provider: str | None) -> Sequence[Payment]:
+        """List up to STUCK_MAX payments that need an operator, of a tenant and a provider, or of all."""
+        found = await self._reader.payments(tenant, [State.NEEDS_OPERATOR], None, STUCK_MAX)
+        return [each for each in found if provider in (None, each.terms.provider)]
+
+    async def retry_all(self, keys: Sequence[PaymentKey], *, by: str, why: str) -> Sequence[Payment]:
+        """Decide `retry` about each; gives those about which it was: the others went on meanwhile.
+
+        Raises TransientFaultError.
+        """
+        retried = []
+        for key in keys:
+            try:
+                retried.append(await self.decide(key, Decision.RETRY, by=by, why=why))
+            except (NoPaymentError, NotForOperatorsError):
+                continue
+        return retried
 
     async def decide(
         self, key: PaymentKey, decision: Decision, *, by: str, why: str, reference: str | None = None

@@ -43,9 +43,9 @@ def heard(answer: said.AnyAnswer, call: Call) -> Heard:
     return Heard(happening, detail, call.attempt)
 
 
-def not_called(call: Call, why: str, *, counts: bool = True) -> Heard:
-    """Say that a call was certainly not made; it counts as a try unless it is for us to put right."""
-    return heard(said.RetryLater(why, None if counts else PUT_OFF_S, counts), call)
+def not_called(call: Call, why: str) -> Heard:
+    """Say that a call was certainly not made, by a fault of ours: no try is spent on it."""
+    return heard(said.RetryLater(why, PUT_OFF_S, counts=False), call)
 
 
 def _meaning(answer: said.AnyAnswer, call: Call) -> tuple[Happening, str | None]:

@@ -73,9 +73,12 @@ class PostEvents:
         backoff_max_s: float = 5.0,
         waiting: Waiting = not_said,
         judge: Judge | None = None,
+        payments_clock: Clock | None = None,
     ) -> None:
+        """`payments_clock` is what those who advance payments go by; without it, `clock` is."""
         self._store = store
         self._clock = clock
+        self._payments_clock = payments_clock or clock
         self._rules = rules
         self._signals = signals
         self._backoff_max_s = backoff_max_s
@@ -129,6 +132,8 @@ class PostEvents:
         books = await unit.lock(needs)
         books.watched = needs.originals
         books.payment_rules = self._rules.payments
+        if needs.providers:
+            books.payments_begin = self._payments_clock.now()
         now = self._clock.now()
         events = list(firsts.values())
         known = dict(await unit.claim(events, [self._judge.moment_of(event, now) for event in events]))

@@ -11,6 +11,7 @@ from ledger.application.payment_ports import Change, Line, Payment, PaymentKey, 
 from ledger.application.ports import Clock
 from ledger.application.saga_writer import SagaWriter
 from ledger.domain.payments.commands import (
+    AlertOperator,
     Capture,
     Charge,
     Command,
@@ -74,8 +75,14 @@ class SagaMover:
             advanced = self._advanced(current.saga, heard)
             if advanced.verdict is Verdict.ABSORBED and heard.attempt is None:
                 return None
+            # What contradicts is told before it is stored: from then on it is known, and never told again.
+            is_told_once = advanced.verdict is Verdict.CONTRADICTION
+            if is_told_once:
+                self._alert(current, advanced)
             stored = await self._stored(current, advanced, heard)
             if stored is not None:
+                if not is_told_once:
+                    self._alert(stored, advanced)
                 self._tell(current, stored, advanced, heard)
                 return Moved(stored, advanced.commands, advanced.verdict)
             if isinstance(heard.happening, WokeUp):
@@ -108,6 +115,18 @@ class SagaMover:
             crash_point("saga_stored")
             return stored
         raise TransientFaultError("no try was made")
+
+    def _alert(self, payment: Payment, advanced: Advanced) -> None:
+        for command in advanced.commands:
+            if isinstance(command, AlertOperator):
+                self._signals.emit(
+                    "payment.alerted",
+                    tenant=payment.saga.tenant,
+                    payment=payment.saga.id,
+                    provider=payment.terms.provider,
+                    state=advanced.saga.state.value,
+                    reason=command.reason,
+                )
 
     def _tell(self, before: Payment, after: Payment, advanced: Advanced, heard: Heard) -> None:
         self._signals.emit(

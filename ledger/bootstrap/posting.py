@@ -5,8 +5,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from time import monotonic
 
 from ledger.adapters.postgres.books import PostgresBooks
+from ledger.adapters.postgres.clock import DatabaseClock
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.holds import PostgresHolds
 from ledger.adapters.postgres.upkeep import make_partitions_ahead
@@ -29,6 +31,7 @@ class Posting:
     post_events: PostEvents
     expire_holds: ExpireHolds
     books: BookStore
+    payments_clock: DatabaseClock
     make_partitions_ahead: Callable[[], Awaitable[int]]
 
 
@@ -46,6 +49,7 @@ async def posting(
 ) -> AsyncIterator["Posting"]:
     """Compose the posting of events into PostgreSQL, for `lanes` batches side by side."""
     pool = await open_pool(dsn, settings, size=lanes + 2)
+    clock = DatabaseClock(pool, monotonic, SystemClock(), signals)
     try:
         store = PostgresBooks(
             pool, auto_open=settings.auto_open_accounts, remember=settings.account_cache_entries
@@ -57,8 +61,12 @@ async def posting(
             signals,
             backoff_max_s=settings.retry_backoff_max_s,
             waiting=waiting,
+            payments_clock=clock,
         )
         expire = ExpireHolds(PostgresHolds(pool), SystemClock(), new_event_id)
-        yield Posting(post, expire, store, partial(make_partitions_ahead, pool, PARTITIONS_AHEAD_MONTHS))
+        await clock.learn()
+        yield Posting(
+            post, expire, store, clock, partial(make_partitions_ahead, pool, PARTITIONS_AHEAD_MONTHS)
+        )
     finally:
         await pool.close()

@@ -125,6 +125,8 @@ class Books(msgspec.Struct):
     providers: set[ProviderKey] = set()
     """Those that were asked for and are there."""
     payment_rules: PaymentRules = PaymentRules()
+    payments_begin: datetime | None = None
+    """The time by the clock of those who will advance the payments of this batch; None: as for all else."""
     changes: Changes = msgspec.field(default_factory=Changes)
 
     def account(self, tenant: str, code: str) -> Account:

@@ -86,6 +86,7 @@ def _terms(command: RequestPayment, fee: Fee | None) -> Terms:
 
 def _begin(event: Event, deadline: datetime | None, books: Books, now: datetime) -> Saga:
     rules = books.payment_rules
-    saga = start(event.id, tenant=event.tenant, now=now, deadline=deadline, rules=rules)
+    at = books.payments_begin or now
+    saga = start(event.id, tenant=event.tenant, now=at, deadline=deadline, rules=rules)
     # Neither chance nor an id is used where a hold is placed.
-    return advance(saga, HoldPlaced(), Occasion(now, 0.0, "", rules)).saga
+    return advance(saga, HoldPlaced(), Occasion(at, 0.0, "", rules)).saga

@@ -56,6 +56,7 @@ _LEVELS = {
     "position.gap": "error",
     "read.turned_away": "warning",
     "provider.breaker_changed": "warning",
+    "provider.call_broke": "error",
     "provider.called": "debug",
     "provider.misconfigured": "error",
     "provider.refused_us": "error",

@@ -2,7 +2,7 @@
 create table providers (
     tenant_id int not null,
     name text not null check (name ~ '^[a-z0-9][a-z0-9-]{0,62}$'),
-    settings jsonb not null check (not jsonb_exists(settings, 'secrets')),
+    settings jsonb not null check (jsonb_typeof(settings) = 'object' and not jsonb_exists(settings, 'secrets')),
     sealed_secrets text,
     changed_at timestamptz not null default now(),
     primary key (tenant_id, name)

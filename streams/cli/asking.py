@@ -26,6 +26,6 @@ def confirm(what: str) -> None:
 def user_name() -> str:
     """Who does it: the name of the operating system's user, or its number where it has no name."""
     try:
-        return getpass.getuser()
+        return getpass.getuser().encode("utf-8", "replace").decode()
     except (OSError, KeyError):
         return f"uid {os.getuid()}"

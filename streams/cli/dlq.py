@@ -28,6 +28,7 @@ from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetterReason, NotAnEventError
 from streams.awaiting_letters import AwaitLetters, Became, Fate
 from streams.cli.asking import asked, confirm, user_name
+from streams.cli.given import check_texts
 from streams.cli.letter_editing import fault_of, in_editor, with_members
 from streams.cli.letters import (
     Shown,
@@ -184,6 +185,7 @@ def requeue(
     settings = Settings()
     query = _query(reason, since, until, topic, partition)
     places = _named(letters, query)
+    check_texts("--why", why or "")
     if edit is not None and len(places) != 1:
         refuse("--edit goes with one letter.")
     value = _bytes_of(edit) if edit else None
@@ -220,6 +222,7 @@ def drop(
     reasoned = (why or asked("Why?", "--why TEXT says why they are dropped.")).strip()
     if not reasoned:
         refuse("--why is empty.")
+    check_texts("--why", reasoned)
 
     async def mark(kept: PostgresDeadLetters) -> Done:
         meant = places or await _meant(kept, query, limit, "dropped", yes=yes)

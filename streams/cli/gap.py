@@ -18,6 +18,7 @@ from ledger.application.gaps import (
 from ledger.config import Settings
 from streams.cli.asking import asked, confirm, user_name
 from streams.cli.commands import HELP
+from streams.cli.given import check_texts
 from streams.cli.running import FOUND_WRONG, complain, print_json, refuse, told_faults
 from streams.gaps import gaps
 
@@ -66,6 +67,7 @@ def accept(
     reasoned = (why or asked("Why?", "--why TEXT says why the books go on without them.")).strip()
     if not reasoned:
         refuse("--why is empty.")
+    check_texts("--why", reasoned)
     if not yes:
         confirm(f"The books would go on without the records that {named}/{partition} lost.")
     passed = _run(lambda use_case: use_case.accept(named, partition, reasoned, user_name()))

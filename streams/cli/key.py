@@ -23,6 +23,7 @@ from ledger.bootstrap.keys import api_keys
 from ledger.config import Settings
 from streams.cli.asking import user_name
 from streams.cli.commands import HELP
+from streams.cli.given import check_tenant
 from streams.cli.moments import MomentFormatError, parse_moment
 from streams.cli.running import FOUND_WRONG, complain, print_json, refuse, told_faults
 from streams.embedded.addresses import find_postgres
@@ -32,7 +33,6 @@ key = typer.Typer(help=HELP["key"], no_args_is_help=True)
 
 Answer = TypeVar("Answer")
 
-_TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _LIFETIME = re.compile(r"(\d{1,5})(m|h|d)")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _SCOPES: dict[str, Scope] = {"read": "read", "write": "write", "admin": "admin"}
@@ -53,7 +53,7 @@ def create(
 ) -> None:
     """Make a key, and show it once: only an HMAC of it is kept."""
     now = SystemClock().now()
-    wish = KeyWish(_tenant(tenant), _name(name), _scopes(scope), _expiry(expires, now))
+    wish = KeyWish(check_tenant(tenant), _name(name), _scopes(scope), _expiry(expires, now))
     text, kept = _run(lambda keys: keys.create(wish, user_name()))
     if json_output:
         print_json({"key": str(text), **_facts(kept)})
@@ -68,7 +68,7 @@ def list_keys(
     json_output: bool = _JSON,
 ) -> None:
     """List keys, without their secrets."""
-    found = _run(lambda keys: keys.find(None if tenant is None else _tenant(tenant)))
+    found = _run(lambda keys: keys.find(None if tenant is None else check_tenant(tenant)))
     if json_output:
         print_json({"keys": [_facts(each) for each in found]})
     elif found:
@@ -105,12 +105,6 @@ def _run(work: Callable[[ApiKeys], Awaitable[Answer]]) -> Answer:
     except NoKeyError as error:
         complain(f"{error} `ledger key list` shows those that there are.")
         raise typer.Exit(FOUND_WRONG) from error
-
-
-def _tenant(text: str) -> str:
-    if _TENANT.fullmatch(text) is None:
-        refuse(f"{text!r} is no tenant: up to 63 of a-z, 0-9 and -, not beginning with -.")
-    return text
 
 
 def _name(text: str) -> str:

@@ -18,6 +18,7 @@ from ledger.domain.payments.happenings import Decision
 from ledger.domain.payments.saga import State
 from streams.cli.asking import asked, confirm, user_name
 from streams.cli.commands import HELP
+from streams.cli.given import check_tenant, check_texts, is_tenant
 from streams.cli.running import FOUND_WRONG, complain, print_json, refuse, told_faults
 from streams.embedded.addresses import find_postgres
 
@@ -48,6 +49,8 @@ def list_payments(
 ) -> None:
     """List payments, the newest first: those that need an operator, unless told otherwise."""
     states = [] if every else [_state(each) for each in state]
+    if tenant is not None:
+        check_tenant(tenant)
 
     async def work(desk: PaymentDesk) -> tuple[Sequence[Payment], Sequence[BreakerTold]]:
         return await desk.list(tenant, states, limit), await desk.breakers()
@@ -85,9 +88,42 @@ def show(payment: str = _NAME, json_output: bool = _JSON) -> None:
 
 
 @payments.command("retry")
-def retry(payment: str = _NAME, why: str | None = _WHY, yes: bool = _YES, json_output: bool = _JSON) -> None:
+def retry(
+    payment: str | None = typer.Argument(None, help="TENANT/ID, as `ledger payments list` shows it."),
+    every: bool = typer.Option(False, "--all", help="All that need an operator, 10,000 at a time."),
+    tenant: str | None = typer.Option(None, "--tenant", help="With --all: only payments of this tenant."),
+    provider: str | None = typer.Option(
+        None, "--provider", help="With --all: only payments of this provider."
+    ),
+    why: str | None = _WHY,
+    yes: bool = _YES,
+    json_output: bool = _JSON,
+) -> None:
     """Take up again what was given up: ask, publish or refund once more."""
-    _decide(payment, Decision.RETRY, why, None, yes, json_output)
+    if every is (payment is not None):
+        refuse("Name one payment, or give --all.")
+    if payment is None:
+        _retry_all(tenant, provider, why, yes, json_output)
+    elif tenant is not None or provider is not None:
+        refuse("--tenant and --provider go with --all.")
+    else:
+        _decide(payment, Decision.RETRY, why, None, yes, json_output)
+
+
+def _retry_all(
+    tenant: str | None, provider: str | None, why: str | None, yes: bool, json_output: bool
+) -> None:
+    if tenant is not None:
+        check_tenant(tenant)
+    reasoned = _reason(why)
+    found = [each.key for each in _run(lambda desk: desk.stuck(tenant, provider))]
+    if found and not yes:
+        confirm(f"{len(found):,} payments would be retried.")
+    retried = _run(lambda desk: desk.retry_all(found, by=user_name(), why=reasoned))
+    if json_output:
+        print_json({"needed": len(found), "retried": [_named(each) for each in retried]})
+    else:
+        print(f"{len(retried):,} of {len(found):,} are retried; the others went on meanwhile.")
 
 
 @payments.command("resolve")
@@ -108,6 +144,10 @@ def resolve(
         refuse(f"--as takes {', '.join(_RESOLUTIONS)}.")
     if (fact == "charged") is (reference is None):
         refuse("--reference goes with `--as charged`, and only with that.")
+    if reference is not None:
+        check_texts("--reference", reference)
+        if not reference.strip():
+            refuse("--reference is empty.")
     _decide(payment, _RESOLUTIONS[fact], why, reference, yes, json_output)
 
 
@@ -115,9 +155,7 @@ def _decide(
     name: str, decision: Decision, why: str | None, reference: str | None, yes: bool, json_output: bool
 ) -> None:
     key = _key(name)
-    reasoned = (why or asked("Why?", "--why TEXT says why.")).strip()
-    if not reasoned:
-        refuse("--why is empty.")
+    reasoned = _reason(why)
     if not yes:
         confirm(f"{decision} would be noted for {name}.")
     found = _run(lambda desk: desk.decide(key, decision, by=user_name(), why=reasoned, reference=reference))
@@ -125,6 +163,14 @@ def _decide(
         print_json(_facts(found))
     else:
         print(f"{_named(found)} is {found.saga.state} now. {story(found.saga)}")
+
+
+def _reason(why: str | None) -> str:
+    reasoned = (why or asked("Why?", "--why TEXT says why.")).strip()
+    if not reasoned:
+        refuse("--why is empty.")
+    check_texts("--why", reasoned)
+    return reasoned
 
 
 def _run(work: Callable[[PaymentDesk], Awaitable[Answer]]) -> Answer:
@@ -142,8 +188,8 @@ def _run(work: Callable[[PaymentDesk], Awaitable[Answer]]) -> Answer:
 
 
 def _key(name: str) -> PaymentKey:
-    tenant, slash, payment_id = name.partition("/")
-    if not slash or not has_id_form(payment_id):
+    tenant, _, payment_id = name.partition("/")
+    if not is_tenant(tenant) or not has_id_form(payment_id):
         refuse(f"{name!r} is no payment: TENANT/ID is.")
     return PaymentKey(tenant, payment_id.lower())
 

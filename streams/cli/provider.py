@@ -23,6 +23,7 @@ from ledger.config import Settings
 from streams.checking_providers import check_provider
 from streams.cli.asking import confirm
 from streams.cli.commands import HELP
+from streams.cli.given import check_texts
 from streams.cli.moments import written
 from streams.cli.provider_names import ProviderName, parse_provider
 from streams.cli.running import FOUND_WRONG, complain, print_json, refuse, told_faults
@@ -70,6 +71,8 @@ def set_provider(
 ) -> None:
     """Store how a provider is called, new or changed: what is not given stays as it was."""
     named = parse_provider(name)
+    for option, texts in (("--url", [url or ""]), ("--host", host), ("--network", network)):
+        check_texts(option, *texts)
     given: _Facts = {
         "url": url,
         "hosts": host or None,
@@ -211,10 +214,17 @@ async def _store(
     former = wanted.get("secrets", [])
     wanted["secrets"] = [*fresh, *(former if keep_secrets else ())] if fresh else former
     if given["hosts"] is None and (given["url"] is not None or "hosts" not in wanted):
-        wanted["hosts"] = [urlsplit(wanted.get("url") or "").hostname or ""]
+        wanted["hosts"] = [_host_of(wanted.get("url") or "")]
     _check(wanted, named)
     await kept.put(*named, wanted)
     return wanted
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError as fault:
+        refuse(f"--url is no URL: {fault}.")
 
 
 def _check(wanted: Mapping[str, Any], named: ProviderName) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 
 from ledger.api.app import create_app
+from ledger.api.problems import RateLimitedError
 from ledger.api.quotas import RefusedSenders
 from ledger.application.faults import LogAwayError
 from ledger.application.payment_ports import SealError
@@ -159,3 +161,26 @@ async def test_a_sender_who_is_refused_again_and_again_is_not_looked_at_for_a_wh
     assert (refused.status_code, refused.headers["Retry-After"], len(shared.asked)) == (429, "1", asked)
     world.monotonic += 1
     assert (await told(shared, senders=senders)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("sender", "other", "is_the_same"),
+    [
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::9", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("192.0.2.7", "::ffff:192.0.2.7", True),
+        ("::ffff:192.0.2.7", "::ffff:192.0.2.8", False),
+        ("192.0.2.7", "192.0.2.8", False),
+        ("", "@file", False),
+    ],
+)
+def test_senders_are_told_apart_by_what_they_cannot_choose(
+    sender: str, other: str, *, is_the_same: bool
+) -> None:
+    senders = RefusedSenders(1, World().signals, lambda: 0.0)
+    for _ in range(2):
+        senders.refused(sender)
+    with pytest.raises(RateLimitedError) if is_the_same else nullcontext():
+        senders.admit(other)
+    with pytest.raises(RateLimitedError):
+        senders.admit(sender)

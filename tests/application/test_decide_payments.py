@@ -101,3 +101,23 @@ async def test_those_that_need_an_operator_are_listed() -> None:
     stage.request("other")
     found = await desk_of(stage).list(None, [State.NEEDS_OPERATOR], 10)
     assert [each.key for each in found] == [key]
+
+
+async def test_what_contradicts_is_told_each_time() -> None:
+    stage, key = await stuck()
+    for _ in range(2):
+        with pytest.raises(NotForOperatorsError, match="contradicts"):
+            await desk_of(stage).decide(key, Decision.CHARGED, by="eve", why="?", reference="another")
+    assert stage.store.payments[key].saga.contradictions == ()
+
+
+async def test_all_of_a_provider_are_retried_at_once() -> None:
+    stage, key = await stuck()
+    stage.provider.script = lambda request, asked: Act()
+    desk = desk_of(stage)
+    assert await desk.stuck(None, "another") == []
+    (found,) = await desk.stuck(None, "bank")
+    gone = PaymentKey("acme", event_id("gone"))
+    (retried,) = await desk.retry_all([gone, found.key], by="eve", why="they are back")
+    assert (retried.key, retried.saga.state.value) == (key, "refunding")
+    assert await desk.retry_all([key], by="eve", why="once more") == []

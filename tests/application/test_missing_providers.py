@@ -27,3 +27,15 @@ async def test_payments_of_a_provider_that_is_not_there_wait_without_a_try() -> 
     stage.check()
     assert stage.states() == {"expired"}
     assert signals.names() == ["provider.misconfigured"]
+
+
+async def test_a_call_that_finds_its_provider_gone_is_no_try() -> None:
+    stage = Stage()
+    provider, stage.providers.provider = stage.providers.provider, None
+    key = stage.request()
+    await stage.run(rounds=3)
+    assert (stage.states(), stage.store.payments[key].saga.tries) == ({"charging"}, 0)
+    stage.providers.provider = provider
+    await stage.run()
+    stage.check()
+    assert stage.states() == {"settled"}

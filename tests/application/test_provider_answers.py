@@ -18,7 +18,7 @@ from ledger.application.providers import (
     Unknown,
     kind_of,
 )
-from tests.builders import NOW
+from tests.builders import NOW, event_id
 from tests.provider import charge, refund
 
 REQUEST = charge("k1")
@@ -46,7 +46,7 @@ def reply(code: int, body: Any = None, retry_after: str | None = None) -> Reply:
 def test_a_request_is_written_under_its_key_and_without_nulls() -> None:
     assert json.loads(encode_request(refund("k2", "ch_1"))) == {
         "key": "k2",
-        "payment": "payment-k2",
+        "payment": event_id("payment-k2"),
         "tenant": "acme",
         "amount": 1250,
         "asset": "USD/2",
@@ -220,6 +220,14 @@ def test_only_public_addresses_are_called_or_those_named(address: str, allowed: 
 def test_a_url_must_be_on_the_list(url: str) -> None:
     with pytest.raises(ValueError, match=r"provider|list|address"):
         check_url(url, ["pay.example", "127.0.0.1", "::1"], [], plain_http=False)
+
+
+@pytest.mark.parametrize(
+    "place", ["pay.example:99999", "pay.example:abc", "pay.example:-1", "pay.example:0", "[::"]
+)
+def test_a_url_whose_place_is_none_is_refused(place: str) -> None:
+    with pytest.raises(ValueError, match=r"[Pp]ort|IPv6"):
+        check_url(f"https://{place}/v1", ["pay.example"], [], plain_http=False)
 
 
 def test_a_url_on_the_list_is_called() -> None:

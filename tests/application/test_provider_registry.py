@@ -167,3 +167,11 @@ async def test_secrets_are_in_nothing_that_is_shown(scene: Scene) -> None:
     await scene.later()
     for secret in ("a secret of the tests", "short one"):
         assert secret not in shown + repr(scene.signals.emitted)
+
+
+@pytest.mark.parametrize("settings", [{**GOOD, "url": "https://pay.example:99999"}, ["no object"], "none"])
+async def test_a_provider_that_cannot_be_called_has_payments_wait(scene: Scene, settings: Any) -> None:
+    scene.directory.settings = settings
+    assert await scene.later() is None
+    assert scene.registry.mood("acme", "bank") is Mood.WAITS
+    assert scene.signals.names() == ["provider.misconfigured"]

@@ -254,10 +254,10 @@ def test_what_agrees_is_absorbed_and_what_does_not_is_told() -> None:
 
 def test_no_more_contradictions_are_told_than_a_person_reads() -> None:
     told = "! charged | alert: charge_accepted while charged, wake +15"
-    made_up = [f"accepted ch_1{number} | {told}" for number in range(20)]
+    made_up = [f"accepted ch_1{number} | {told}" for number in range(10)]
     first, last = "accepted ch_1 | charged | capture e1, wake +15", "accepted ch_2 | . charged | wake +15"
     case = charging("\n".join([first, *made_up, last]))
-    assert len(case.saga.contradictions) == 20
+    assert len(case.saga.contradictions) == 10
 
 
 def test_accepted_by_a_try_that_a_fail_over_forgot() -> None:

@@ -38,7 +38,10 @@ RIVAL = "another-tenant"
 """The provider is another tenant, who is paid on an account of its own."""
 BEHAVIOURS: dict[str, Sequence[dict[str, Any]]] = {
     "accepts": (),
-    "declines": ({"do": "refuse", "reason": "poor", "times": 1},),
+    "declines": (
+        {"do": "decline", "reason": "poor", "on": ["charge"]},
+        {"do": "refuse", "reason": "poor", "times": 1, "on": ["refund"]},
+    ),
     "pends": ({"do": "pend", "pend_s": 0.3},),
     "errs": ({"do": "error", "code": 502, "times": 1},),
     "errs-booked": ({"do": "error", "code": 502, "times": 1, "booked": True},),
@@ -89,6 +92,7 @@ def rules() -> list[dict[str, Any]]:
         for behaviour, found in BEHAVIOURS.items()
         for step in STEPS
         for rule in found
+        if step in rule.get("on", STEPS)
     ]
 
 

@@ -91,6 +91,27 @@ def test_health_is_on_a_port_of_its_own_where_one_is_set(environment: dict[str, 
         process.kill()
 
 
+def test_senders_behind_a_trusted_proxy_are_told_apart(environment: dict[str, str], tmp_path: Path) -> None:
+    log = tmp_path / "api.log"
+    proxied = {
+        "LEDGER_API_HOST": "::",
+        "LEDGER_API_TRUSTED_PROXIES": "127.0.0.0/8",
+        "LEDGER_QUOTA_REFUSED_WEBHOOKS_S": "0.5",
+        "LEDGER_SEALING_KEYS": "c2VhbGluZyBrZXkgb2YgdGhlIHRlc3RzLCAzMiBiLi4",
+    }
+    with log.open("wb") as file:
+        given = Ledger(tmp_path / "none", environment | proxied).environment()
+        process = subprocess.Popen([*PROGRAM, "api"], env=given, stderr=file)
+    try:
+        url = f"http://127.0.0.1:{started(log)['port']}/v1/providers/bank/webhooks"
+        senders = [*["192.0.2.7"] * 3, "192.0.2.8"]
+        answers = [httpx.post(url, json={}, headers={"X-Forwarded-For": each}) for each in senders]
+        assert [each.status_code for each in answers] == [401, 429, 429, 401]
+    finally:
+        process.kill()
+        process.wait(WAIT_S)
+
+
 def started(log: Path) -> dict[str, Any]:
     """Wait for the line that tells the ports."""
     end = time.monotonic() + WAIT_S

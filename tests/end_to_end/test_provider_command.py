@@ -89,6 +89,8 @@ def test_a_provider_that_is_away_or_forgotten_is_told(books: Books) -> None:
         (["acme/ledger:x", "--url", "https://x.example"], "TENANT/NAME"),
         (["acme/new", "--make-secret"], "--url says where"),
         (["acme/new", "--url", "https://x.example"], "no secret"),
+        (["acme/new", "--url", "https://[::", "--make-secret"], "--url is no URL"),
+        (["acme/new", "--url", "https://x]", "--make-secret", "--host", "x"], "cannot be called so"),
         (["acme/new", "--url", "http://x.example", "--make-secret"], "called by https"),
         (["acme/new", "--url", "https://127.0.0.1", "--make-secret"], "not a public address"),
         (["acme/new", "--url", "https://x.example", "--make-secret", "--when-down", "weep"], "when_down"),

@@ -12,11 +12,14 @@ from ledger.adapters.postgres.clock import DIFFERS_S, DatabaseClock
 from ledger.adapters.postgres.types import Pool
 from ledger.adapters.system import SystemClock
 from ledger.application.faults import TransientFaultError
+from ledger.application.post_events import Batch
 from ledger.bootstrap.payments import advancing, payment_desk
+from ledger.bootstrap.posting import posting
 from ledger.config import Settings
 from tests.builders import NOW, HandClock
 from tests.fakes import RememberedSignals
 from tests.ports.conftest import SCHEMA
+from tests.ports.payments import Office
 
 
 class Server:
@@ -139,3 +142,21 @@ async def test_payments_workers_and_operators_go_by_the_database(
         there = await owner.fetchval("select clock_timestamp()")
         assert max(abs((each.now() - there).total_seconds()) for each in clocks) < 1
     assert "clock.differs" in signals.names()
+
+
+async def test_payments_are_due_by_the_database_whatever_the_posting_worker_s_clock_shows(
+    books_dsn: str, postgres_office: Office, owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = HandClock(datetime.now(UTC) - timedelta(hours=1))
+    monkeypatch.setattr(SystemClock, "now", lambda self: wall.now())
+    signals = RememberedSignals()
+    await postgres_office.accept("money")
+    async with posting(Settings(postgres_schema=SCHEMA), books_dsn, signals, lanes=1) as parts:
+        wall.move(7200)
+        [outcome] = await parts.post_events(Batch([postgres_office.request()]))
+    payment = await postgres_office.read()
+    there = await owner.fetchval("select clock_timestamp()")
+    assert (outcome.kind, payment.saga.next_at is not None) == ("posted", True)
+    assert abs(payment.saga.deadline - there - timedelta(seconds=900)) < timedelta(seconds=10)
+    assert abs((payment.saga.next_at or NOW) - there) < timedelta(seconds=10)
+    assert signals.names()[0] == "clock.differs"

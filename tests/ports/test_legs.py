@@ -6,6 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from ledger.adapters.postgres.audit import PostgresAuditor
 from ledger.adapters.postgres.books import PostgresBooks
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.leg_audit import audit_legs, audit_legs_in
@@ -219,6 +220,21 @@ async def test_what_is_wrong_with_a_leg_is_found(
     assert (await superuser.execute(damage, *given)).split()[-1] != "0"
     check = await audit_legs_in(superuser)  # type: ignore[arg-type]
     assert [violation["what"] for violation in check.violations] == expected
+
+
+async def test_payment_that_was_given_up_although_its_hold_was_captured_is_found(
+    ended: tuple[Pool, Payer], superuser: asyncpg.Connection
+) -> None:
+    await superuser.execute(
+        "update payment_steps set state = 'refunded' where state = 'settled'; "
+        "update payments set state = 'refunded', saga = replace(replace(saga::text, "
+        '\'"settled"\', \'"refunded"\'), \'"charge":"charged"\', \'"charge":"refunded"\')::json '
+        f"where {SETTLED}; delete from transactions where type = 'transfer.post.v1' and reference = 'order 7'"
+    )
+    assert (await audit_legs_in(superuser)).ok  # type: ignore[arg-type]
+    tenants = {row["tenant_id"]: row["code"] for row in await superuser.fetch("select * from tenants")}
+    check = await PostgresAuditor(superuser, tenants).check("sagas")  # type: ignore[arg-type]
+    assert [each["what"] for each in check.violations] == ["payment has ended otherwise than its hold"]
 
 
 async def test_leg_whose_id_was_dropped_is_still_posted(ended: tuple[Pool, Payer], postgres_dsn: str) -> None:

@@ -18,7 +18,7 @@ from ledger.application.verify_books import BOOK_CHECKS
 from ledger.config import Settings
 from ledger.domain.commands import Event
 from ledger.domain.comparing import differences
-from ledger.domain.payments.saga import State
+from ledger.domain.payments.saga import ChargeFact, State
 from migrations.run import migrate
 from tests.ports.conftest import Bench, PostgresLook
 from tests.ports.payments import CAPTURING, RELEASING, Office
@@ -47,7 +47,7 @@ async def told(postgres_dsn: str) -> AsyncIterator[tuple[str, list[Event]]]:
     await bench.post(
         office.closing("capture", "capture", "settled"), office.closing("void", "void", "released")
     )
-    await office.move(settling, state=State.SETTLED, step=None, next_at=None)
+    await office.move(settling, state=State.SETTLED, step=None, next_at=None, charge=ChargeFact.CHARGED)
     await office.move(releasing, state=State.RELEASED, step=None, next_at=None)
     yield (
         bench.tenant,
@@ -136,6 +136,59 @@ async def test_changed_row_is_found(audited: Audited, what: str) -> None:
     damage, expected = CORRUPTIONS[what]
     await connection.execute(damage)
     assert await broken(connection) == expected
+
+
+ENDED_OTHERWISE = "payment has ended otherwise than its hold"
+SETTLED_ONE = f"(select event_id from payments where {SETTLED})"
+GIVEN_UP = (
+    "update payment_steps set state = '{end}' where number = 3 and event_id in " + SETTLED_ONE + "; "
+    "update payments set state = '{end}', saga = replace(replace(saga::text, '\"settled\"', '\"{end}\"'), "
+    '\'"charge":"charged"\', \'"charge":"refunded"\')::json where ' + SETTLED
+)
+WITHOUT_A_CHARGE = (
+    "update payments set saga = replace(saga::text, "
+    '\'"charge":"charged"\', \'"charge":"{fact}"\')::json where '
+)
+ENDS = {
+    "released": (GIVEN_UP.format(end="released"), [ENDED_OTHERWISE]),
+    "expired": (GIVEN_UP.format(end="expired"), [ENDED_OTHERWISE]),
+    "refunded": (GIVEN_UP.format(end="refunded"), [ENDED_OTHERWISE]),
+    "refunded, and the hold closed by hand": (
+        "update payment_steps set happening = 'told_hold_closed' where number = 2; "
+        + GIVEN_UP.format(end="refunded"),
+        [],
+    ),
+    "refunded, and the hold was not closed when an operator said so": (
+        "update payment_steps set happening = 'told_hold_closed', verdict = 'contradiction' where number = 2; "
+        + GIVEN_UP.format(end="refunded"),
+        [ENDED_OTHERWISE],
+    ),
+    "settled, and nothing charged": (
+        WITHOUT_A_CHARGE.format(fact="none") + SETTLED,
+        ["payment has settled without a charge"],
+    ),
+    "settled, and the charge refunded": (
+        WITHOUT_A_CHARGE.format(fact="refunded") + SETTLED,
+        ["payment has settled without a charge"],
+    ),
+    "settled, and nothing known of a charge": (
+        f"update payments set saga = (saga::jsonb - 'charge')::json where {SETTLED}",
+        ["payment has settled without a charge"],
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ENDS)
+async def test_end_that_does_not_go_with_what_was_captured_is_found(audited: Audited, what: str) -> None:
+    connection, _, _ = audited
+    damage, expected = ENDS[what]
+    await connection.execute(damage)
+    assert await said_of_sagas(connection) == expected
+
+
+async def said_of_sagas(connection: Any) -> list[str]:
+    check = await (await auditor_of(connection)).check("sagas")
+    return [violation["what"] for violation in check.violations]
 
 
 CHANGES = {

@@ -11,6 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from streams.cli import app
+from streams.cli.asking import user_name
 from streams.cli.commands import HELP, LoadedCommands
 from streams.cli.running import SERVICE_AWAY, USED_WRONGLY, told_faults
 
@@ -108,7 +109,54 @@ def test_crash_point_without_a_count_is_told_by_any_command(value: str) -> None:
     "arguments",
     [["show"], ["retry", "--why", "x", "--yes"], ["resolve", "--as", "hold-closed", "--why", "x", "--yes"]],
 )
-@pytest.mark.parametrize("name", ["acme", f"acme/{'x' * 36}", "acme/{01a1fd8c-6900-77dc-a235-639215ca5234}"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "acme",
+        f"acme/{'x' * 36}",
+        "acme/{01a1fd8c-6900-77dc-a235-639215ca5234}",
+        *[f"{tenant}/01a1fd8c-6900-77dc-a235-639215ca5234" for tenant in ("", "ac\udcffme", "a\x00", "ACME")],
+    ],
+)
 def test_what_names_no_payment_is_told(arguments: list[str], name: str) -> None:
     done = CliRunner().invoke(app, ["payments", *arguments, name])
     assert (done.exit_code, "is no payment: TENANT/ID is" in done.stderr) == (USED_WRONGLY, True), done.output
+
+
+PAYMENT = "acme/01a1fd8c-6900-77dc-a235-639215ca5234"
+CHARGED = ("resolve", PAYMENT, "--as", "charged", "--why", "seen", "--yes")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["payments", "list", "--tenant", "a\x00b"], "'a\\x00b' is no tenant"),
+        (["payments", "list", "--tenant", "a\udcffb"], "'a\\udcffb' is no tenant"),
+        (["payments", "list", "--tenant", ""], "'' is no tenant"),
+        (["payments", "retry", "--why", "x", "--yes"], "Name one payment, or give --all"),
+        (["payments", "retry", PAYMENT, "--all", "--why", "x", "--yes"], "Name one payment, or give --all"),
+        (["payments", "retry", PAYMENT, "--provider", "p", "--why", "x", "--yes"], "go with --all"),
+        (["payments", "retry", "--all", "--tenant", "", "--why", "x", "--yes"], "'' is no tenant"),
+        (["payments", *CHARGED, "--reference", ""], "--reference is empty"),
+        (["payments", *CHARGED, "--reference", " "], "--reference is empty"),
+        (["payments", *CHARGED, "--reference", "a\udcff"], "--reference is not text in UTF-8: 'a\\udcff'"),
+        (["payments", "retry", PAYMENT, "--yes", "--why", "a\udcff"], "--why is not text in UTF-8"),
+        (["payments", "retry", PAYMENT, "--yes", "--why", "a\x00"], "--why is not text in UTF-8"),
+        (["dlq", "drop", "payments/0/1", "--yes", "--why", "\udcff"], "--why is not text in UTF-8"),
+        (["dlq", "requeue", "payments/0/1", "--yes", "--why", "\udcff"], "--why is not text in UTF-8"),
+        (["gap", "accept", "--partition", "0", "--yes", "--why", "\udcff"], "--why is not text in UTF-8"),
+        (["provider", "set", "acme/bank", "--url", "https://a\udcff.example"], "--url is not text in UTF-8"),
+        (["provider", "set", "acme/bank", "--host", "a\udcff.example"], "--host is not text in UTF-8"),
+        (["provider", "set", "acme/bank", "--network", "\x00"], "--network is not text in UTF-8"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_before_any_service_is_asked(
+    arguments: list[str], said: str
+) -> None:
+    done = CliRunner().invoke(app, arguments)
+    assert (done.exit_code, said in done.stderr) == (USED_WRONGLY, True), done.output
+
+
+def test_a_user_whose_name_is_not_text_can_be_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("getpass.getuser", lambda: "ann\udcff")
+    assert user_name() == "ann?"

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from streams.serving_http import Server, listen
+from streams.serving_http import Server, listen, with_mapped
 
 
 async def who(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -20,7 +20,38 @@ async def who(scope: dict[str, Any], receive: Any, send: Any) -> None:
     [(None, "127.0.0.1"), ("10.0.0.0/8", "127.0.0.1"), ("127.0.0.0/8, 10.0.0.0/8", "192.0.2.7")],
 )
 async def test_a_sender_is_named_by_a_proxy_that_is_trusted(trusted: str | None, told: str) -> None:
-    with listen("127.0.0.1", 0) as bound:
+    assert await told_by("127.0.0.1", trusted) == told
+
+
+@pytest.mark.parametrize(
+    ("trusted", "told"),
+    [
+        (None, "::ffff:127.0.0.1"),
+        ("10.0.0.0/8", "::ffff:127.0.0.1"),
+        ("127.0.0.1, 10.0.0.0/8", "192.0.2.7"),
+        ("127.0.0.0/8,10.1.1.1", "192.0.2.7"),
+        ("::ffff:127.0.0.1,10.1.1.1", "192.0.2.7"),
+    ],
+)
+async def test_a_proxy_of_ipv4_is_trusted_by_a_socket_for_both_families(
+    trusted: str | None, told: str
+) -> None:
+    assert await told_by("::", trusted) == told
+
+
+def test_networks_are_mapped_with_their_lengths() -> None:
+    assert with_mapped("10.0.0.0/8, 192.0.2.1,2001:db8::/32") == [
+        "10.0.0.0/8",
+        "192.0.2.1",
+        "2001:db8::/32",
+        "::ffff:10.0.0.0/104",
+        "::ffff:192.0.2.1/128",
+    ]
+
+
+async def told_by(host: str, trusted: str | None) -> str:
+    """Who a server takes a request by IPv4 to be from, that says where it was forwarded from."""
+    with listen(host, 0) as bound:
         server = Server(who, bound, shutdown_s=1.0, trusted_proxies=trusted)
         serving = asyncio.create_task(server.run_on_socket())
         async with httpx.AsyncClient() as client:
@@ -30,4 +61,4 @@ async def test_a_sender_is_named_by_a_proxy_that_is_trusted(trusted: str | None,
             )
         server.should_exit = True
         await serving
-    assert answer.text == told
+    return answer.text

@@ -67,6 +67,11 @@ def test_what_looks_like_a_setting_is_named() -> None:
         ("LEDGER_PAYMENT_RULES", '{"answer_s": 1e999}', "LEDGER_PAYMENT_RULES"),
         ("LEDGER_PAYMENT_RULES", '{"charge_tries_max": 10001}', "charge_tries_max (10000 at most)"),
         ("LEDGER_PAYMENT_RULES", '{"answer_s": 0}', "these must be positive: answer_s"),
+        (
+            "LEDGER_PAYMENT_RULES",
+            '{"unknown_s_max": 60}',
+            "not_found_grace_s must be less than unknown_s_max",
+        ),
         ("LEDGER_PAYMENT_RULES", '{"answerz": 1}', "answerz"),
         ("LEDGER_API_TRUSTED_PROXIES", "10.0.0.0/8, proxy", "'proxy' does not appear to be an IPv4 or IPv6"),
         ("LEDGER_PAYMENT_LEASE_S", "inf", "less than or equal to 3600"),

@@ -23,6 +23,8 @@ def check_url(url: str, hosts: Sequence[str], networks: Sequence[Network], *, pl
     `hosts` is the allow-list. An address in place of a name must be public, or inside one of `networks`.
     """
     parts = urlsplit(url)
+    if parts.port == 0:  # one that is no port at all raises
+        raise ValueError("port 0 is none that can be called")
     if parts.scheme not in (("https", "http") if plain_http else ("https",)):
         raise ValueError("a provider is called by https")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:

@@ -110,6 +110,11 @@ class HttpProvider:
             # Cut by the deadline of who asked, so it took too long.
             self._breaker.failed(permit)
             raise
+        except Exception as fault:
+            # A fault of ours: its payments must not wait for their limits without a word about why.
+            self._breaker.failed(permit)
+            self._signals.emit("provider.call_broke", **self._who, fault=repr(fault))
+            return Unknown(f"the call broke: {type(fault).__name__}")
         except BaseException:
             self._breaker.given_back(permit)
             raise

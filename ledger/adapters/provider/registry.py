@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import NamedTuple
 
+import msgspec
+
 from ledger.adapters.provider.http import HttpProvider, open_provider
 from ledger.adapters.provider.settings import ProviderSettings, SettingsRefusedError, read_settings
 from ledger.application.breaker import BreakerState, BreakerView, Monotonic
@@ -131,7 +133,7 @@ class ProviderRegistry:
             else:
                 await self._open(key, read_settings(stored))
                 self._missing.pop(key, None)
-        except (SealError, SettingsRefusedError, ValueError) as fault:
+        except (SealError, SettingsRefusedError, ValueError, msgspec.MsgspecError) as fault:
             self._miss(key, str(fault))
         self._read_at[key] = self._monotonic()
 

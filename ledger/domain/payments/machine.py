@@ -13,6 +13,7 @@ from ledger.domain.payments.saga import ChargeFact, Saga, State, Step
 from ledger.domain.payments.steps import (
     FORMER,
     Advanced,
+    Verdict,
     absorbed,
     contradicted,
     moved,
@@ -64,14 +65,23 @@ def _retried(saga: Saga, happening: Decided, on: Occasion) -> Advanced:
 
 def _confirmed(saga: Saga, happening: Decided, on: Occasion) -> Advanced:
     """What an operator has seen counts as the answer of the provider."""
-    return _former(saga, ChargeAccepted(happening.reference or ""), on)
+    return _as_before(saga, ChargeAccepted(happening.reference or ""), happening, on)
+
+
+def _as_before(saga: Saga, fact: Happening, happening: Decided, on: Occasion) -> Advanced:
+    """An operator's fact counts as it did before; if it contradicts what is known, they are told so each time."""
+    found = _former(replace(saga, contradictions=()), fact, on)
+    after = replace(found.saga, contradictions=saga.contradictions)
+    if found.verdict is Verdict.CONTRADICTION and after == saga:
+        return contradicted(saga, happening)
+    return found._replace(saga=after)
 
 
 def _denied_by_hand(saga: Saga, happening: Decided, on: Occasion) -> Advanced:
     if saga.step is Step.CAPTURE:
         return contradicted(saga, happening)
     if saga.charge is ChargeFact.NONE:
-        return _former(saga, ChargeDeclined(f"not charged, says {happening.by}"), on)
+        return _as_before(saga, ChargeDeclined(f"not charged, says {happening.by}"), happening, on)
     returned = replace(saga, charge=ChargeFact.REFUNDED)
     return onward(returned, on) if saga.step is Step.REFUND else moved(returned)
 

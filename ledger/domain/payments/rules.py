@@ -30,7 +30,7 @@ class PaymentRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     not_found_grace_s: float = 120.0
     """How long a call that was not answered may still be on its way: so long "not found" is not believed."""
     unknown_s_max: float = 4 * 3600.0
-    """What stays unknown for longer needs an operator."""
+    """What stays unknown for longer needs an operator. More than `not_found_grace_s`."""
     alert_again_s: float = 3600.0
     """How often an operator is told again of a payment that waits for one."""
     deadline_s: float = 900.0
@@ -44,6 +44,11 @@ class PaymentRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         if large:
             raise ValueError(
                 f"these are too large: {', '.join(f'{each} ({_most(each):g} at most)' for each in large)}"
+            )
+
+        if self.not_found_grace_s >= self.unknown_s_max:
+            raise ValueError(
+                "not_found_grace_s must be less than unknown_s_max: what is not found never ended"
             )
 
     def backoff(self, tries: int, chance: float) -> timedelta:

@@ -55,15 +55,16 @@ def absorbed(saga: Saga) -> Advanced:
     return moved(saga, verdict=Verdict.ABSORBED)
 
 
-CONTRADICTIONS_MAX = 20
-"""Of so many a person is told about one payment; whoever makes up more says nothing new by them."""
+CONTRADICTIONS_MAX = 10
+"""Of so many of a kind a person is told about one payment; whoever makes up more says nothing new by them."""
 
 
 def contradicted(saga: Saga, happening: Happening) -> Advanced:
     """Change nothing, and tell a person; the same again is absorbed, but for what an operator says."""
     told, mark = saga.contradictions, _mark_of(happening)
     if not isinstance(happening, Decided):
-        if mark in told or len(told) >= CONTRADICTIONS_MAX:
+        alike = [each for each in told if each.startswith(f"{kind_of(happening)} ")]
+        if mark in told or len(alike) >= CONTRADICTIONS_MAX:
             return absorbed(saga)
         told = (*told, mark)
     alert = AlertOperator(f"{kind_of(happening)} while {saga.state}")
@@ -71,7 +72,8 @@ def contradicted(saga: Saga, happening: Happening) -> Advanced:
 
 
 def _mark_of(happening: Happening) -> str:
-    return hashlib.blake2b(msgspec.json.encode(happening), digest_size=8).hexdigest()
+    said = hashlib.blake2b(msgspec.json.encode(happening), digest_size=8)
+    return f"{kind_of(happening)} {said.hexdigest()}"
 
 
 def known_if(known: bool, saga: Saga, happening: Happening) -> Advanced:

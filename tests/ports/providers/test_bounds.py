@@ -10,6 +10,7 @@ import pytest
 from ledger.application.breaker import BreakerRules
 from ledger.application.providers import (
     RetryLater,
+    Unknown,
     kind_of,
 )
 from tests.ports.providers.conftest import Opener
@@ -100,3 +101,19 @@ async def test_calls_that_are_cut_by_their_deadline_open_the_breaker(opened: Ope
     cut = await asyncio.gather(*(asyncio.wait_for(each, 0.1) for each in calls), return_exceptions=True)
     assert {type(each) for each in cut} == {TimeoutError}
     assert provider.state == "open"
+
+
+async def test_a_fault_of_ours_is_told_and_opens_the_breaker(
+    opened: Opener, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = await opened(breaker=BreakerRules(calls_min=2, open_s=60))
+
+    def broken(*arguments: object, **more: object) -> None:
+        raise ValueError("no such port")
+
+    monkeypatch.setattr(provider._caller._session, "request", broken)
+    answers = [await provider.charge(charge(f"{tenant}-{number}", tenant)) for number in range(2)]
+    assert answers == [Unknown("the call broke: ValueError")] * 2
+    assert provider.state == "open"
+    told = [facts["fault"] for name, facts in opened.signals.emitted if name == "provider.call_broke"]
+    assert told == ["ValueError('no such port')"] * 2

@@ -11,6 +11,14 @@ union all
 select 'payment has ended otherwise than its hold', p.tenant_id, p.event_id::text, p.state, h.state
 from payments p join holds h using (event_id, tenant_id)
 where (p.due_at is null and h.state = 'open') or (p.state = 'settled' and h.state <> 'captured')
+   -- An operator who says that they closed a hold says that they put right what became of it.
+   or (p.state in ('released', 'expired', 'refunded') and h.state = 'captured'
+       and not exists (select from payment_steps s
+                       where s.event_id = p.event_id and s.tenant_id = p.tenant_id
+                             and s.happening = 'told_hold_closed' and s.verdict = 'moved'))
+union all
+select 'payment has settled without a charge', p.tenant_id, p.event_id::text, p.state, null
+from payments p where p.state = 'settled' and p.saga ->> 'charge' is distinct from 'charged'
 union all
 select 'saga is not that of its payment', p.tenant_id, p.event_id::text, p.state, p.saga ->> 'state'
 from payments p join tenants t using (tenant_id)
