@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from ledger.adapters.kafka.stream import KafkaStream
+from ledger.adapters.kafka.stream import KafkaStream, RecordsExpiredError
 from ledger.adapters.objects.store import open_objects
 from ledger.application.archived_topic import ArchivedTopic
 from ledger.application.dead_letters import DeadLetters, Place, pages_of
@@ -18,6 +18,7 @@ from ledger.contract.decode import check_address, decode_event
 from ledger.contract.keys import KeyChooser
 from ledger.domain.ids import time_ms_of
 from ledger.domain.moments import moment_of
+from streams.replay.faults import NotReplayableError
 from streams.replay.plan import Judged
 
 PAGE_LINES = 2000
@@ -54,9 +55,13 @@ class TopicLane:
     placed: bool = True
 
     async def read(self, first: int) -> AsyncGenerator[Sequence[Record], None]:
-        async with KafkaStream.open(self.bootstrap, self.topic) as stream:
-            async for records in stream.read(self.partition, first, self.end):
-                yield records
+        """Raises NotReplayableError where records have expired: to pass them by would lose their events."""
+        async with KafkaStream.open(self.bootstrap, self.topic, whole=True) as stream:
+            try:
+                async for records in stream.read(self.partition, first, self.end):
+                    yield records
+            except RecordsExpiredError as error:
+                raise NotReplayableError(f"{error}. An archive may have them.") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from ledger.adapters.kafka.stream import KafkaStream
+from ledger.adapters.kafka.stream import KafkaStream, RecordsExpiredError
 
 PLACE = TopicPartition("payments", 0)
 
@@ -23,6 +23,10 @@ class Script:
     def __init__(self, *fetches: tuple[Sequence[int], int]) -> None:
         self._fetches = list(fetches)
         self._position = 0
+        self.low = 0
+
+    async def beginning_offsets(self, places: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        return dict.fromkeys(places, self.low)
 
     def assign(self, places: Sequence[TopicPartition]) -> None:
         pass
@@ -41,8 +45,8 @@ class Script:
         return {PLACE: [record(offset) for offset in offsets]} if offsets else {}
 
 
-async def offsets(consumer: Script, end: int) -> list[int]:
-    stream = KafkaStream(consumer, "payments", stalled_s=0.05)
+async def offsets(consumer: Script, end: int, *, whole: bool = False) -> list[int]:
+    stream = KafkaStream(consumer, "payments", stalled_s=0.05, whole=whole)
     return [record.offset async for run in stream.read(0, 0, end) for record in run]
 
 
@@ -57,3 +61,28 @@ async def test_markers_at_the_end_are_passed() -> None:
 async def test_kafka_that_went_away_is_given_up() -> None:
     with pytest.raises(KafkaError, match="payments/0 gave nothing after offset 1"):
         await offsets(Script(([0], 1)), 3)
+
+
+EXPIRED = [
+    pytest.param([([0], 1), ([3], 4)], 3, "offsets 1 to 2 expired", id="in the middle"),
+    pytest.param([([2, 3], 4)], 2, "offsets 0 to 1 expired", id="at the beginning"),
+    pytest.param([([0], 1), ([], 9)], 9, "offsets 1 to 8 expired", id="all that was left"),
+]
+
+
+@pytest.mark.parametrize(("fetches", "low", "said"), EXPIRED)
+async def test_what_expired_before_it_was_read_is_told_to_who_wants_the_whole(
+    fetches: list[tuple[Sequence[int], int]], low: int, said: str
+) -> None:
+    consumer = Script(*fetches)
+    consumer.low = low
+    with pytest.raises(RecordsExpiredError, match=f"the log begins at {low} by now, and {said}"):
+        await offsets(consumer, 4, whole=True)
+
+
+async def test_markers_are_no_hole_and_neither_is_what_expires_once_it_was_read() -> None:
+    consumer = Script(([0, 1], 2), ([3], 4))
+    assert await offsets(consumer, 4, whole=True) == [0, 1, 3]
+    consumer = Script(([0, 1], 2), ([2, 3], 4))
+    consumer.low = 4
+    assert await offsets(consumer, 4, whole=True) == [0, 1, 2, 3]

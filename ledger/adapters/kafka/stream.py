@@ -18,17 +18,34 @@ RUN_RECORDS_MAX = 5000
 STALLED_S = 30.0
 
 
-class KafkaStream:
-    """A Stream and a RecordSource over one topic, read one partition at a time; what was aborted is not in it."""
+class RecordsExpiredError(Exception):
+    """Records of a stretch were deleted before they were read."""
 
-    def __init__(self, consumer: Any, topic: str, *, stalled_s: float = STALLED_S) -> None:
+    def __init__(self, place: TopicPartition, first: int, low: int) -> None:
+        super().__init__(
+            f"{place.topic}/{place.partition}: the log begins at {low} by now, and offsets {first} to {low - 1} "
+            "expired before they were read"
+        )
+
+
+class KafkaStream:
+    """A Stream and a RecordSource over one topic, read one partition at a time; what was aborted is not in it.
+
+    If `whole`, reading raises RecordsExpiredError where records were deleted before their turn; else it goes on
+    with what comes after them.
+    """
+
+    def __init__(
+        self, consumer: Any, topic: str, *, stalled_s: float = STALLED_S, whole: bool = False
+    ) -> None:
         self._consumer = consumer
         self._stalled_s = stalled_s
+        self._whole = whole
         self.topic = topic
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, bootstrap: str, topic: str) -> AsyncIterator["KafkaStream"]:
+    async def open(cls, bootstrap: str, topic: str, *, whole: bool = False) -> AsyncIterator["KafkaStream"]:
         read_any_header_names()
         consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
@@ -40,7 +57,7 @@ class KafkaStream:
         )
         await consumer.start()
         try:
-            yield cls(consumer, topic)
+            yield cls(consumer, topic, whole=whole)
         finally:
             await consumer.stop()
 
@@ -59,7 +76,7 @@ class KafkaStream:
         }
 
     async def read(self, partition: int, first: int, end: int) -> AsyncIterator[Sequence[Record]]:
-        """Read up to `end`; raises KafkaError where nothing has come for a while.
+        """Read up to `end`; raises KafkaError where nothing has come for a while, and RecordsExpiredError.
 
         A topic may end in markers, so the position counts, not the last record.
         """
@@ -68,10 +85,19 @@ class KafkaStream:
         self._consumer.seek(place, first)
         reached = first
         while reached < end:
-            got, reached = await self._next(place, reached)
+            before = reached
+            got, reached = await self._next(place, before)
+            if self._whole and (not got or got[0].offset > before):
+                await self._check_hole(place, before)
             records = [record_of(each) for each in got if each.offset < end]
             if records:
                 yield records
+
+    async def _check_hole(self, place: TopicPartition, before: int) -> None:
+        """Raise RecordsExpiredError, unless the log still has all from `before` on, which then is markers."""
+        low = (await self._consumer.beginning_offsets([place]))[place]
+        if low > before:
+            raise RecordsExpiredError(place, before, low)
 
     async def _next(
         self, place: TopicPartition, before: int
