@@ -22,16 +22,24 @@ from ledger.domain.rejection import Reason
 _TABLE = """
     create table outcomes (
         tenant text, id text, fingerprint blob, kind text, posted_at_us integer, reason text, detail text,
+        partition integer,
         primary key (tenant, id)
     ) without rowid
 """
-# What came of an event itself goes before what was said to those that repeated it.
+# What came of an event itself goes before what was said to those that repeated it. Of decisions the last one stands:
+# the ones before it were lost with the books that made them. But `event_too_old` is also what an event is told that
+# comes again after books have forgotten its id: it says nothing against what they decided.
 _PUT = """
-    insert into outcomes values (?, ?, ?, ?, ?, ?, ?)
+    insert into outcomes values (?, ?, ?, ?, ?, ?, ?, ?)
     on conflict (tenant, id) do update
     set fingerprint = excluded.fingerprint, kind = excluded.kind, posted_at_us = excluded.posted_at_us,
-        reason = excluded.reason, detail = excluded.detail
-    where outcomes.kind = 'duplicate' and excluded.kind <> 'duplicate'
+        reason = excluded.reason, detail = excluded.detail, partition = excluded.partition
+    where excluded.kind <> 'duplicate' and (
+        outcomes.kind = 'duplicate'
+        or excluded.reason is not 'event_too_old' and (
+            excluded.partition = outcomes.partition or excluded.posted_at_us >= outcomes.posted_at_us
+        )
+    )
 """
 _GET = """
     select fingerprint, kind, posted_at_us, reason, detail from outcomes where tenant = ? and id = ?
@@ -118,17 +126,17 @@ def _rows(records: Sequence[Record]) -> Iterator[tuple[Any, ...]]:
             where = f"{record.topic}/{record.partition}/{record.offset}"
             raise NotAnOutcomeError(f"{where} is no outcome: {error}") from error
         data = body.data
-        if data.reason == Reason.EVENT_ID_REUSED:
-            continue  # said of another event with that id
-        at = microseconds(data.posted_at)
         fingerprint = dict(record.headers).get(FINGERPRINT)
-        yield body.tenant, data.event_id, fingerprint, kind, at, data.reason, data.detail
+        if data.reason == Reason.EVENT_ID_REUSED or not fingerprint:
+            continue  # said of another event with that id, or of nobody knows which
+        at = microseconds(data.posted_at)
+        yield body.tenant, data.event_id, fingerprint, kind, at, data.reason, data.detail, record.partition
 
 
 def _earlier(row: Any) -> Earlier:
     fingerprint, kind, posted_at_us, reason, detail = row
     return Earlier(
-        fingerprint or b"",
+        fingerprint,
         kind,
         moment_of(posted_at_us),
         reason=Reason(reason) if reason else None,

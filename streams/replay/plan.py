@@ -144,7 +144,8 @@ def accounts_of(command: Command) -> set[str]:
 class Known(msgspec.Struct, frozen=True):
     """What is known of the events of a page: in the books that are posted to, and as precedents."""
 
-    there: Mapping[EventKey, Earlier] = {}
+    there: Mapping[EventKey, Earlier] | None = None
+    """None: the books began empty, and precedents alone tell which ids are taken."""
     precedents: Mapping[EventKey, Earlier] = {}
     own_since: datetime | None = None
     """What was posted since then may be this replay's own, and not published yet: it is posted again."""
@@ -153,10 +154,16 @@ class Known(msgspec.Struct, frozen=True):
 
     def has(self, event: Event) -> bool:
         """Tell whether the books have an event, and surely all that it caused was published."""
-        found = self.there.get(event.identity)
+        found = (self.there or {}).get(event.identity)
         if found is None or (self.own_records and not _is_elsewhere(event, found)):
             return False
         return self.own_since is None or found.posted_at < self.own_since
+
+    def is_reused(self, event: Event) -> bool:
+        """Tell whether its id stands for other content in the books; those that begin empty will stand so."""
+        there = self.precedents if self.there is None else self.there
+        found = there.get(event.identity)
+        return found is not None and found.fingerprint != event.fingerprint
 
 
 def place(
@@ -180,22 +187,23 @@ def _placed(partition: int, judged: Judged, known: Known, selection: Selection, 
     if event is None:
         fate = Fate.LEFT_OUT if selection.narrow else Fate.LETTER
         return Placed(floor, partition, judged.offset, fate, letter=judged.letter)
-    there, precedent = known.there.get(event.identity), known.precedents.get(event.identity)
+    precedent = known.precedents.get(event.identity)
     if not selection.take(event):
         fate = Fate.LEFT_OUT
-    elif (found := there or precedent) is not None and found.fingerprint != event.fingerprint:
+    elif known.is_reused(event):
         fate = Fate.REUSED
     else:
         fate = Fate.KNOWN if known.has(event) else Fate.POST
+    other = precedent is not None and precedent.fingerprint != event.fingerprint
     own = judged.taken_at if precedent is None else precedent.posted_at
     return Placed(
         floor if own is None else max(floor, own),
         partition,
         judged.offset,
         fate,
-        precedent is not None and _is_elsewhere(event, precedent),
+        precedent is not None and (other or _is_elsewhere(event, precedent)),
         event,
-        precedent=precedent,
+        precedent=None if other else precedent,
         value=judged.value,
     )
 

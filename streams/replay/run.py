@@ -231,8 +231,8 @@ class Replayer:
 
     async def _known(self, events: Sequence[Event]) -> Known:
         there, precedents = self._stage.there, self._stage.precedents
-        has = {} if there is None else await insist(lambda: there.of(events))
-        rest = [event for event in events if event.identity not in has]
+        has = None if there is None else await insist(lambda: there.of(events))
+        rest = [event for event in events if event.identity not in (has or {})]
         told = {} if precedents is None else await insist(lambda: precedents.of(rest))
         return Known(has, told, self._stage.own_since, self._stage.own_records)
 

@@ -93,6 +93,18 @@ def test_an_id_with_other_content_than_was_decided_is_not_posted() -> None:
     assert [each.fate for each in placed([first, other], known)] == [Fate.POST, Fate.REUSED]
 
 
+def test_what_books_have_lost_is_posted_though_their_id_is_said_to_stand_for_other_content() -> None:
+    first, other = sent("reused", 0, partition=1), sent("reused", 0, amount=2)
+    known = Known(there={}, precedents={first.identity: Earlier(first.fingerprint, "posted", at(10))})
+    lanes = {
+        0: [placed([other], known=known, taken=5)],
+        1: [placed([first], known=known, partition=1, taken=5)],
+    }
+    found = merged(lanes)
+    assert [(each.event, each.fate) for each in found] == [(first, Fate.POST), (other, Fate.POST)]
+    assert [each.precedent is None for each in found] == [False, True]
+
+
 def test_what_the_books_have_is_known() -> None:
     one, other = sent("1", 0), sent("1", 1, amount=2)
     known = Known(there={one.identity: earlier(one, 10)})

@@ -1,11 +1,12 @@
 """What a replay reads besides the topic: outcomes in an index, files of lines, dead letters."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ledger.adapters.memory.dead_letters import MemoryDeadLetters
@@ -63,6 +64,45 @@ async def test_an_id_that_was_used_again_is_no_outcome_of_the_first(index: Outco
     reused = rejected(OTHER, Rejection(Reason.EVENT_ID_REUSED, "other content"), NOW)
     index.put([record(reused), record(POSTED)])
     assert (await index.of([SENT]))[SENT.identity].fingerprint == SENT.fingerprint
+
+
+async def test_an_outcome_that_does_not_say_of_which_content_it_is_tells_nothing(index: OutcomeIndex) -> None:
+    index.put([msgspec.structs.replace(record(POSTED), headers=())])
+    assert await index.of([SENT]) == {}
+
+
+def refused(reason: Reason, seconds: float) -> Outcome:
+    return rejected(SENT, Rejection(reason, "refused"), NOW + timedelta(seconds=seconds))
+
+
+async def kind_in(index: OutcomeIndex, *outcomes: Outcome, partitions: Sequence[int] = (0, 0)) -> str:
+    index.put(
+        [
+            msgspec.structs.replace(record(each), partition=at)
+            for at, each in zip(partitions, outcomes, strict=True)
+        ]
+    )
+    found = (await index.of([SENT]))[SENT.identity]
+    return str(found.reason or found.kind)
+
+
+@pytest.mark.parametrize("seconds", [-5, 5])
+async def test_what_was_decided_again_after_a_loss_goes_before_what_was_lost(
+    index: OutcomeIndex, seconds: float
+) -> None:
+    assert await kind_in(index, refused(Reason.INSUFFICIENT_FUNDS, seconds), POSTED) == "posted"
+
+
+@pytest.mark.parametrize(("seconds", "kind"), [(-5, "posted"), (5, "insufficient_funds")])
+async def test_of_decisions_in_several_partitions_the_later_one_stands(
+    index: OutcomeIndex, seconds: float, kind: str
+) -> None:
+    lost = refused(Reason.INSUFFICIENT_FUNDS, seconds)
+    assert await kind_in(index, lost, POSTED, partitions=(0, 1)) == kind
+
+
+async def test_an_event_that_came_again_too_late_was_posted_all_the_same(index: OutcomeIndex) -> None:
+    assert await kind_in(index, POSTED, refused(Reason.EVENT_TOO_OLD, 5)) == "posted"
 
 
 async def test_an_event_that_was_never_answered_is_not_known(index: OutcomeIndex) -> None:
