@@ -1,5 +1,6 @@
 """Bring a database's books to the newest version; safe to run twice, and by two at once."""
 
+import asyncio
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -7,10 +8,15 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger.adapters.postgres.engine import open_engine
+from migrations.indexes import make_indexes
 
 _LOCK = 7_261_994_310  # an arbitrary number that only migrations of this ledger take
+LOCK_TRIES = 30
+_PAUSE_S = 0.5
+_LOCK_NOT_AVAILABLE = "55P03"
 
 
 def alembic_config(schema: str) -> Config:
@@ -36,14 +42,30 @@ def known_revisions() -> set[str]:
 
 
 async def migrate(dsn: str, schema: str) -> tuple[str | None, str]:
-    """Upgrade the books in `schema` of `dsn`; returns the versions before and after."""
+    """Upgrade the books in `schema` of `dsn`, beside whoever posts; returns the versions before and after.
+
+    Raises sqlalchemy's DBAPIError where a table stays locked by others.
+    """
     engine = open_engine(dsn, name="ledger-migrate")
     try:
-        async with engine.begin() as connection:
-            before = await connection.run_sync(_upgrade, schema)
+        before = await _upgraded(engine, schema)
     finally:
         await engine.dispose()
+    await make_indexes(dsn, schema)
     return before, head_revision()
+
+
+async def _upgraded(engine: AsyncEngine, schema: str) -> str | None:
+    """Try until no table is locked: who waits for a lock for long stops everybody who asks for the table later."""
+    for left in reversed(range(LOCK_TRIES)):
+        try:
+            async with engine.begin() as connection:
+                return await connection.run_sync(_upgrade, schema)
+        except sa.exc.DBAPIError as error:
+            if not left or getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                raise
+        await asyncio.sleep(_PAUSE_S)
+    raise RuntimeError("no try is left")
 
 
 async def current_revision(dsn: str, schema: str) -> str | None:
@@ -63,6 +85,7 @@ def _revision(connection: sa.Connection, schema: str) -> str | None:
 
 def _upgrade(connection: sa.Connection, schema: str) -> str | None:
     connection.execute(sa.text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    connection.execute(sa.text("set local lock_timeout = '1s'"))
     connection.execute(sa.text(f'create schema if not exists "{schema}"'))
     connection.execute(sa.text(f'set local search_path to "{schema}"'))
     before = _revision(connection, schema)

@@ -27,8 +27,13 @@ create table chain_progress (
 --;
 comment on table chain_progress is 'all that was posted before this time, and claimed, has its link'
 --;
--- Transactions come in the order of their times, nearly: so a few bytes for each stretch of pages find the newest.
-create index transactions_by_time on transactions using brin (posted_at) with (autosummarize = on)
+-- In new books at once; in books that hold something `ledger migrate` makes it beside posting.
+do $$
+begin
+    if not exists (select from transactions) then
+        create index transactions_by_time on transactions using brin (posted_at) with (autosummarize = on);
+    end if;
+end $$
 --;
 create trigger chain_links_are_final before update or delete or truncate on chain_links
     for each statement execute function refuse_change()

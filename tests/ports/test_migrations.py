@@ -95,6 +95,76 @@ async def test_two_may_migrate_at_once(postgres_dsn: str) -> None:
     assert sorted(before or "" for before, _ in results) == ["", head_revision(), head_revision()]
 
 
+BY_TIME = "transactions_by_time"
+POST = (
+    "insert into transactions (event_id, tenant_id, type, posted_at, effective_at)"
+    " values (gen_random_uuid(), 1, 't', now(), now())"
+)
+
+
+@pytest.fixture
+async def used(postgres_dsn: str) -> AsyncIterator[Any]:
+    """Books of the version before the chain, that hold a transaction."""
+    await migrate(postgres_dsn, "used")
+    connection: Any = await asyncpg.connect(postgres_dsn, server_settings={"search_path": "used"})
+    await connection.execute("drop table chain_links, chain_heads, chain_progress")
+    await connection.execute(f"drop index {BY_TIME}")
+    await connection.execute("update used.alembic_version set version_num = '0008'")
+    await connection.execute(POST)
+    yield connection
+    await connection.close()
+    async with asyncpg.create_pool(postgres_dsn, min_size=1) as pool:
+        await pool.execute("drop schema used cascade")
+
+
+async def is_valid(connection: Any, index: str) -> bool | None:
+    found: bool | None = await connection.fetchval(
+        "select indisvalid from pg_index where indexrelid = to_regclass($1)", index
+    )
+    return found
+
+
+async def test_books_in_use_are_migrated_while_somebody_posts(used: Any, postgres_dsn: str) -> None:
+    posting = used.transaction()
+    await posting.start()
+    await used.execute(POST)
+    migrating = asyncio.create_task(migrate(postgres_dsn, "used"))
+    while await current_revision(postgres_dsn, "used") != head_revision():
+        await asyncio.sleep(0.05)
+        assert not migrating.done()
+    settings = {"search_path": "used", "lock_timeout": "2s"}
+    other: Any = await asyncpg.connect(postgres_dsn, server_settings=settings)
+    while await is_valid(other, BY_TIME) is None:  # noqa: ASYNC110  # a database has no event
+        await asyncio.sleep(0.05)
+    await other.execute(POST)
+    await other.close()
+    await posting.commit()
+    await migrating
+    assert await is_valid(used, BY_TIME)
+
+
+async def test_index_that_was_broken_off_is_made_anew(used: Any, postgres_dsn: str) -> None:
+    await migrate(postgres_dsn, "used")
+    await used.execute("update pg_index set indisvalid = false where indexrelid = to_regclass($1)", BY_TIME)
+    await asyncio.gather(*[migrate(postgres_dsn, "used") for _ in range(3)])
+    assert await is_valid(used, BY_TIME)
+
+
+async def test_locked_table_is_tried_again(used: Any, postgres_dsn: str) -> None:
+    held = used.transaction()
+    await held.start()
+    await used.execute("lock table used.alembic_version in access exclusive mode")
+    migrating = asyncio.create_task(migrate(postgres_dsn, "used"))
+    waiting = (
+        "select count(*) from pg_locks where not granted and relation = 'used.alembic_version'::regclass"
+    )
+    for expected in (True, False, True):
+        while bool(await used.fetchval(waiting)) is not expected:  # noqa: ASYNC110  # a database has no event
+            await asyncio.sleep(0.02)
+    await held.rollback()
+    assert await migrating == ("0008", head_revision())
+
+
 async def test_address_may_hold_options(postgres_dsn: str) -> None:
     assert await current_revision(f"{postgres_dsn}?sslmode=prefer", "nowhere") is None
 
