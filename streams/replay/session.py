@@ -37,6 +37,7 @@ from streams.replay.stages import (
     overlay_of,
     posting_to,
     precedents_of,
+    replays_stand,
     schema_stands,
 )
 from streams.replay.wish import Proof, Report, Source, Wish
@@ -106,8 +107,9 @@ class Session:
         name = await self._schema()
         target = of_schema(self._settings, name)
         async with alone_in(self._dsn, name), RealBooks.open(target, self._dsn) as books:
+            found = await self._unfinished_into(books, name) if self._wish.resume else None
             await make_schema(target, self._dsn)
-            replay, source, lanes = await self._begun_into(books)
+            replay, source, lanes = found or await self._begun_into(books)
             topic = None if source.filters.narrow else source.topic
             if topic is not None:
                 await books.store.begin(topic, {at: first for at, (first, _) in source.lanes.items()})
@@ -141,9 +143,16 @@ class Session:
             raise NotReplayableError(f"There is no schema {name} to go on with.")
         return name
 
+    async def _unfinished_into(self, books: RealBooks, name: str) -> tuple[Replay, Source, Any]:
+        """Find what was begun in that schema: nothing is made in books that no replay has made."""
+        found = await self._unfinished(books, "into") if await replays_stand(self._dsn, name) else None
+        if found is None:
+            raise NotReplayableError(
+                f"No replay into {name} was begun, so there is none to go on with. Another name begins one."
+            )
+        return found
+
     async def _begun_into(self, books: RealBooks) -> tuple[Replay, Source, Any]:
-        if self._wish.resume and (found := await self._unfinished(books, "into")) is not None:
-            return found
         async with kept_letters(self._settings) as letters, self._snapshot() as standings:
             positions = await standings.positions(self._settings.payments_topic)
             source, lanes = await source_of(self._wish, self._settings, positions, letters)

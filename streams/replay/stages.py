@@ -120,6 +120,16 @@ async def schema_stands(dsn: str, schema: str) -> bool:
         await connection.close()
 
 
+async def replays_stand(dsn: str, schema: str) -> bool:
+    """Tell whether a schema has books that may say what was replayed into them."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        found = await connection.fetchval("select to_regclass(format('%I.replays', $1::text))", schema)
+        return found is not None
+    finally:
+        await connection.close()
+
+
 @asynccontextmanager
 async def alone_in(dsn: str, schema: str) -> AsyncIterator[None]:
     """Let nobody else rebuild the same books meanwhile; raises NotReplayableError."""

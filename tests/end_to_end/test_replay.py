@@ -20,10 +20,11 @@ from ledger.application.replaying import Replay
 from ledger.domain.digest import BooksDigest
 from ledger.observability.signals import Signals
 from streams.archiving import archiving
+from streams.replay.faults import NotReplayableError
 from streams.replay.plan import Filters
 from streams.replay.run import BelowHorizonError
 from streams.replay.session import Session, compare_schemas, digest_schema
-from streams.replay.stages import of_schema
+from streams.replay.stages import make_schema, of_schema
 from streams.replay.wish import Report, Wish
 from streams.verifying import verify_books
 from tests.builders import body, encoded, event_id
@@ -166,6 +167,21 @@ async def test_a_replay_that_was_killed_and_gone_on_with_gives_the_same(stage: S
     assert report.proof is not None
     assert report.proof.same
     assert (await stage.compare(name, View.ENTRIES)).same
+
+
+async def test_no_replay_goes_on_in_a_schema_that_none_has_begun(stage: Stage) -> None:
+    await stage.books.sql("create schema somebodys")
+    with pytest.raises(NotReplayableError, match="No replay into somebodys was begun"):
+        await stage.replay(target="into", name="somebodys", resume=True)
+    made = await stage.books.sql(
+        "select relname from pg_class where relnamespace = 'somebodys'::regnamespace"
+    )
+    assert made == []
+    other = of_schema(stage.books.settings, "others_books")
+    await make_schema(other, str(other.postgres_dsn))
+    with pytest.raises(NotReplayableError, match="No replay into others_books was begun"):
+        await stage.replay(target="into", name="others_books", resume=True)
+    assert await stage.positions("others_books") == {}
 
 
 async def test_what_the_books_lost_is_posted_again_as_it_was(stage: Stage) -> None:
