@@ -1,7 +1,8 @@
 """Deciding again what was decided before: at the time it was decided, and with what the deciders knew then."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 
 import msgspec
@@ -53,9 +54,8 @@ class DecideAgain:
         if precedent.reason is not None and precedent.kind == "rejected":
             self._try(event, books, at, rules, precedent.reason)
             return rejected(event, Rejection(precedent.reason, precedent.detail or ""), at)
-        if precedent.kind == "posted":
-            _allow(event, books)
-        return _dated(event, books, at, rules)
+        with _allowed(event, books) if precedent.kind == "posted" else nullcontext():
+            return _dated(event, books, at, rules)
 
     def _try(self, event: Event, books: Books, at: datetime, rules: Rules, reason: Reason) -> None:
         """Note a refusal that the rules would not give at this place of the order."""
@@ -107,15 +107,33 @@ def _dated(event: Event, books: Books, at: datetime, rules: Rules) -> Outcome:
     return outcome
 
 
-def _allow(event: Event, books: Books) -> None:
-    """Let an event that was posted do what a saga, a setting or a provider's row let it do then."""
+@contextmanager
+def _allowed(event: Event, books: Books) -> Iterator[None]:
+    """Let an event that was posted do what a saga, a setting or a provider's row let it do then; it, and no other."""
+    auto_open, providers = books.auto_open, books.providers
+    if not books.opens_by_itself(event.tenant):
+        books.auto_open = auto_open | {event.tenant: True}
+    if isinstance(event.command, RequestPayment):
+        books.providers = providers | {(event.tenant, event.command.provider)}
+    try:
+        with _hold_freed(event, books):
+            yield
+    finally:
+        books.auto_open, books.providers = auto_open, providers
+
+
+@contextmanager
+def _hold_freed(event: Event, books: Books) -> Iterator[None]:
     command = event.command
-    books.auto_open[event.tenant] = True
-    match command:
-        case RequestPayment():
-            books.providers.add((event.tenant, command.provider))
-        case CaptureHold() | VoidHold():
-            hold = books.holds.get((event.tenant, command.hold.lower()))
-            if hold is not None and hold.guard is not None:
-                step = Step.CAPTURE if isinstance(command, CaptureHold) else Step.RELEASE
-                hold.guard = msgspec.structs.replace(hold.guard, event_id=event.id, step=step)
+    hold = None
+    if isinstance(command, CaptureHold | VoidHold):
+        hold = books.holds.get((event.tenant, command.hold.lower()))
+    if hold is None or hold.guard is None:
+        yield
+        return
+    guard, step = hold.guard, Step.CAPTURE if isinstance(command, CaptureHold) else Step.RELEASE
+    hold.guard = msgspec.structs.replace(guard, event_id=event.id, step=step)
+    try:
+        yield
+    finally:
+        hold.guard = guard

@@ -14,11 +14,8 @@ from tests.builders import NOW, event, event_id, transfer
 
 LATER = NOW + timedelta(days=400)
 FUND = transfer("external:bank", "ann", 100, name="fund")
-PAY = event(
-    "payment.request.v1",
-    {"debit": "ann", "credit": "shop", "amount": 60, "asset": "USD/2", "provider": "bank"},
-    name="pay",
-)
+PAY_DATA = {"debit": "ann", "credit": "shop", "amount": 60, "asset": "USD/2", "provider": "bank"}
+PAY = event("payment.request.v1", PAY_DATA, name="pay")
 CAPTURE = event("hold.capture.v1", {"hold": event_id("pay")}, name="capture")
 VOID = event("hold.void.v1", {"hold": event_id("pay")}, name="void")
 
@@ -68,6 +65,34 @@ def test_the_leave_of_one_event_is_not_that_of_another() -> None:
     judge = judge_of(*((each, precedent(each)) for each in (FUND, PAY, VOID)), (CAPTURE, refused))
     outcomes = again(judge, Books(), FUND, PAY, CAPTURE, VOID)
     assert [each.reason or each.kind for each in outcomes] == ["posted", "posted", "hold_not_found", "posted"]
+
+
+@pytest.mark.parametrize(
+    ("auto_open", "follows", "reason"),
+    [
+        ({}, event(PAY.type, {**PAY_DATA, "amount": 1}, name="pay more"), Reason.UNKNOWN_PROVIDER),
+        ({"acme": False}, transfer("ann", "stranger", 1, name="stranger"), Reason.ACCOUNT_NOT_FOUND),
+    ],
+)
+def test_the_leave_of_an_event_ends_with_it(
+    auto_open: dict[str, bool], follows: Event, reason: Reason
+) -> None:
+    books = Books(auto_open=dict(auto_open))
+    judge = judge_of((FUND, precedent(FUND)), (PAY, precedent(PAY)))
+    judge.times = {follows.identity: NOW}
+    outcomes = again(judge, books, FUND, PAY, follows)
+    assert [each.reason or each.kind for each in outcomes] == ["posted", "posted", reason]
+    assert (books.auto_open, books.providers) == (auto_open, set())
+
+
+def test_the_leave_to_capture_ends_with_an_event_though_it_is_refused() -> None:
+    books = Books()
+    [*_, guarded] = again(judge_of((FUND, precedent(FUND)), (PAY, precedent(PAY))), books, FUND, PAY)
+    hold = books.holds["acme", PAY.id]
+    guard = hold.guard
+    whole = event("hold.capture.v1", {"hold": PAY.id, "amount": 10**6}, name="too much")
+    [refused] = again(judge_of((whole, precedent(whole))), books, whole)
+    assert (guarded.kind, refused.kind, hold.guard) == ("posted", "rejected", guard)
 
 
 @pytest.mark.parametrize("reason", sorted(NOT_TRIED))
