@@ -182,6 +182,8 @@ def _check(wish: Wish) -> None:
         refuse("--since and --until are of the topic and of dead letters.")
     if wish.since_books and (wish.target != "live" or cut or wish.since or wish.until or wish.filters.narrow):
         refuse("--since-books goes with --live, and says itself what is replayed.")
+    if wish.outcomes != "books" and wish.target != "into":
+        refuse("--outcomes goes with --into: other books know what they decided.")
     if wish.resume and wish.target == "dry-run":
         refuse("A dry run leaves nothing to go on with: begin it anew.")
 

@@ -30,7 +30,7 @@ async def source_of(
         lane = LettersLane(letters, places)
         return Source("dead-letters", {0: (0, lane.end)}, filters=wish.filters), [lane]
     async with _records(wish, settings) as records:
-        found = await _stretches(wish, settings, positions, records)
+        found = await stretches_of(wish, settings, positions, records)
     source = Source(
         wish.source,
         found,
@@ -77,16 +77,17 @@ def lanes_of(source: Source, settings: Settings) -> Sequence[Lane]:
     )
 
 
-async def _stretches(
+async def stretches_of(
     wish: Wish, settings: Settings, positions: Mapping[int, int], records: RecordSource
 ) -> dict[int, Stretch]:
+    """Cut what there is down to what a wish means, by partition; raises NotReplayableError."""
     bounds = await records.bounds()
     if not bounds:
         raise NotReplayableError(f"There is nothing of a topic {settings.payments_topic}.")
     _check_partitions(wish, bounds)
     if wish.since_books:
         return await _missed(settings, bounds, positions)
-    if not wish.offsets and wish.outcomes == "books":
+    if wish.target == "live" or (not wish.offsets and wish.outcomes == "books"):
         # Beyond them is what the workers have yet to post; books that were lost are no measure.
         bounds = {at: (low, min(end, max(low, positions.get(at, low)))) for at, (low, end) in bounds.items()}
     found = stretches(

@@ -27,6 +27,8 @@ NO_ARCHIVE = {"LEDGER_ARCHIVE_URL": ""}
         (["--dry-run", "--dead-letters", "--partition", "1"], "of the topic and of the archive"),
         (["--dry-run", "--since-books"], "--since-books goes with --live"),
         (["--live", "--since-books", "--tenant", "acme"], "--since-books goes with --live"),
+        (["--live", "--outcomes", "topic"], "--outcomes goes with --into"),
+        (["--dry-run", "--outcomes", "topic"], "--outcomes goes with --into"),
         (["--dry-run", "--resume"], "begin it anew"),
         (["--live"], "--why TEXT"),
         (["--live", "--why", " "], "--why is empty"),

@@ -5,12 +5,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from ledger.adapters.memory.dead_letters import MemoryDeadLetters
 from ledger.application.dead_letters import Place
+from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, Record
 from ledger.contract.outgoing import outcome_message
 from ledger.domain.moments import milliseconds
@@ -18,6 +20,8 @@ from ledger.domain.outcome import Outcome, rejected
 from ledger.domain.rejection import Reason, Rejection
 from streams.replay.outcomes import NotAnOutcomeError, OutcomeIndex
 from streams.replay.read import Decoder, FileLane, LettersLane
+from streams.replay.sources import stretches_of
+from streams.replay.wish import Wish
 from tests.builders import NOW, body, encoded, transfer
 
 SENT = transfer("external:bank", "ann", 5, name="sent")
@@ -141,3 +145,25 @@ async def test_dead_letters_are_decoded_anew_at_the_place_where_they_came() -> N
     [page] = [page async for page in lane.read(0)]
     judged = Decoder(2**18, 2**20).judge(lane, page, 0, NOW)
     assert [(each.offset, each.event and each.event.offset) for each in judged] == [(0, 30), (1, 40)]
+
+
+class Log:
+    """Where a topic begins and ends; all of it came just now."""
+
+    topic = "payments"
+
+    async def bounds(self) -> dict[int, tuple[int, int]]:
+        return {0: (5, 90), 1: (0, 40)}
+
+    async def offsets_at(self, time_ms: int) -> dict[int, int]:
+        return {0: 5, 1: 0}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{}, {"offsets": {0: (10, 2**63 - 1), 1: (0, 20)}}, {"outcomes": "topic"}, {"source": "archive"}],
+)
+async def test_live_books_take_nothing_that_the_workers_have_yet_to_post(asked: dict[str, Any]) -> None:
+    wish = Wish(target="live", **asked)
+    found = await stretches_of(wish, Settings(), {0: 30, 1: 7}, Log())  # type: ignore[arg-type]
+    assert {at: end for at, (_, end) in found.items()} == {0: 30, 1: 7}
