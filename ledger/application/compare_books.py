@@ -83,7 +83,7 @@ class Difference(msgspec.Struct, frozen=True):
     left: Standing | None
     right: Standing | None
     what: Sequence[str]
-    """The parts that differ: posted_debits, posted_credits, held, version."""
+    """The parts that differ: posted_debits, posted_credits, held, version, entries."""
     entry: int | None = None
     """The version of the first entry that differs."""
     left_entry: EntryLine | None = None
@@ -92,8 +92,11 @@ class Difference(msgspec.Struct, frozen=True):
     right_hold: HoldLine | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it without what is not there."""
+        """Give it without what is not there, and without hashes of entries, which are larger than JSON's numbers."""
         facts: dict[str, Any] = msgspec.to_builtins(self)
+        for side in ("left", "right"):
+            if facts[side] is not None:
+                facts[side].pop("entries", None)
         return {name: fact for name, fact in facts.items() if fact is not None}
 
 
@@ -107,6 +110,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
     @property
     def same(self) -> bool:
+        """Tell whether nothing differs; with other entries of equal sums, something does under equal digests."""
         return not self.count
 
     def as_dict(self) -> dict[str, Any]:
@@ -122,7 +126,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 def parts_that_differ(left: Standing | None, right: Standing | None) -> list[str]:
     """Name what differs between two standings of one key."""
-    names = ("posted_debits", "posted_credits", "held", "version")
+    names = ("posted_debits", "posted_credits", "held", "version", "entries")
     return [name for name in names if getattr(left, name, 0) != getattr(right, name, 0)]
 
 

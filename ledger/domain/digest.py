@@ -11,7 +11,7 @@ from ledger.domain.account import BalanceKey
 DIGEST_BYTES = 32
 
 
-class Standing(msgspec.Struct, frozen=True, gc=False):
+class Standing(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """How an account stands in one asset: totals, what is held (minor units), and the number of its entries."""
 
     tenant: str
@@ -21,6 +21,8 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     posted_credits: int
     held: int
     version: int
+    entries: int = 0
+    """The sum of hashes of its entries, in whatever order; 0 where they were not read. No part of the digest."""
 
     @property
     def key(self) -> BalanceKey:
@@ -30,6 +32,12 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     def is_blank(self) -> bool:
         """Tell whether nothing stands there, as where a hold was placed and let go: books may or may not have a row."""
         return not (self.version or self.held or self.posted_debits or self.posted_credits)
+
+
+def hash_of_line(event_id: str, line: int, amount: int) -> int:
+    """Give the hash of an entry that books sum up: 64 bits, with a sign."""
+    text = f"{event_id}/{line}/{amount}".encode()
+    return int.from_bytes(hashlib.md5(text, usedforsecurity=False).digest()[:8], signed=True)
 
 
 class UnorderedError(ValueError):

@@ -80,6 +80,34 @@ async def test_an_amount_changed_by_hand_is_named_by_its_entry() -> None:
     ]
 
 
+async def test_amounts_under_each_others_ids_are_no_equal_entries() -> None:
+    ours, theirs = (
+        [
+            transfer("external:bank", "ann", amount, name=name)
+            for name, amount in zip("ab", amounts, strict=True)
+        ]
+        for amounts in ((10, 20), (20, 10))
+    )
+    assert (await compared(await books_of(*ours), await books_of(*theirs))).same
+    found = await compared(await books_of(*ours), await books_of(*theirs), View.ENTRIES)
+    assert [(each.account, each.what, each.entry) for each in found.differences] == [
+        ("ann", ["entries"], 1),
+        ("external:bank", ["entries"], 1),
+    ]
+    assert "entries" not in found.differences[0].as_dict()["left"]
+
+
+async def test_one_event_left_out_and_an_equal_one_posted_is_no_equal_history() -> None:
+    steps = [transfer("external:bank", "ann", 10, name=name) for name in "abc"]
+    found = await compared(await books_of(*steps[:2]), await books_of(steps[0], steps[2]), View.ENTRIES)
+    assert [(each.what, each.entry) for each in found.differences] == [(["entries"], 2)] * 2
+
+
+async def test_entries_in_another_order_are_equal() -> None:
+    steps = [transfer("external:bank", "ann", 10, name=name) for name in "ab"]
+    assert (await compared(await books_of(*steps), await books_of(*steps[::-1]), View.ENTRIES)).same
+
+
 async def test_a_hold_that_differs_is_named() -> None:
     without = [each for each in HISTORY if each.id != event_id("hold")]
     found = await compared(await books_of(*HISTORY), await books_of(*without))

@@ -36,6 +36,22 @@ async def test_every_view_of_every_books_has_one_digest(
     assert len(found) == 1
 
 
+async def test_standings_by_entries_are_the_same_in_every_books(
+    memory: Bench, postgres: Bench, pool: Pool
+) -> None:
+    assert isinstance(memory.store, MemoryBooks)
+    events = random_stream(Random(4), 200, tenant=postgres.tenant)
+    await memory.post(*events)
+    await postgres.post(*events)
+    found = []
+    for books in (MemoryBooksToRead(memory.store), PostgresBooksToRead(pool)):
+        async with books.snapshot() as standings:
+            every = [each async for page in standings.read(View.ENTRIES) for each in page]
+            found.append([each for each in every if each.tenant == postgres.tenant and not each.is_blank])
+    assert found[0] == found[1]
+    assert all(each.entries for each in found[0] if each.version)
+
+
 async def test_lines_and_holds_are_the_same_in_every_books(
     memory: Bench, postgres: Bench, pool: Pool
 ) -> None:

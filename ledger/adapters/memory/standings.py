@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from ledger.adapters.memory.books import Contents, MemoryBooks
 from ledger.application.compare_books import EntryLine, HoldLine, View
 from ledger.domain.account import BalanceKey
-from ledger.domain.digest import Standing
+from ledger.domain.digest import Standing, hash_of_line
 
 
 class MemoryBooksToRead:
@@ -35,13 +35,15 @@ class MemoryStandings:
         return Standing(*key, balance.posted_debits, balance.posted_credits, balance.held, balance.version)
 
     def _by_entries(self, key: BalanceKey) -> Standing:
-        amounts = [line.amount for line in self._lines(key)]
+        lines = self._lines(key)
+        amounts = [line.amount for line in lines]
         return Standing(
             *key,
             -sum(amount for amount in amounts if amount < 0),
             sum(amount for amount in amounts if amount > 0),
             sum(hold.left for hold in self._holds(key)),
             len(amounts),
+            sum(hash_of_line(line.event_id, line.line, line.amount) for line in lines),
         )
 
     def _lines(self, key: BalanceKey) -> list[EntryLine]:

@@ -70,4 +70,5 @@ def _standing(row: Any) -> Standing:
         int(row["posted_credits"]),
         int(row["held"]),
         row["version"],
+        int(row["entries"]),
     )

@@ -2,7 +2,8 @@
 with moved as (
     select tenant_id, balance_id, count(*) as version,
            sum(-amount) filter (where amount < 0) as posted_debits,
-           sum(amount) filter (where amount > 0) as posted_credits
+           sum(amount) filter (where amount > 0) as posted_credits,
+           sum(('x' || left(md5(event_id || '/' || line || '/' || amount), 16))::bit(64)::bigint) as entries
     from entries group by tenant_id, balance_id
 ), held as (
     select tenant_id, debit, asset, sum(amount_left) as held
@@ -10,7 +11,7 @@ with moved as (
 )
 select t.code as tenant, a.code as account, b.asset, coalesce(m.posted_debits, 0)::numeric as posted_debits,
        coalesce(m.posted_credits, 0)::numeric as posted_credits, coalesce(h.held, 0)::numeric as held,
-       coalesce(m.version, 0) as version
+       coalesce(m.version, 0) as version, coalesce(m.entries, 0) as entries
 from balances b
 join accounts a using (tenant_id, account_id)
 join tenants t using (tenant_id)
