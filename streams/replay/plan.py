@@ -159,16 +159,20 @@ class Known(msgspec.Struct, frozen=True):
             return False
         return self.own_since is None or found.posted_at < self.own_since
 
-    def is_reused(self, event: Event) -> bool:
+    def fate_of(self, event: Event) -> Fate:
+        """Tell what is done with an event, if it is meant."""
+        if self._is_reused(event):
+            return Fate.REUSED
+        return Fate.KNOWN if self.has(event) else Fate.POST
+
+    def _is_reused(self, event: Event) -> bool:
         """Tell whether its id stands for other content in the books; those that begin empty will stand so."""
         there = self.precedents if self.there is None else self.there
         found = there.get(event.identity)
         return found is not None and found.fingerprint != event.fingerprint
 
 
-def place(
-    partition: int, page: Sequence[Judged], known: Known, selection: Selection, floor: datetime
-) -> list[Placed]:
+def place(partition: int, page: Sequence[Judged], known: Known, floor: datetime) -> list[Placed]:
     """Place a page of one partition, of which all before was decided by `floor`.
 
     An event stands at the time of its decision, one that never came to any at the time at which the log took it;
@@ -176,31 +180,34 @@ def place(
     """
     placed = []
     for each in page:
-        found = _placed(partition, each, known, selection, floor)
+        found = _placed(partition, each, known, floor)
         floor = found.at
         placed.append(found)
     return placed
 
 
-def _placed(partition: int, judged: Judged, known: Known, selection: Selection, floor: datetime) -> Placed:
+def choose(placed: Placed, selection: Selection) -> Placed:
+    """Leave a record out if it is not meant.
+
+    Ask in the order of all partitions: what follows on an event is meant with it, wherever it stands.
+    """
+    event = placed.event
+    meant = not selection.narrow if event is None else selection.take(event)
+    return placed if meant else msgspec.structs.replace(placed, fate=Fate.LEFT_OUT)
+
+
+def _placed(partition: int, judged: Judged, known: Known, floor: datetime) -> Placed:
     event = judged.event
     if event is None:
-        fate = Fate.LEFT_OUT if selection.narrow else Fate.LETTER
-        return Placed(floor, partition, judged.offset, fate, letter=judged.letter)
+        return Placed(floor, partition, judged.offset, Fate.LETTER, letter=judged.letter)
     precedent = known.precedents.get(event.identity)
-    if not selection.take(event):
-        fate = Fate.LEFT_OUT
-    elif known.is_reused(event):
-        fate = Fate.REUSED
-    else:
-        fate = Fate.KNOWN if known.has(event) else Fate.POST
     other = precedent is not None and precedent.fingerprint != event.fingerprint
     own = judged.taken_at if precedent is None else precedent.posted_at
     return Placed(
         floor if own is None else max(floor, own),
         partition,
         judged.offset,
-        fate,
+        known.fate_of(event),
         precedent is not None and (other or _is_elsewhere(event, precedent)),
         event,
         precedent=None if other else precedent,

@@ -20,7 +20,7 @@ from ledger.domain.moments import milliseconds
 from ledger.domain.outcome import Outcome
 from ledger.domain.replaying import DecideAgain
 from streams.replay.pace import Curve, Pace
-from streams.replay.plan import Fate, Known, Merge, Placed, Selection, place
+from streams.replay.plan import Fate, Known, Merge, Placed, Selection, choose, place
 from streams.replay.read import Decoder, Lane
 
 BATCH_TOTAL_MAX = 20_000
@@ -154,7 +154,8 @@ class Replayer:
             batch: list[Placed] = []
             posts = 0
             while await self._refill(merge, pages):
-                for placed in merge.take():
+                for found in merge.take():
+                    placed = choose(found, self._selection)
                     batch.append(placed)
                     posts += placed.fate is Fate.POST
                     if posts >= self._batch_max or len(batch) >= BATCH_TOTAL_MAX:
@@ -225,7 +226,7 @@ class Replayer:
             async for records in runs:
                 judged = self._decoder.judge(lane, records, at, datetime.now(UTC))
                 known = await self._known([each.event for each in judged if each.event is not None])
-                page = place(lane.partition, judged, known, self._selection, floor)
+                page = place(lane.partition, judged, known, floor)
                 at, floor = page[-1].offset + 1, page[-1].at
                 yield page
 

@@ -77,6 +77,15 @@ def lanes_of(source: Source, settings: Settings) -> Sequence[Lane]:
     )
 
 
+def refuse_forgetful(source: Source) -> None:
+    """Refuse to go on with what was taken because of what had been taken before: none of that is written down."""
+    if source.filters.accounts:
+        raise NotReplayableError(
+            "A replay with --account is not gone on with, as what follows on the events of an account is taken with "
+            "them: begin it anew, into live books with --anew. What was posted is recognised."
+        )
+
+
 async def stretches_of(
     wish: Wish, settings: Settings, positions: Mapping[int, int], records: RecordSource
 ) -> dict[int, Stretch]:

@@ -16,8 +16,6 @@ from streams.replay.plan import Fate, Filters, Judged, Known, Merge, Placed, Sel
 from streams.replay.read import stretches
 from tests.builders import NOW, event, event_id, transfer
 
-ALL = Selection(Filters())
-
 
 def at(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
@@ -40,7 +38,7 @@ def placed(
     taken: float = 0,
 ) -> list[Placed]:
     page = [Judged(each.offset or 0, at(taken), each) for each in events]
-    return place(partition, page, known or Known(precedents=precedents or {}), ALL, at(-1000))
+    return place(partition, page, known or Known(precedents=precedents or {}), at(-1000))
 
 
 def merged(lanes: dict[int, list[list[Placed]]]) -> list[Placed]:

@@ -155,6 +155,38 @@ async def test_a_rebuild_gives_the_same_books(seed: int) -> None:
     assert len(into.contents.dead_letters) == told.counts.get("dead_letter", 0) > 0
 
 
+HOLD_OF_ANN = {"debit": "ann", "credit": "shop", "amount": 5, "asset": "USD/2"}
+FUND_ANN = {"debit": "external:bank", "credit": "ann", "amount": 5, "asset": "USD/2"}
+
+
+@pytest.mark.parametrize("page", [1, 100])
+async def test_what_follows_on_an_account_is_taken_with_it_from_whatever_partition(page: int) -> None:
+    logs: list[list[tuple[str, dict[str, object], object, int]]] = [
+        [
+            ("transfer.post.v1", FUND_ANN, "fund", 1),
+            *[("transfer.post.v1", FUND_ANN, n, 2) for n in range(9)],
+        ],
+        [("hold.place.v1", HOLD_OF_ANN, "hold", 3), ("hold.void.v1", {"hold": event_id("other")}, "no", 5)],
+        [("hold.capture.v1", {"hold": event_id("hold")}, "capture", 4)],
+    ]
+    lanes = [
+        ListLane(
+            at,
+            [
+                Record(TOPIC, at, offset, None, encoded(body(kind, data, name=name)), (), second * 1000)
+                for offset, (kind, data, name, second) in enumerate(log)
+            ],
+            page,
+        )
+        for at, log in enumerate(reversed(logs))
+    ]
+    into = MemoryBooks()
+    stage = Stage(poster(into, HandClock(NOW)), letters=False)
+    selection = Selection(Filters(accounts=["ann"]))
+    told = await Replayer(lanes, stage, Decoder(2**18, 2**20), selection, batch_max=3).run()
+    assert told.counts == {"posted": 12, "left_out": 1}
+
+
 @pytest.mark.parametrize("dies_at", [1, 2, 5, 9])
 async def test_a_replay_that_died_is_gone_on_with_to_the_same_end(dies_at: int) -> None:
     live, lanes = await lived(20)

@@ -18,10 +18,12 @@ from ledger.contract.outgoing import outcome_message
 from ledger.domain.moments import milliseconds
 from ledger.domain.outcome import Outcome, rejected
 from ledger.domain.rejection import Reason, Rejection
+from streams.replay.faults import NotReplayableError
 from streams.replay.outcomes import NotAnOutcomeError, OutcomeIndex
+from streams.replay.plan import Filters
 from streams.replay.read import Decoder, FileLane, LettersLane
-from streams.replay.sources import stretches_of
-from streams.replay.wish import Wish
+from streams.replay.sources import refuse_forgetful, stretches_of
+from streams.replay.wish import Source, Wish
 from tests.builders import NOW, body, encoded, transfer
 
 SENT = transfer("external:bank", "ann", 5, name="sent")
@@ -116,6 +118,12 @@ async def test_an_event_that_was_never_answered_is_not_known(index: OutcomeIndex
 def test_a_record_that_is_no_outcome_is_named(index: OutcomeIndex) -> None:
     with pytest.raises(NotAnOutcomeError, match=r"ledger\.outcomes/0/7"):
         index.put([Record("ledger.outcomes", 0, 7, None, b"{}")])
+
+
+def test_what_was_taken_because_of_what_went_before_is_not_gone_on_with() -> None:
+    with pytest.raises(NotReplayableError, match="begin it anew"):
+        refuse_forgetful(Source("topic", {}, filters=Filters(accounts=["ann"])))
+    refuse_forgetful(Source("topic", {}, filters=Filters(tenants=["acme"])))
 
 
 async def test_lines_of_a_file_are_events_under_the_keys_of_their_accounts(tmp_path: Path) -> None:
