@@ -9,6 +9,7 @@ from ledger.application.archive_ports import DamagedArchiveError, Objects
 from ledger.application.archived_topic import ArchivedTopic
 from ledger.contract.archive.examining import Examined, SegmentFault, examine
 from ledger.contract.archive.manifest import (
+    PartPlace,
     SegmentLine,
     line_of,
     part_name,
@@ -27,7 +28,8 @@ Progress = Callable[[str, int, int], None]
 class PartitionSummary(msgspec.Struct, frozen=True):
     """What is archived of a partition; `head` is the hash of the newest segment, which vouches for all before it.
 
-    Offsets from `first_offset` to before `next_offset`; `expired` of them Kafka deleted before they were archived.
+    Offsets from `first_offset` to before `next_offset`; `expired` of them Kafka deleted before they were archived. The
+    newest `unlisted` segments have no line in the manifest: one where it is written just now, or was broken off.
     """
 
     topic: str
@@ -39,6 +41,7 @@ class PartitionSummary(msgspec.Struct, frozen=True):
     expired: int
     bytes: int
     head: str
+    unlisted: int = 0
 
 
 class ArchiveFault(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -74,7 +77,12 @@ class ArchiveVerdict(msgspec.Struct, frozen=True):
 
 
 def summarized(
-    topic: str, partition: int, before: PartitionSummary | None, line: SegmentLine
+    topic: str,
+    partition: int,
+    before: PartitionSummary | None,
+    line: SegmentLine,
+    *,
+    is_unlisted: bool = False,
 ) -> PartitionSummary:
     """Add a segment to what is told of its partition."""
     return PartitionSummary(
@@ -87,6 +95,7 @@ def summarized(
         line.expired + (before.expired if before is not None else 0),
         line.bytes + (before.bytes if before is not None else 0),
         line.hash,
+        (before.unlisted if before is not None else 0) + is_unlisted,
     )
 
 
@@ -102,8 +111,10 @@ async def list_archive(objects: Objects, topics: Sequence[str]) -> list[Partitio
         archived = ArchivedTopic(objects, topic)
         for partition in await archived.partitions():
             summary = None
+            listed = await archived.manifest(partition).last()
             async for line in archived.manifest(partition).lines():
-                summary = summarized(topic, partition, summary, line)
+                is_unlisted = listed is None or line.first > listed.first
+                summary = summarized(topic, partition, summary, line, is_unlisted=is_unlisted)
             if summary is not None:
                 found.append(summary)
     return found
@@ -159,6 +170,7 @@ class _Chain:
         self._witnesses = dict(witnesses)
         self._before: SegmentLine | None = None
         self._is_broken = False
+        self._last_listed = -1
         self.faults: list[ArchiveFault] = []
         self.summary: PartitionSummary | None = None
 
@@ -167,10 +179,12 @@ class _Chain:
         firsts = await self._stored()
         lines = await self._lines()
         every = sorted(firsts | lines.keys())
-        last_listed = max(lines, default=-1)
+        self._last_listed = max(lines, default=-1)
+        # Segments were looked for first: whatever is written meanwhile, all of these but the newest are listed.
+        newest = max(firsts, default=-1)
         for done, first in enumerate(every, start=1):
             line = lines.get(first)
-            if line is None and first < last_listed:
+            if line is None and first < max(self._last_listed, newest):
                 self._add("the manifest does not list it", first)
             await self._look_at(first, line)
             yield done, len(every)
@@ -194,8 +208,20 @@ class _Chain:
             if not part or part[0].first != place.first:
                 what = "it does not begin with the segment that it is named after"
                 self._fault(ArchiveFault(self._topic, self._partition, what, part_name(*place)))
+            self._look_for_order(place, part, lines)
             lines |= {line.first: line for line in part}
         return lines
+
+    def _look_for_order(
+        self, place: PartPlace, part: Sequence[SegmentLine], before: Mapping[int, SegmentLine]
+    ) -> None:
+        """Whoever reads an archive goes by the lines in their order; one that is left out shows by its segment."""
+        last = max((line.number for line in before.values()), default=-1)
+        for at, line in enumerate(part, start=1):
+            if line.number <= last:
+                what = f"line {at} lists segment {line.number} after segment {last}"
+                self._fault(ArchiveFault(self._topic, self._partition, what, part_name(*place)))
+            last = max(last, line.number)
 
     async def _look_at(self, first: int, line: SegmentLine | None) -> None:
         segment = await self._objects.get(segment_name(self._topic, self._partition, first))
@@ -248,7 +274,8 @@ class _Chain:
         self._before, self._is_broken = line, line is None
         if line is None:
             return
-        self.summary = summarized(self._topic, self._partition, self.summary, line)
+        is_unlisted = line.first > self._last_listed
+        self.summary = summarized(self._topic, self._partition, self.summary, line, is_unlisted=is_unlisted)
         seen = self._witnesses.pop(line.next, None)
         if seen is not None and seen != line.hash:
             self._add("it is not the segment that the witness saw", line.first)

@@ -220,6 +220,12 @@ def _print_partitions(partitions: Sequence[PartitionSummary]) -> None:
             each.head[:16],
         )
     Console().print(table)
+    for each in partitions:
+        if each.unlisted:
+            complain(
+                f"{each.topic}/{each.partition}: the manifest does not list the newest segment. `ledger archive run` "
+                "lists it; if none runs or was broken off, somebody changed the manifest."
+            )
 
 
 def _opened(settings: Settings, url: str | None, *, make: bool = False) -> StoredObjects:

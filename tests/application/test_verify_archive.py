@@ -192,6 +192,64 @@ async def test_changed_manifest_is_found(objects: MemoryObjects) -> None:
     objects.contents[name] = body
 
 
+def rearrange(objects: MemoryObjects, numbers: list[int]) -> None:
+    """Write the manifest anew, of these of its lines."""
+    lines = objects.contents[parts(objects)[0]].splitlines(keepends=True)
+    objects.contents[parts(objects)[0]] = b"".join(lines[number] for number in numbers)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "found"),
+    [
+        ([0, 0, 1, 2, 3], ["line 2 lists segment 0 after segment 0"]),
+        ([0, 2, 1, 3], ["line 3 lists segment 1 after segment 2"]),
+        (
+            [1, 0, 2, 3],
+            [
+                "it does not begin with the segment that it is named after",
+                "line 2 lists segment 0 after segment 1",
+            ],
+        ),
+    ],
+)
+async def test_lines_twice_or_out_of_order_are_found(
+    objects: MemoryObjects, numbers: list[int], found: list[str]
+) -> None:
+    rearrange(objects, [*numbers, *range(4, len(segments(objects)))])
+    assert [(each.what, each.object) for each in await faults(objects)] == [
+        (what, parts(objects)[0]) for what in found
+    ]
+
+
+async def test_part_of_the_manifest_that_stands_there_twice_is_found(objects: MemoryObjects) -> None:
+    name = parts(objects)[0]
+    objects.contents[name.replace("/000000-", "/000001-")] = objects.contents[name]
+    found = await faults(objects)
+    assert len(found) == len(segments(objects))
+    assert {each.object for each in found} == {name.replace("/000000-", "/000001-")}
+
+
+async def test_last_line_that_is_gone_is_told(objects: MemoryObjects) -> None:
+    rearrange(objects, list(range(len(segments(objects)) - 1)))
+    found = await verdict(objects)
+    assert (found.ok, [each.unlisted for each in found.partitions]) == (True, [1, 0])
+    assert found.partitions == await list_archive(objects, [TOPIC])
+
+
+async def test_last_lines_that_are_gone_are_found(objects: MemoryObjects) -> None:
+    rearrange(objects, list(range(len(segments(objects)) - 2)))
+    [fault] = await faults(objects)
+    assert (fault.what, fault.object) == ("the manifest does not list it", segments(objects)[-2])
+    assert [each.unlisted for each in (await verdict(objects)).partitions] == [2, 0]
+
+
+async def test_manifest_that_is_gone_is_found(objects: MemoryObjects) -> None:
+    del objects.contents[parts(objects)[0]]
+    found = await faults(objects)
+    assert {each.what for each in found} == {"the manifest does not list it"}
+    assert [each.object for each in found] == segments(objects)[:-1]
+
+
 async def test_manifest_that_is_gone_is_no_loss(objects: MemoryObjects, topic: MemoryTopic) -> None:
     for name in parts(objects):
         del objects.contents[name]
