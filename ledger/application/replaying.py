@@ -58,8 +58,16 @@ class ReplayRecords(Protocol):
         at: datetime,
         *,
         ended: bool = False,
-    ) -> None:
-        """Write down how far it came."""
+    ) -> bool:
+        """Write down how far it came; False: it has ended already, and nothing was written."""
+        ...
+
+    async def end(self, replay_ids: Sequence[str], at: datetime) -> None:
+        """Say of replays that they have ended, or that others did what they left."""
+        ...
+
+    async def unfinished(self, target: Target) -> Sequence[Replay]:
+        """Find the replays that have not ended, the newest first."""
         ...
 
     async def newest(self, target: Target) -> Replay | None:

@@ -32,7 +32,7 @@ from streams.replay.plan import Filters
 from streams.replay.run import BelowHorizonError
 from streams.replay.session import Session
 from streams.replay.telling import report_lines, report_page
-from streams.replay.wish import OutcomesFrom, Report, SourceKind, TargetKind, Wish
+from streams.replay.wish import PUBLISHING, OutcomesFrom, Report, SourceKind, TargetKind, Wish
 
 _STRETCH = re.compile(r"(\d{1,9}):(\d{1,18})?-(\d{1,18})?")
 OFFSET_MAX = 2**63 - 1
@@ -79,6 +79,9 @@ def replay(
         0.0, "--rate", min=0, help="At most so many events a second are posted; 0: any."
     ),
     resume: bool = typer.Option(False, "--resume", help="Go on with the newest replay, which was stopped."),
+    anew: bool = typer.Option(
+        False, "--anew", help="With --live: begin though one was stopped, and publish what it left."
+    ),
     why: str | None = typer.Option(None, "--why", help="Why the live books are replayed; asked for."),
     yes: bool = typer.Option(False, "--yes", help="Do not ask whether the live books are meant."),
     report: Path | None = typer.Option(None, "--report", help="Write an HTML page to this file."),
@@ -102,6 +105,7 @@ def replay(
         outcomes=_outcomes(outcomes),
         rate=rate,
         resume=resume,
+        anew=anew,
         by=user_name(),
         why=why or "",
     )
@@ -184,8 +188,12 @@ def _check(wish: Wish) -> None:
         refuse("--since-books goes with --live, and says itself what is replayed.")
     if wish.outcomes != "books" and wish.target != "into":
         refuse("--outcomes goes with --into: other books know what they decided.")
+    if wish.anew and (wish.target != "live" or wish.resume or wish.source not in PUBLISHING):
+        refuse("--anew goes with --live, of the topic or of the archive, and not with --resume.")
     if wish.resume and wish.target == "dry-run":
         refuse("A dry run leaves nothing to go on with: begin it anew.")
+    if wish.resume and wish.filters.accounts:
+        refuse("A replay with --account is not gone on with: begin it anew, into live books with --anew.")
 
 
 def _meant(wish: Wish, *, yes: bool) -> Wish:

@@ -25,8 +25,8 @@ from streams.replay.letters import closing_letters
 from streams.replay.outcomes import OutcomeIndex
 from streams.replay.plan import Selection
 from streams.replay.read import Decoder, archived
-from streams.replay.run import BEGINNING, Progress, Replayer, Stage
-from streams.replay.sources import first_time, lanes_of, source_of
+from streams.replay.run import BEGINNING, BelowHorizonError, Progress, Replayer, Stage
+from streams.replay.sources import first_time, lanes_of, refuse_forgetful, source_of
 from streams.replay.stages import (
     Publishing,
     RealBooks,
@@ -40,9 +40,12 @@ from streams.replay.stages import (
     replays_stand,
     schema_stands,
 )
-from streams.replay.wish import Proof, Report, Source, Wish
+from streams.replay.wish import PUBLISHING, Proof, Report, Source, Wish
 
 CHANGED_SHOWN_MAX = 1000
+
+Begun = tuple[Replay, Source, Any]
+"""A replay as it is written down, what it reads, and the lanes of that."""
 
 
 class Session:
@@ -143,7 +146,7 @@ class Session:
             raise NotReplayableError(f"There is no schema {name} to go on with.")
         return name
 
-    async def _unfinished_into(self, books: RealBooks, name: str) -> tuple[Replay, Source, Any]:
+    async def _unfinished_into(self, books: RealBooks, name: str) -> Begun:
         """Find what was begun in that schema: nothing is made in books that no replay has made."""
         found = await self._unfinished(books, "into") if await replays_stand(self._dsn, name) else None
         if found is None:
@@ -152,7 +155,7 @@ class Session:
             )
         return found
 
-    async def _begun_into(self, books: RealBooks) -> tuple[Replay, Source, Any]:
+    async def _begun_into(self, books: RealBooks) -> Begun:
         async with kept_letters(self._settings) as letters, self._snapshot() as standings:
             positions = await standings.positions(self._settings.payments_topic)
             source, lanes = await source_of(self._wish, self._settings, positions, letters)
@@ -182,48 +185,82 @@ class Session:
     # Live
 
     async def _live(self) -> Report:
-        async with AsyncExitStack() as stack:
+        # Two at a time would publish everything twice.
+        async with alone_in(self._dsn, self._settings.postgres_schema), AsyncExitStack() as stack:
             books = await stack.enter_async_context(RealBooks.open(self._settings, self._dsn))
-            publish = await stack.enter_async_context(
-                Publishing.open(self._settings, find_kafka(self._settings))
-            )
             # What is read of dead letters is read while they are replayed.
             letters = await stack.enter_async_context(kept_letters(self._settings))
             replay, source, lanes = await self._begun_live(books, letters)
-            judge, precedents, topic = None, None, None
-            if source.since_books:
-                judge, topic = DecideAgain(), source.topic
-                precedents = await stack.enter_async_context(self._outcomes(source, lanes))
-            stage = Stage(
-                posting_to(books.store, self._settings, judge),
-                there=books.precedents,
-                precedents=precedents,
-                judge=judge,
-                publish=publish,
-                # What came by no topic would be missing in every rebuild from it.
-                send=publish.send if source.kind == "file" else None,
-                checkpoints=WrittenDown(books, replay.id, topic, _moved(source, replay)),
-                own_since=_own_since(source, replay),
-                own_records=source.kind == "dead-letters",
-                settle=closing_letters(letters, self._wish.by, self._wish.why)
-                if source.kind == "dead-letters"
-                else None,
-                horizon=None if source.since_books else timedelta(days=self._settings.dedupe_horizon_days),
-                letters=source.since_books,
-            )
-            told = await self._replayer(source, lanes, stage, replay).run()
+            stage = await self._live_stage(stack, books, letters, (replay, source, lanes))
+            try:
+                told = await self._replayer(source, lanes, stage, replay).run()
+            except BelowHorizonError:
+                # It can never go on, and what it posted before is published.
+                if not self._wish.resume and source.own_since is None:
+                    await books.records.end([replay.id], datetime.now(UTC))
+                raise
+            await self._end_older(books, replay, source)
             return Report(target="live", name=None, source=source, told=told)
 
-    async def _begun_live(self, books: RealBooks, letters: PostgresDeadLetters) -> tuple[Replay, Source, Any]:
+    async def _live_stage(
+        self, stack: AsyncExitStack, books: RealBooks, letters: PostgresDeadLetters, begun: Begun
+    ) -> Stage:
+        replay, source, lanes = begun
+        publish = await stack.enter_async_context(Publishing.open(self._settings, find_kafka(self._settings)))
+        judge, precedents, topic = None, None, None
+        if source.since_books:
+            judge, topic = DecideAgain(), source.topic
+            precedents = await stack.enter_async_context(self._outcomes(source, lanes))
+        of_letters = source.kind == "dead-letters"
+        return Stage(
+            posting_to(books.store, self._settings, judge),
+            there=books.precedents,
+            precedents=precedents,
+            judge=judge,
+            publish=publish,
+            # What came by no topic would be missing in every rebuild from it.
+            send=publish.send if source.kind == "file" else None,
+            checkpoints=WrittenDown(books, replay.id, topic, _moved(source, replay)),
+            own_since=_own_since(source, replay),
+            own_records=of_letters,
+            settle=closing_letters(letters, self._wish.by, self._wish.why) if of_letters else None,
+            horizon=None if source.since_books else timedelta(days=self._settings.dedupe_horizon_days),
+            letters=source.since_books,
+        )
+
+    async def _begun_live(self, books: RealBooks, letters: PostgresDeadLetters) -> Begun:
         if self._wish.resume:
             found = await self._unfinished(books, "live")
             if found is None:
                 raise NotReplayableError("No replay into the live books was stopped before its end.")
             return found
+        own_since = await self._left_since(books) if self._wish.source in PUBLISHING else None
         async with self._snapshot() as standings:
             positions = await standings.positions(self._settings.payments_topic)
         source, lanes = await source_of(self._wish, self._settings, positions, letters)
+        source = msgspec.structs.replace(source, own_since=own_since)
         return await self._begin(books, source), source, lanes
+
+    async def _left_since(self, books: RealBooks) -> datetime | None:
+        """Say since when stopped replays may have posted what they did not publish; raises NotReplayableError."""
+        left = [each for each in await books.records.unfinished("live") if each.source["kind"] in PUBLISHING]
+        if left and not self._wish.anew:
+            raise NotReplayableError(
+                f"The replay that {left[0].by} began at {left[0].started_at:%Y-%m-%dT%H:%M:%SZ} was stopped before "
+                "its end, and may have posted what it has not published. --resume goes on with it; --anew begins "
+                "this one nevertheless, and publishes what that one left where this one reads it."
+            )
+        return min((each.started_at for each in left), default=None)
+
+    async def _end_older(self, books: RealBooks, replay: Replay, source: Source) -> None:
+        """Say of those that were stopped before this one began that nothing is left of them to do."""
+        kinds = PUBLISHING if source.kind in PUBLISHING else (source.kind,)
+        older = [
+            each.id
+            for each in await books.records.unfinished("live")
+            if each.started_at < replay.started_at and each.source["kind"] in kinds
+        ]
+        await books.records.end(older, datetime.now(UTC))
 
     # Both
 
@@ -240,16 +277,23 @@ class Session:
         await books.records.begin(replay)
         return replay
 
-    async def _unfinished(self, books: RealBooks, target: Any) -> tuple[Replay, Source, Any] | None:
-        replay = await books.records.newest(target)
-        if replay is None:
+    async def _unfinished(self, books: RealBooks, target: Any) -> Begun | None:
+        unfinished = await books.records.unfinished(target)
+        if not unfinished:
+            await self._refuse_ended(books, target)
             return None
-        if replay.ended_at is not None:
-            raise NotReplayableError(
-                f"The newest replay came to its end at {replay.ended_at:%Y-%m-%dT%H:%M:%SZ}."
-            )
+        # Of letters, which are begun anew, none keeps another from its end.
+        replay = next((each for each in unfinished if each.source["kind"] != "dead-letters"), unfinished[0])
         source = msgspec.convert(replay.source, Source, strict=False)
+        refuse_forgetful(source)
         return replay, source, lanes_of(source, self._settings)
+
+    async def _refuse_ended(self, books: RealBooks, target: Any) -> None:
+        newest = await books.records.newest(target)
+        if newest is not None:
+            raise NotReplayableError(
+                f"The newest replay came to its end at {newest.ended_at:%Y-%m-%dT%H:%M:%SZ}."
+            )
 
     @asynccontextmanager
     async def _precedents(self, source: Source, lanes: Any) -> AsyncIterator[Precedents]:
@@ -281,7 +325,7 @@ def _own_since(source: Source, replay: Replay) -> datetime | None:
     """Say from which time on the books may hold what this replay posted before it was killed, and did not publish."""
     if source.since_books:
         return BEGINNING  # decided at the times of the first decisions
-    return replay.started_at if source.kind in ("topic", "archive") else None
+    return source.own_since or replay.started_at if source.kind in PUBLISHING else None
 
 
 def _moved(source: Source, replay: Replay) -> dict[int, Reached]:

@@ -160,7 +160,11 @@ class WrittenDown:
         if self._topic is not None:
             await insist(lambda: self._move(self._topic or "", state))
         at = datetime.now(UTC)
-        await insist(lambda: self._books.records.save(self._replay_id, state, counts, at, ended=ended))
+        still_runs = await insist(
+            lambda: self._books.records.save(self._replay_id, state, counts, at, ended=ended)
+        )
+        if not still_runs and not ended:
+            raise NotReplayableError("Another run has brought this replay to its end.")
 
     async def _move(self, topic: str, state: Mapping[int, Reached]) -> None:
         ahead = {

@@ -16,6 +16,9 @@ OutcomesFrom = Literal["books", "topic", "archive"]
 
 Stretch = tuple[int, int]
 
+PUBLISHING: Sequence[SourceKind] = ("topic", "archive")
+"""Sources of which a killed replay leaves what is posted and not published, and nothing else tells it."""
+
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """One replay as it was asked for."""
@@ -40,6 +43,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """Where it is looked up what was decided before."""
     rate: float = 0.0
     resume: bool = False
+    anew: bool = False
+    """Begin though one that was begun before has not come to its end."""
     by: str = ""
     why: str = ""
 
@@ -64,6 +69,8 @@ class Source(msgspec.Struct, frozen=True):
     expected: str | None = None
     """The digest of the live books as they stood where the lanes end."""
     archive: str | None = None
+    own_since: datetime | None = None
+    """When the first of the replays began whose work is left to this one."""
 
 
 class Proof(msgspec.Struct, frozen=True):

@@ -276,6 +276,8 @@ async def test_live_books_take_nothing_that_they_may_have_forgotten(stage: Stage
     file.write_bytes(transfer("external:bank", "ann", 1, old))
     with pytest.raises(BelowHorizonError, match="older than the 90 days"):
         await stage.replay(target="live", source="file", file=str(file))
+    rows = await stage.books.sql("select ended_at from replays order by started_at desc limit 1")
+    assert rows[0]["ended_at"] is not None
 
 
 async def test_the_commands_tell_digests_and_differences(stage: Stage, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import orjson
 import pytest
 
 from ledger.application.compare_books import Comparison, View
+from streams.replay.faults import NotReplayableError
 from streams.replay.session import Session, compare_schemas
+from streams.replay.stages import RealBooks, WrittenDown, alone_in
 from streams.replay.wish import Report, Wish
 from tests.end_to_end.books import Books, event, id_of, transfer
 from tests.end_to_end.command import Ledger
@@ -197,16 +200,27 @@ async def test_a_transaction_that_was_posted_twice_is_named(books: Books, rebuil
     assert {each.right_entry for each in comparison.differences} == {None}
 
 
-async def test_what_was_dropped_is_posted_again_though_the_replay_was_killed(
-    books: Books, rebuilt: str
-) -> None:
+async def drop_newest(books: Books, count: int) -> list[str]:
+    """Take the newest events out of the books; gives their ids."""
     newest = await books.sql(
         "select event_id::text as id from entries join balances using (tenant_id, balance_id) "
         "join accounts using (tenant_id, account_id) where code = 'external:bank' "
-        "order by entries.version desc limit 60"
+        f"order by entries.version desc limit {count}"
     )
-    before = await books.balances()
     await run_script(books, "; ".join(dropped(row["id"]) for row in newest))
+    return [row["id"] for row in newest]
+
+
+async def unfinished(books: Books) -> int:
+    [row] = await books.sql("select count(*) as n from replays where ended_at is null")
+    return int(row["n"])
+
+
+async def test_what_was_dropped_is_posted_again_though_the_replay_was_killed(
+    books: Books, rebuilt: str
+) -> None:
+    before = await books.balances()
+    newest = await drop_newest(books, 60)
     assert len((await broken(books))["no_loss"]) == len(newest)
     died = await command(books, *LIVE, LEDGER_BATCH_RECORDS_MAX="20", LEDGER_CRASH="committed:2")
     assert died.returncode == 137, died.stderr
@@ -219,6 +233,42 @@ async def test_what_was_dropped_is_posted_again_though_the_replay_was_killed(
     assert await broken(books) == {}
     again = await command(books, *LIVE, "--json")
     assert orjson.loads(again.stdout)["verdict"] == "nothing changed"
+
+
+async def test_what_a_killed_replay_left_is_published_by_one_that_is_begun_anew_and_none_begins_unaware(
+    books: Books, rebuilt: str
+) -> None:
+    before, seen = await books.balances(), await books.outcomes()
+    newest = await drop_newest(books, 60)
+    died = await command(books, *LIVE, LEDGER_BATCH_RECORDS_MAX="20", LEDGER_CRASH="committed:2")
+    assert died.returncode == 137, died.stderr
+    unaware = await command(books, *LIVE)
+    assert (unaware.returncode, "--resume goes on with it; --anew begins" in unaware.stderr) == (2, True)
+
+    done = await command(books, *LIVE, "--anew")
+    assert done.returncode == 0, done.stderr
+    assert await books.balances() == before
+    again = await books.outcomes()
+    assert [each for each in newest if again[each].total() == seen[each].total()] == []
+    assert await unfinished(books) == 0
+
+
+async def test_two_replays_into_the_same_books_never_run_at_a_time(books: Books, rebuilt: str) -> None:
+    schema = books.settings.postgres_schema
+    async with alone_in(str(books.settings.postgres_dsn), schema):
+        for resume in (False, True):
+            with pytest.raises(NotReplayableError, match=f"Another replay into {schema} is running"):
+                await replayed(books, target="live", resume=resume)
+
+
+async def test_a_replay_that_has_ended_stays_so(books: Books, rebuilt: str) -> None:
+    [row] = await books.sql("select replay_id::text as id, ended_at from replays order by started_at limit 1")
+    async with RealBooks.open(books.settings, str(books.settings.postgres_dsn)) as real:
+        assert not await real.records.save(row["id"], {}, {}, datetime.now(UTC))
+        with pytest.raises(NotReplayableError, match="Another run"):
+            await WrittenDown(real, row["id"], None, {}).save({}, {})
+    ended = await books.sql("select ended_at from replays where replay_id = $1::text::uuid", row["id"])
+    assert ended[0]["ended_at"] == row["ended_at"] is not None
 
 
 # Dead letters

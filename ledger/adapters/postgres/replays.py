@@ -1,6 +1,6 @@
 """Replays written down in PostgreSQL, in the books that they post to."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -39,8 +39,14 @@ class PostgresReplays:
         at: datetime,
         *,
         ended: bool = False,
-    ) -> None:
-        await self._fetch("save_replay", replay_id, _json(state), _json(counts), at, ended)
+    ) -> bool:
+        return bool(await self._fetch("save_replay", replay_id, _json(state), _json(counts), at, ended))
+
+    async def end(self, replay_ids: Sequence[str], at: datetime) -> None:
+        await self._fetch("end_replays", replay_ids, at)
+
+    async def unfinished(self, target: Target) -> Sequence[Replay]:
+        return [_replay(row) for row in await self._fetch("unfinished_replays", target)]
 
     async def newest(self, target: Target) -> Replay | None:
         rows = await self._fetch("newest_replay", target)
