@@ -8,10 +8,10 @@ from ledger.adapters.postgres.chain import PostgresChains, PostgresChainSnapshot
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.system import SystemClock
 from ledger.application.archive_ports import Objects
-from ledger.application.export_chain import ExportChain, Sign
+from ledger.application.export_chain import ExportChain, IsSigned, Sign
 from ledger.application.verify_books import Progress
 from ledger.application.verify_chain import VerifyChain
-from ledger.application.verify_checkpoints import IsSigned, VerifyCheckpoints
+from ledger.application.verify_checkpoints import VerifyCheckpoints
 from ledger.config import Settings
 from ledger.contract.checkpoints import Checkpoint
 from ledger.domain.audit import Verdict
@@ -35,10 +35,12 @@ async def _snapshot(settings: Settings) -> AsyncIterator[PostgresChainSnapshot]:
         await pool.close()
 
 
-async def export_chain(settings: Settings, objects: Objects, sign: Sign) -> Checkpoint | None:
+async def export_chain(
+    settings: Settings, objects: Objects, sign: Sign, is_signed: IsSigned
+) -> Checkpoint | None:
     """Write a checkpoint; None where there is nothing new. Raises as ExportChain does."""
     async with _snapshot(settings) as chain:
-        return await ExportChain(chain, objects, sign)(SystemClock().now())
+        return await ExportChain(chain, objects, sign, is_signed)(SystemClock().now())
 
 
 async def verify_chain(

@@ -38,6 +38,10 @@ class Signer:
             raise SigningKeyError("it is no private key of Ed25519")
         self._key = key
 
+    @property
+    def public_pem(self) -> bytes:
+        return self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
     def __call__(self, body: bytes) -> str:
         """Give the signature in base64."""
         return b64encode(self._key.sign(body)).decode()

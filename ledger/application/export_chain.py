@@ -7,6 +7,7 @@ from ledger.application.archive_ports import Objects
 from ledger.application.chain import ChainSnapshot
 from ledger.contract.checkpoints import (
     Checkpoint,
+    DamagedCheckpointError,
     Part,
     TenantHead,
     checkpoint_name,
@@ -26,9 +27,16 @@ PAGE_LINKS = 5000
 
 Sign = Callable[[bytes], str]
 
+IsSigned = Callable[[bytes, str], bool]
+"""Whether a signature of these bytes is by a key that is trusted."""
+
 
 class ChainChangedError(Exception):
     """The chain is not any more what an earlier checkpoint says; nothing was written."""
+
+
+class UntrustedCheckpointError(Exception):
+    """Nobody who is trusted signed the newest checkpoint; nothing was written."""
 
 
 class ExportBesideError(Exception):
@@ -38,19 +46,21 @@ class ExportBesideError(Exception):
 class ExportChain:
     """Writes one checkpoint of one snapshot, in bounded memory; raises ObjectsAwayError."""
 
-    def __init__(self, chain: ChainSnapshot, objects: Objects, sign: Sign) -> None:
+    def __init__(self, chain: ChainSnapshot, objects: Objects, sign: Sign, is_signed: IsSigned) -> None:
         self._chain = chain
         self._objects = objects
         self._sign = sign
+        self._is_signed = is_signed
         self._gathered: list[Link] = []
         self._parts: list[Part] = []
 
     async def __call__(self, at: datetime) -> Checkpoint | None:
         """Write a checkpoint and give it; None where no chain has grown since the one before.
 
-        Raises ChainChangedError, ExportBesideError, and DamagedCheckpointError for a newest one that is none.
+        Raises ChainChangedError, ExportBesideError, DamagedCheckpointError for a newest one that is none, and
+        UntrustedCheckpointError.
         """
-        newest, previous = await newest_checkpoint(self._objects)
+        newest, previous = await newest_checkpoint(self._objects, self._is_signed)
         number = 1 if newest is None else newest.number + 1
         before = {each.tenant: each for each in newest.heads} if newest else {}
         heads = await self._chain.heads()
@@ -104,10 +114,16 @@ async def checkpoint_names(objects: Objects) -> Mapping[int, str]:
     return dict(sorted((number, name) for number, name in found if number is not None))
 
 
-async def newest_checkpoint(objects: Objects) -> tuple[Checkpoint | None, str | None]:
-    """Read the newest checkpoint, and give its hash; raises DamagedCheckpointError."""
+async def newest_checkpoint(objects: Objects, is_signed: IsSigned) -> tuple[Checkpoint | None, str | None]:
+    """Read the newest checkpoint, and give its hash; raises DamagedCheckpointError and UntrustedCheckpointError."""
     names = await checkpoint_names(objects)
     if not names:
         return None, None
-    body, _ = decode_signed(await objects.get(names[max(names)]) or b"")
-    return decode_checkpoint(body), hash_of_object(body)
+    newest = max(names)
+    body, signature = decode_signed(await objects.get(names[newest]) or b"")
+    if not is_signed(body, signature):
+        raise UntrustedCheckpointError(f"checkpoint {newest} is not signed by a key that is trusted")
+    checkpoint = decode_checkpoint(body)
+    if checkpoint.number != newest:
+        raise DamagedCheckpointError(f"checkpoint {newest} says that it is {checkpoint.number}")
+    return checkpoint, hash_of_object(body)

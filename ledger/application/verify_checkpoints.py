@@ -1,12 +1,12 @@
 """Verify the audit chain against checkpoints kept elsewhere: they know it even if it was written anew since."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 from ledger.application.archive_ports import Objects
 from ledger.application.chain import ChainSnapshot
-from ledger.application.export_chain import checkpoint_names
+from ledger.application.export_chain import IsSigned, checkpoint_names
 from ledger.contract.checkpoints import (
     Checkpoint,
     DamagedCheckpointError,
@@ -20,9 +20,6 @@ from ledger.domain.audit import VIOLATIONS_SHOWN_MAX, Check
 from ledger.domain.chain import Link
 
 CHECKPOINTS_CHECK = "checkpoints"
-
-IsSigned = Callable[[bytes, str], bool]
-"""Whether a signature of these bytes is by a key that is trusted."""
 
 
 class VerifyCheckpoints:

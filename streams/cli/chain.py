@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -11,7 +12,7 @@ from rich.progress import Progress
 
 from ledger.adapters.objects.store import StoredObjects, open_objects
 from ledger.adapters.signing import Signatures, Signer, SigningKeyError, new_key
-from ledger.application.export_chain import ChainChangedError, ExportBesideError
+from ledger.application.export_chain import ChainChangedError, ExportBesideError, UntrustedCheckpointError
 from ledger.config import Settings
 from ledger.contract.checkpoints import (
     Checkpoint,
@@ -57,6 +58,12 @@ def _write_new(path: Path, body: bytes, mode: int) -> None:
 def export(
     key_file: Path = typer.Option(..., "--key", help="The private key, as `ledger chain key` makes it."),
     url: str | None = _CHECKPOINTS,
+    public_keys: list[Path] | None = typer.Option(
+        None,
+        "--public-key",
+        metavar="FILE",
+        help="Another key that may have signed the newest checkpoint, as where the key is changed. May be repeated.",
+    ),
     json_output: bool = _JSON,
 ) -> None:
     """Write a signed checkpoint: where every chain ends, and its links since the checkpoint before."""
@@ -65,11 +72,17 @@ def export(
         signer = Signer(_read(key_file))
     except SigningKeyError as fault:
         refuse(f"{key_file}: {fault}.")
+    trusted = _trusted([signer.public_pem, *map(_read, public_keys or [])])
     objects = _opened(_url(settings, url), make=True)
     try:
         with told_faults():
-            written = asyncio.run(export_chain(settings, objects, signer))
-    except (ChainChangedError, ExportBesideError, DamagedCheckpointError) as fault:
+            written = asyncio.run(export_chain(settings, objects, signer, trusted))
+    except (
+        ChainChangedError,
+        ExportBesideError,
+        DamagedCheckpointError,
+        UntrustedCheckpointError,
+    ) as fault:
         complain(f"{fault}. Nothing was exported; `ledger chain verify` says more.")
         raise typer.Exit(FOUND_WRONG) from fault
     _tell(written, json_output)
@@ -123,8 +136,12 @@ def _exported(url: str, public_keys: list[Path]) -> Exported:
     if not public_keys:
         refuse("Whose checkpoints are trusted? --public-key FILE says it.")
     objects = _opened(url)
+    return Exported(objects, _trusted([_read(each) for each in public_keys]))
+
+
+def _trusted(public_pems: Sequence[bytes]) -> Signatures:
     try:
-        return Exported(objects, Signatures([_read(each) for each in public_keys]))
+        return Signatures(public_pems)
     except SigningKeyError as fault:
         refuse(f"--public-key: {fault}.")
 

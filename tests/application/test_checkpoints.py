@@ -13,11 +13,22 @@ from ledger.adapters.memory.chain import MemoryChain, chained
 from ledger.adapters.memory.objects import MemoryObjects
 from ledger.adapters.signing import Signatures, Signer, SigningKeyError, new_key
 from ledger.application import export_chain as exporting
-from ledger.application.export_chain import ChainChangedError, ExportBesideError, ExportChain
+from ledger.application.export_chain import (
+    ChainChangedError,
+    ExportBesideError,
+    ExportChain,
+    UntrustedCheckpointError,
+)
 from ledger.application.post_events import Batch, PostEvents
 from ledger.application.verify_chain import VerifyChain
 from ledger.application.verify_checkpoints import VerifyCheckpoints
-from ledger.contract.checkpoints import Checkpoint, checkpoint_name, decode_links, encode_links
+from ledger.contract.checkpoints import (
+    Checkpoint,
+    DamagedCheckpointError,
+    checkpoint_name,
+    decode_links,
+    encode_links,
+)
 from ledger.domain.books import Rules
 from ledger.domain.chain import Link, extend, first_head
 from tests.builders import NOW, HandClock, transfer
@@ -48,9 +59,11 @@ class Stage:
         await post(Batch(events, []))
         await self.chain.append([event.identity for event in events])
 
-    async def export(self, private: bytes = PRIVATE) -> Checkpoint | None:
+    async def export(self, private: bytes = PRIVATE, *others: bytes) -> Checkpoint | None:
+        signer = Signer(private)
+        trusted = Signatures([signer.public_pem, *others])
         async with self.chain.snapshot() as snapshot:
-            return await ExportChain(snapshot, self.objects, Signer(private))(NOW)
+            return await ExportChain(snapshot, self.objects, signer, trusted)(NOW)
 
     async def verify(self, *public: bytes) -> Found:
         """What is wrong with which link, or with which checkpoint."""
@@ -269,9 +282,28 @@ async def test_checkpoint_of_another_key_is_not_trusted(stage: Stage) -> None:
 
 async def test_key_can_be_changed(stage: Stage) -> None:
     await stage.grow(1)
-    await stage.export(OTHER_PRIVATE)
+    await stage.export(OTHER_PRIVATE, PUBLIC)
     assert await stage.verify(PUBLIC, OTHER_PUBLIC) == []
     assert [each[3] for each in await stage.verify(PUBLIC)] == [3]
+
+
+async def test_nothing_is_exported_onto_a_checkpoint_that_nobody_trusted_signed(stage: Stage) -> None:
+    """Whoever may write there could make the export pass over links by a checkpoint of their own."""
+    await stage.grow(1)
+    await stage.export(OTHER_PRIVATE, PUBLIC)
+    await stage.grow(1)
+    before = dict(stage.objects.contents)
+    with pytest.raises(UntrustedCheckpointError, match="checkpoint 3"):
+        await stage.export()
+    assert stage.objects.contents == before
+    assert await stage.export(PRIVATE, OTHER_PUBLIC) is not None
+
+
+async def test_nothing_is_exported_onto_a_checkpoint_in_the_place_of_another(stage: Stage) -> None:
+    repeat(stage)
+    await stage.grow(1)
+    with pytest.raises(DamagedCheckpointError, match="checkpoint 3 says that it is 2"):
+        await stage.export()
 
 
 async def test_no_checkpoint_at_all_is_told(stage: Stage) -> None:
