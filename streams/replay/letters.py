@@ -1,17 +1,32 @@
-"""Dead letters that a replay has brought into the books: written down as handled."""
+"""Dead letters in a replay: known where they stand in the topic, and written down as handled once they are posted."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
 
 from ledger.application.dead_letters import Action, DeadLetters, Deed, Place
 from ledger.domain.books import EventKey
+from ledger.domain.commands import Event
 from ledger.domain.outcome import Outcome
-from streams.replay.plan import Fate, Placed
-from streams.replay.run import insist
+from streams.replay.plan import EventPlace, Fate, Placed, place_of
+from streams.replay.run import FindLetters, insist
+from streams.replay.wish import Source
 
 Settle = Callable[[Sequence[Placed], Sequence[Outcome]], Awaitable[None]]
+
+
+def finding_letters(letters: DeadLetters, source: Source) -> FindLetters | None:
+    """Give what tells at which places of some events dead letters were found, whatever became of them.
+
+    Of a source of letters, nothing: they are what is meant.
+    """
+
+    async def find(events: Sequence[Event]) -> Collection[EventPlace]:
+        places = [Place(*place) for event in events if (place := place_of(event)) is not None]
+        return {summary.place for summary in await letters.summaries(places)} if places else ()
+
+    return None if source.kind == "dead-letters" else find
 
 
 def closing_letters(letters: DeadLetters, by: str, why: str) -> Settle:
@@ -31,9 +46,9 @@ def closing_letters(letters: DeadLetters, by: str, why: str) -> Settle:
 def _ended(batch: Sequence[Placed], outcomes: dict[EventKey, Outcome]) -> Iterator[tuple[str, Place]]:
     for each in batch:
         event = each.event
-        if event is None or event.topic is None or event.partition is None or event.offset is None:
+        if event is None or (stands := place_of(event)) is None:
             continue
-        place = Place(event.topic, event.partition, event.offset)
+        place = Place(*stands)
         if each.fate is Fate.KNOWN:
             yield "the books have its event", place
         elif each.fate is Fate.POST:

@@ -26,6 +26,8 @@ from ledger.domain.commands import (
 )
 from ledger.domain.outcome import Earlier
 
+EventPlace = tuple[str, int, int]
+"""(topic, partition, offset)"""
 Place = tuple[datetime, bool, int, int]
 """(time, whether it repeats an id, partition, offset)"""
 
@@ -40,6 +42,8 @@ class Fate(StrEnum):
     """The books have it."""
     REUSED = "event_id_reused"
     """Its id stands for other content."""
+    WAS_LETTER = "was_dead_letter"
+    """It is in the hands of an operator, or was, who may have dropped or mended it."""
     LEFT_OUT = "left_out"
     """A filter says so."""
 
@@ -116,6 +120,13 @@ class Selection:
         return True
 
 
+def place_of(event: Event) -> EventPlace | None:
+    """Say where an event stands; None: in no topic."""
+    if event.topic is None or event.partition is None or event.offset is None:
+        return None
+    return event.topic, event.partition, event.offset
+
+
 def refers_to(command: Command) -> str | None:
     """Name the hold or the transaction that a command is about."""
     match command:
@@ -151,6 +162,8 @@ class Known(msgspec.Struct, frozen=True):
     """What was posted since then may be this replay's own, and not published yet: it is posted again."""
     own_records: bool = False
     """So may what the books have of the very record that is replayed: nobody else posts it."""
+    letters: Collection[EventPlace] = ()
+    """Places at which dead letters were found, of events that the books do not have."""
 
     def has(self, event: Event) -> bool:
         """Tell whether the books have an event, and surely all that it caused was published."""
@@ -163,7 +176,9 @@ class Known(msgspec.Struct, frozen=True):
         """Tell what is done with an event, if it is meant."""
         if self._is_reused(event):
             return Fate.REUSED
-        return Fate.KNOWN if self.has(event) else Fate.POST
+        if self.has(event):
+            return Fate.KNOWN
+        return Fate.WAS_LETTER if place_of(event) in self.letters else Fate.POST
 
     def _is_reused(self, event: Event) -> bool:
         """Tell whether its id stands for other content in the books; those that begin empty will stand so."""

@@ -128,7 +128,10 @@ class LettersLane:
 
     async def read(self, first: int) -> AsyncGenerator[Sequence[Record], None]:
         for page in pages_of(self.places[first:]):
-            yield [stored.letter.record for stored in await self.letters.read(page)]
+            stored = await self.letters.read(page)
+            # Since they were found, somebody may have taken some in hand.
+            if records := [each.letter.record for each in stored if each.action is None]:
+                yield records
 
 
 class Decoder:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ from ledger.domain.moments import milliseconds
 from ledger.domain.outcome import Outcome
 from ledger.domain.replaying import DecideAgain
 from streams.replay.pace import Curve, Pace
-from streams.replay.plan import Fate, Known, Merge, Placed, Selection, choose, place
+from streams.replay.plan import EventPlace, Fate, Known, Merge, Placed, Selection, choose, place
 from streams.replay.read import Decoder, Lane
 
 BATCH_TOTAL_MAX = 20_000
@@ -30,6 +30,7 @@ DIFFERENT_SHOWN_MAX = 100
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 Answer = TypeVar("Answer")
+FindLetters = Callable[[Sequence[Event]], Awaitable[Collection[EventPlace]]]
 Progress = Callable[[int, int, Mapping[str, int]], None]
 """Called with how many of how many records were gone through, and the counts."""
 
@@ -81,6 +82,8 @@ class Stage:
     own_records: bool = False
     settle: Callable[[Sequence[Placed], Sequence[Outcome]], Awaitable[None]] | None = None
     """Told of every batch, and of the outcomes of what was posted of it, when all of them are published."""
+    find_letters: FindLetters | None = None
+    """Tells which places of some events are those of dead letters: they are passed by. None: they are replayed."""
     horizon: timedelta | None = None
     """Refuse to post what is older."""
     in_the_past: bool = False
@@ -235,7 +238,12 @@ class Replayer:
         has = None if there is None else await insist(lambda: there.of(events))
         rest = [event for event in events if event.identity not in (has or {})]
         told = {} if precedents is None else await insist(lambda: precedents.of(rest))
-        return Known(has, told, self._stage.own_since, self._stage.own_records)
+        found = await self._lettered(rest)
+        return Known(has, told, self._stage.own_since, self._stage.own_records, found)
+
+    async def _lettered(self, events: Sequence[Event]) -> Collection[EventPlace]:
+        find = self._stage.find_letters
+        return () if find is None else await insist(lambda: find(events))
 
     async def _refill(
         self, merge: Merge, pages: Mapping[int, "asyncio.Queue[list[Placed] | BaseException | None]"]

@@ -21,7 +21,7 @@ from ledger.domain.replaying import DecideAgain
 from streams.dead_letters import kept_letters
 from streams.embedded.addresses import find_kafka, find_postgres
 from streams.replay.faults import NotReplayableError
-from streams.replay.letters import closing_letters
+from streams.replay.letters import closing_letters, finding_letters
 from streams.replay.outcomes import OutcomeIndex
 from streams.replay.plan import Selection
 from streams.replay.read import Decoder, archived
@@ -88,7 +88,12 @@ class Session:
         ):
             positions = await peek.positions(self._settings.payments_topic)
             source, lanes = await source_of(self._wish, self._settings, positions, letters)
-            stage = Stage(posting_to(overlay, self._settings, None), there=peek, letters=False)
+            stage = Stage(
+                posting_to(overlay, self._settings, None),
+                there=peek,
+                find_letters=finding_letters(letters, source),
+                letters=False,
+            )
             told = await self._replayer(source, lanes, stage).run()
             changed = overlay.changed()
             shown = [
@@ -223,6 +228,7 @@ class Session:
             checkpoints=WrittenDown(books, replay.id, topic, _moved(source, replay)),
             own_since=_own_since(source, replay),
             own_records=of_letters,
+            find_letters=finding_letters(letters, source),
             settle=closing_letters(letters, self._wish.by, self._wish.why) if of_letters else None,
             horizon=None if source.since_books else timedelta(days=self._settings.dedupe_horizon_days),
             letters=source.since_books,

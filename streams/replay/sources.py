@@ -7,7 +7,15 @@ from pathlib import Path
 
 from ledger.adapters.kafka.group import KafkaGroup
 from ledger.adapters.kafka.stream import KafkaStream
-from ledger.application.dead_letters import DeadLetters, places_of
+from ledger.application.dead_letters import (
+    DeadLetters,
+    LetterHandledError,
+    NoSuchLetterError,
+    Place,
+    pages_of,
+    places_of,
+    read_letters,
+)
 from ledger.application.record_source import RecordSource
 from ledger.config import Settings
 from ledger.domain.moments import milliseconds, moment_of
@@ -26,7 +34,7 @@ async def source_of(
     if wish.source == "file":
         return _file(wish)
     if wish.source == "dead-letters" and letters is not None:
-        places = list(wish.places) or await places_of(letters, wish.letters, LETTERS_MAX)
+        places = await _open_places(wish, letters)
         lane = LettersLane(letters, places)
         return Source("dead-letters", {0: (0, lane.end)}, filters=wish.filters), [lane]
     async with _records(wish, settings) as records:
@@ -43,6 +51,16 @@ async def source_of(
         archive=wish.archive,
     )
     return source, lanes_of(source, settings)
+
+
+async def _open_places(wish: Wish, letters: DeadLetters) -> Sequence[Place]:
+    """Find the letters of a wish; what was dropped or requeued is nobody's to replay."""
+    try:
+        for page in pages_of(wish.places):
+            await read_letters(letters, page)
+    except (NoSuchLetterError, LetterHandledError) as error:
+        raise NotReplayableError(str(error)) from error
+    return wish.places or await places_of(letters, wish.letters, LETTERS_MAX)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from ledger.application.compare_books import Comparison, View
+from ledger.application.dead_letters import Place
 from streams.replay.faults import NotReplayableError
 from streams.replay.session import Session, compare_schemas
 from streams.replay.stages import RealBooks, WrittenDown, alone_in
@@ -296,6 +297,14 @@ async def letters(books: Books, rebuilt: str) -> list[str]:
     return ["/".join(map(str, row)) for row in rows]
 
 
+async def test_a_replay_of_the_topic_leaves_dead_letters_to_the_operator(
+    books: Books, letters: list[str]
+) -> None:
+    for target, verdict in (("dry-run", "nothing would change"), ("live", "nothing changed")):
+        report = await replayed(books, target=target)
+        assert (report.verdict, report.told.counts["was_dead_letter"]) == (verdict, 6)
+
+
 async def test_letters_that_are_events_by_now_are_posted_and_closed_though_killed(
     books: Books, letters: list[str]
 ) -> None:
@@ -330,6 +339,8 @@ async def test_letters_that_were_posted_are_no_violation_and_nothing_is_left_to_
 ) -> None:
     assert await broken(books) == {}
     assert (await replayed(books, target="live", source="dead-letters")).verdict == "nothing changed"
+    with pytest.raises(NotReplayableError, match=f"{letters[0]} was requeued by"):
+        await replayed(books, target="live", source="dead-letters", places=[Place.parse(letters[0])])
 
 
 async def test_books_with_letters_that_were_posted_can_be_rebuilt(books: Books, tmp_path: Path) -> None:

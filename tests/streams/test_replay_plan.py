@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,18 @@ from ledger.domain.books import EventKey
 from ledger.domain.commands import Event
 from ledger.domain.outcome import Earlier
 from streams.replay.pace import POINTS_MAX, Curve, Pace
-from streams.replay.plan import Fate, Filters, Judged, Known, Merge, Placed, Selection, accounts_of, place
+from streams.replay.plan import (
+    Fate,
+    Filters,
+    Judged,
+    Known,
+    Merge,
+    Placed,
+    Selection,
+    accounts_of,
+    place,
+    place_of,
+)
 from streams.replay.read import stretches
 from tests.builders import NOW, event, event_id, transfer
 
@@ -121,6 +133,18 @@ def test_a_letter_that_may_have_been_posted_and_not_published_is_posted_again() 
     there = {own.identity: earlier(own, 10), elsewhere.identity: earlier(sent("2", 7), 10)}
     found = placed([own, elsewhere], known=Known(there=there, own_records=True))
     assert [each.fate for each in found] == [Fate.POST, Fate.KNOWN]
+
+
+def test_what_was_a_dead_letter_is_passed_by_unless_the_books_have_it() -> None:
+    letter, requeued, other = (
+        msgspec.structs.replace(sent(str(offset), offset), topic="payments") for offset in range(3)
+    )
+    places = {place_of(letter), place_of(requeued)}
+    known = Known(
+        there={requeued.identity: earlier(sent("1", 9), 10)}, letters=[each for each in places if each]
+    )
+    found = placed([letter, requeued, other], known=known)
+    assert [each.fate for each in found] == [Fate.WAS_LETTER, Fate.KNOWN, Fate.POST]
 
 
 def test_a_partition_that_lacks_records_holds_back_all_others() -> None:

@@ -215,6 +215,23 @@ async def test_books_that_have_it_all_are_left_alone() -> None:
     assert told.counts["known"] > 0
 
 
+async def test_dead_letters_of_the_topic_stay_in_the_hands_of_the_operator() -> None:
+    values = [encoded(body(name=name)) for name in range(3)]
+    lane = ListLane(0, [Record(TOPIC, 0, at, None, value) for at, value in enumerate(values)])
+    asked: list[Event] = []
+
+    async def find(events: Sequence[Event]) -> Sequence[tuple[str, int, int]]:
+        asked.extend(events)
+        return [(TOPIC, 0, 1)]
+
+    into = MemoryBooks()
+    await poster(into, HandClock(NOW))(Batch([decode_record(lane.records[0])]))
+    stage = Stage(poster(into, HandClock(NOW)), there=Known(into), find_letters=find, letters=False)
+    told = await Replayer([lane], stage, Decoder(2**18, 2**20), Selection(Filters()), batch_max=10).run()
+    assert told.counts == {"known": 1, "was_dead_letter": 1, "posted": 1}
+    assert [each.offset for each in asked] == [1, 2]
+
+
 async def test_live_books_refuse_what_they_may_have_forgotten() -> None:
     old = event_id("old", datetime.now(UTC) - timedelta(days=91))
     value = encoded(body(name="x") | {"id": old})

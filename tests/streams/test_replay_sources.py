@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from ledger.adapters.memory.dead_letters import MemoryDeadLetters
-from ledger.application.dead_letters import Place
+from ledger.application.dead_letters import Action, Deed, Place
 from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, Record
 from ledger.contract.outgoing import outcome_message
@@ -19,10 +19,11 @@ from ledger.domain.moments import milliseconds
 from ledger.domain.outcome import Outcome, rejected
 from ledger.domain.rejection import Reason, Rejection
 from streams.replay.faults import NotReplayableError
+from streams.replay.letters import finding_letters
 from streams.replay.outcomes import NotAnOutcomeError, OutcomeIndex
 from streams.replay.plan import Filters
 from streams.replay.read import Decoder, FileLane, LettersLane
-from streams.replay.sources import refuse_forgetful, stretches_of
+from streams.replay.sources import refuse_forgetful, source_of, stretches_of
 from streams.replay.wish import Source, Wish
 from tests.builders import NOW, body, encoded, transfer
 
@@ -139,6 +140,52 @@ async def test_lines_of_a_file_are_events_under_the_keys_of_their_accounts(tmp_p
     assert judged[0].taken_at is not None
     assert milliseconds(judged[0].taken_at) == milliseconds(NOW)
     assert [each.offset async for page in lane.read(1) for each in page] == [2, 3]
+
+
+def kept(offset: int) -> DeadLetter:
+    record = Record("payments", 1, offset, None, encoded(body(name=offset)), (), 5)
+    return DeadLetter(record, DeadLetterReason.UNKNOWN_TYPE, "unknown", NOW)
+
+
+def at_place(offset: int) -> Place:
+    return Place("payments", 1, offset)
+
+
+DROPPED = Action(Deed.DROPPED, "ann", NOW, "paid by hand")
+
+
+@pytest.mark.parametrize(
+    ("offset", "said"), [(30, "dropped by ann .*paid by hand"), (50, "no dead letter at")]
+)
+async def test_a_letter_that_was_handled_or_is_none_is_not_replayed(offset: int, said: str) -> None:
+    letters = MemoryDeadLetters([kept(30), kept(40)])
+    await letters.record([at_place(30)], DROPPED)
+    wish = Wish(target="live", source="dead-letters", places=[at_place(40), at_place(offset)])
+    with pytest.raises(NotReplayableError, match=said):
+        await source_of(wish, Settings(), {}, letters)
+
+
+async def test_a_letter_that_is_handled_while_others_are_replayed_is_passed_by() -> None:
+    letters = MemoryDeadLetters([kept(30), kept(40)])
+    wish = Wish(target="live", source="dead-letters", places=[at_place(30), at_place(40)])
+    _, [lane] = await source_of(wish, Settings(), {}, letters)
+    await letters.record([at_place(30)], DROPPED)
+    assert [[each.offset for each in page] async for page in lane.read(0)] == [[40]]
+    await letters.record([at_place(40)], DROPPED)
+    assert [page async for page in lane.read(0)] == []
+
+
+async def test_letters_are_known_where_they_stand_in_the_topic() -> None:
+    letters = MemoryDeadLetters([kept(30), kept(40)])
+    await letters.record([at_place(30)], DROPPED)
+    find = finding_letters(letters, Source("topic", {}))
+    assert find is not None
+    sent = [transfer("ann", "bob", 1, name=offset, at=(1, offset)) for offset in (30, 35, 40)]
+    events = [msgspec.structs.replace(each, topic="payments") for each in sent]
+    no_place = msgspec.structs.replace(events[0], topic=None, partition=None, offset=None)
+    assert await find([*events, no_place]) == {at_place(30), at_place(40)}
+    assert await find([no_place]) == ()
+    assert finding_letters(letters, Source("dead-letters", {})) is None
 
 
 async def test_dead_letters_are_decoded_anew_at_the_place_where_they_came() -> None:
