@@ -1,12 +1,15 @@
 """Positions of the posting workers' group, set back so that records are gone over again; never past the books."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from ledger.application.gaps import BooksPositions, Group, GroupBusyError
 from ledger.application.ports import Clock
+from ledger.contract.dead_letter import NotAnEventError, Record
+from ledger.contract.decode import decode_record
+from ledger.domain.ids import time_ms_of
 from ledger.domain.moments import milliseconds
 
 
@@ -47,6 +50,10 @@ class TimedLog(Protocol):
 
     async def offsets_at(self, time_ms: int) -> Mapping[int, int]:
         """Give, by partition, the first offset taken at or after a time; the end where there is none."""
+        ...
+
+    def read(self, partition: int, first: int, end: int) -> AsyncIterator[Sequence[Record]]:
+        """Read records of a partition from `first` to before `end`."""
         ...
 
 
@@ -95,11 +102,35 @@ class ResetPositions:
 
     async def _refuse_forgotten(self, moves: Sequence[Move], books: Mapping[int, int]) -> None:
         """What was posted so long ago that its id is dropped would be refused now, and told so to everyone."""
-        remembered = await self._log.offsets_at(milliseconds(self._clock.now() - self._horizon))
+        oldest = milliseconds(self._clock.now() - self._horizon)
+        remembered = await self._log.offsets_at(oldest)
         for move in moves:
-            known = min(remembered[move.partition], books.get(move.partition, move.after))
+            end = books.get(move.partition, move.after)
+            known = min(remembered[move.partition], end)
             if move.after < known:
                 raise ForgottenError(
                     f"{move.topic}/{move.partition}: what lies before offset {known} is older than the "
                     f"{self._horizon.days} days for which ids are known."
                 )
+            await self._refuse_old_ids(move, end, oldest)
+
+    async def _refuse_old_ids(self, move: Move, end: int, oldest: int) -> None:
+        """An id may be far older than its record, and was not too old when it came."""
+        if move.after >= end:
+            return
+        horizon_ms = self._horizon // timedelta(milliseconds=1)
+        async for records in self._log.read(move.partition, move.after, end):
+            for record in records:
+                id_ms = _id_time(record)
+                if id_ms is not None and (record.timestamp_ms or 0) - horizon_ms <= id_ms < oldest:
+                    raise ForgottenError(
+                        f"{move.topic}/{move.partition}: the event at offset {record.offset} has an id older than "
+                        f"the {self._horizon.days} days for which ids are known."
+                    )
+
+
+def _id_time(record: Record) -> int | None:
+    try:
+        return time_ms_of(decode_record(record).id)
+    except NotAnEventError:
+        return None

@@ -1,6 +1,6 @@
 """The posting workers' group set back, over doubles in memory."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 
 import pytest
@@ -9,8 +9,9 @@ from ledger.adapters.memory.books import Contents
 from ledger.adapters.memory.gaps import MemoryPositions
 from ledger.application.gaps import GroupBusyError
 from ledger.application.reset_positions import ForgottenError, NoPartitionError, ResetPositions, To
+from ledger.contract.dead_letter import Record
 from ledger.domain.moments import milliseconds
-from tests.builders import NOW, HandClock
+from tests.builders import NOW, HandClock, body, encoded, event_id
 
 HORIZON = timedelta(days=90)
 BEGINNING, HOUR = To(beginning=True), To(since=NOW - timedelta(hours=1))
@@ -24,6 +25,7 @@ class HourlyLog:
     def __init__(self, begin: int, partitions: int, forgotten: int) -> None:
         self._bounds = dict.fromkeys(range(partitions), (begin, 100))
         self._forgotten = forgotten
+        self.records: list[Record] = []
 
     async def bounds(self) -> Mapping[int, tuple[int, int]]:
         return self._bounds
@@ -32,6 +34,9 @@ class HourlyLog:
         minutes = (time_ms - milliseconds(NOW - timedelta(hours=1))) // 60_000
         offset = max(self._forgotten, min(100, 60 + minutes))
         return dict.fromkeys(self._bounds, offset)
+
+    async def read(self, partition: int, first: int, end: int) -> AsyncIterator[Sequence[Record]]:
+        yield [each for each in self.records if each.partition == partition and first <= each.offset < end]
 
 
 class Group:
@@ -57,8 +62,8 @@ class Office:
     ) -> None:
         contents = Contents(positions={("payments", at): stand for at, stand in books.items()})
         self.group = Group(dict(committed), members)
-        log = HourlyLog(10, max({0, *books, *committed}) + 1, forgotten)
-        self.reset = ResetPositions(MemoryPositions(contents), log, self.group, HandClock(), HORIZON)
+        self.log = HourlyLog(10, max({0, *books, *committed}) + 1, forgotten)
+        self.reset = ResetPositions(MemoryPositions(contents), self.log, self.group, HandClock(), HORIZON)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +110,37 @@ async def test_nothing_moves_while_workers_run() -> None:
 async def test_what_the_books_have_forgotten_is_not_gone_over_again() -> None:
     office = Office({0: 80}, {0: 80}, forgotten=40)
     with pytest.raises(ForgottenError, match="before offset 40 is older than the 90 days"):
+        await office.reset(BEGINNING)
+    assert office.group.at == {0: 80}
+    assert [each.after for each in await office.reset(HOUR)] == [60]
+
+
+def record(offset: int, id_age: timedelta, age: timedelta, value: bytes | None = None) -> Record:
+    """A record that came `age` ago, with an id of `id_age` ago."""
+    text = value or encoded(body(name="old", id=event_id("old", NOW - id_age)))
+    return Record("payments", 0, offset, b"acme/ann", text, timestamp_ms=milliseconds(NOW - age))
+
+
+DAY = timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("old", "is_refused"),
+    [
+        pytest.param(record(50, 91 * DAY, 20 * DAY), True, id="old id of late record"),
+        pytest.param(record(50, 89 * DAY, 20 * DAY), False, id="id that is known yet"),
+        pytest.param(record(50, 120 * DAY, 20 * DAY), False, id="id that was too old when it came"),
+        pytest.param(record(85, 91 * DAY, 20 * DAY), False, id="id that the books have not come to"),
+        pytest.param(record(50, DAY, DAY, b"no event"), False, id="no event"),
+    ],
+)
+async def test_old_ids_of_young_records_are_not_gone_over_again(old: Record, is_refused: bool) -> None:
+    office = Office({0: 80}, {0: 80})
+    office.log.records = [record(49, DAY, DAY), old]
+    if not is_refused:
+        assert [each.after for each in await office.reset(BEGINNING)] == [10]
+        return
+    with pytest.raises(ForgottenError, match="offset 50 has an id older than the 90 days"):
         await office.reset(BEGINNING)
     assert office.group.at == {0: 80}
     assert [each.after for each in await office.reset(HOUR)] == [60]
