@@ -93,6 +93,14 @@ async def test_a_replay_that_came_to_its_end_is_not_gone_on_with(books: Books) -
     assert (again.returncode, "came to its end" in again.stderr) == (2, True), again.stderr
 
 
+async def test_a_replay_of_an_account_is_begun_anew(books: Books) -> None:
+    into = ("replay", "--into", "replay_account")
+    died = await command(books, *into, "--account", "a1", **SMALL, LEDGER_CRASH="committed:1")
+    assert died.returncode == 137, died.stderr
+    again = await command(books, *into, "--resume")
+    assert (again.returncode, "begin it anew" in again.stderr) == (2, True), again.stderr
+
+
 # Planted by hand
 
 
