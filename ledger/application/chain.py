@@ -44,8 +44,15 @@ class ChainStore(Protocol):
         """
         ...
 
-    async def complete(self, before: datetime) -> None:
-        """Note that everything that was posted before a time, and claimed, has its link."""
+    async def complete(self, before: datetime, since: datetime | None) -> None:
+        """Note that everything that was posted before a time, and claimed, has its link.
+
+        It is not noted if `since` is not any more what `complete_before` gives.
+        """
+        ...
+
+    async def lower(self, at: datetime) -> None:
+        """Note that what was posted at a time or later, or now under such a time, may have no link yet."""
         ...
 
 
@@ -116,7 +123,7 @@ class ChainTransactions:
         async with aclosing(self._store.unlinked(since, before)) as pages:
             async for keys in pages:
                 links += (await self._store.append(keys, late=True)).links
-        await self._store.complete(before)
+        await self._store.complete(before, complete)
         if links:
             self._signals.emit("chain.caught_up", links=links, before=before)
             self._signals.emit("chain.extended", links=links, unknown=0, late=True)

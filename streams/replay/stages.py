@@ -10,18 +10,21 @@ import stamina
 
 from ledger.adapters.memory.overlay import OverlayBooks
 from ledger.adapters.postgres.books import PostgresBooks
+from ledger.adapters.postgres.chain import PostgresChainStore
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.peeking import PostgresPeek
 from ledger.adapters.postgres.precedents import PostgresPrecedents
 from ledger.adapters.postgres.replays import PostgresReplays
 from ledger.adapters.postgres.types import Pool
 from ledger.adapters.system import SystemClock
+from ledger.application.chain import ChainStore
 from ledger.application.ports import BookStore, Position
 from ledger.application.post_events import PostEvents
 from ledger.application.replaying import Reached, ReplayRecords
 from ledger.bootstrap.posting import PARTITIONS_AHEAD_MONTHS, rules_of
 from ledger.config import Settings
 from ledger.contract.outgoing import CONTENT_TYPE, Message, entry_messages, outcome_message
+from ledger.domain.moments import EPOCH
 from ledger.domain.outcome import Outcome
 from ledger.domain.replaying import DecideAgain
 from ledger.observability.signals import Signals
@@ -48,6 +51,7 @@ class RealBooks:
     store: BookStore
     records: ReplayRecords
     precedents: PostgresPrecedents
+    chain: ChainStore
 
     @classmethod
     @asynccontextmanager
@@ -59,7 +63,8 @@ class RealBooks:
             store = PostgresBooks(
                 pool, auto_open=settings.auto_open_accounts, remember=settings.account_cache_entries
             )
-            yield cls(store, PostgresReplays(owner), PostgresPrecedents(pool))
+            chain = PostgresChainStore(pool)
+            yield cls(store, PostgresReplays(owner), PostgresPrecedents(pool), chain)
 
 
 @asynccontextmanager
@@ -152,6 +157,7 @@ class WrittenDown:
         self._replay_id = replay_id
         self._topic = topic
         self._moved = {partition: reached.next for partition, reached in state.items()}
+        self._since = _time_reached(state)
 
     async def save(
         self, state: Mapping[int, Reached], counts: Mapping[str, int], *, ended: bool = False
@@ -178,7 +184,15 @@ class WrittenDown:
             for partition, following in ahead.items():
                 await unit.advance(Position(topic, partition, self._moved[partition], following))
             await unit.commit()
+        # What was posted since then stands under times that the audit chain had done with.
+        await self._books.chain.lower(self._since)
         self._moved |= ahead
+        self._since = _time_reached(state)
+
+
+def _time_reached(state: Mapping[int, Reached]) -> datetime:
+    """Give the time that nothing comes before any more: records of all partitions are merged by their times."""
+    return max((reached.at for reached in state.values() if reached.at > EPOCH), default=EPOCH)
 
 
 class Publishing:

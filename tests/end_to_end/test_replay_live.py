@@ -74,6 +74,10 @@ async def broken(books: Books) -> dict[str, list[dict[str, Any]]]:
 async def test_what_was_lost_comes_again_though_the_replay_was_killed(books: Books, point: str) -> None:
     before = await books.balances()
     await run_script(books, LOST)
+    await books.sql(
+        "insert into chain_progress (complete_before) values (now()) "
+        "on conflict (only_row) do update set complete_before = excluded.complete_before"
+    )
     died = await command(books, *LIVE, "--since-books", **SMALL, LEDGER_CRASH=point)
     assert died.returncode == 137, died.stderr
     [row] = await books.sql("select count(*) as n from processed_events")
@@ -83,7 +87,9 @@ async def test_what_was_lost_comes_again_though_the_replay_was_killed(books: Boo
     assert done.returncode == 0, done.stderr
     assert orjson.loads(done.stdout)["counts"].get("different", 0) == 0
     assert await books.balances() == before
+    # The audit chain is not taken to be done with what stands under old times, and has no link yet.
     assert await broken(books) == {}
+    await books.sql("delete from chain_progress")
     assert {len(said) for said in (await said_of_entries(books)).values()} == {1}
     assert set(await books.outcomes()) == {id_of(each) for each in TRANSFERS}
 

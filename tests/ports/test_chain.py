@@ -161,6 +161,33 @@ async def test_sweeps_go_on_where_the_last_one_ended(chained: Chained) -> None:
     assert [each["what"] for each in await chained.violations()] == ["the transaction has no link"]
 
 
+async def test_what_is_posted_under_an_old_time_is_linked_once_the_mark_is_lowered(chained: Chained) -> None:
+    first = await chained.post(100, seed=1)
+    await chained.catch_up()
+    chained.bench.clock.move(-60)
+    old = transfer("external:x", "zed", 5, name="backdated", tenant=chained.bench.tenant)
+    await chained.bench.post(old)
+    await chained.store.lower(chained.bench.clock.now())
+    chained.bench.clock.move(60)
+    assert await chained.violations() == []
+    await chained.catch_up()
+    assert len(await chained.links()) == len(first) + 1
+    assert await chained.violations() == []
+
+
+async def test_sweep_does_not_lift_a_mark_that_was_lowered_under_it(chained: Chained) -> None:
+    await chained.post(20)
+    await chained.catch_up()
+    seen = await chained.store.complete_before()
+    assert seen is not None
+    lowered = seen - timedelta(minutes=1)
+    await chained.store.lower(lowered)
+    await chained.store.complete(seen + timedelta(seconds=5), seen)
+    assert await chained.store.complete_before() == lowered
+    await chained.store.lower(seen)
+    assert await chained.store.complete_before() == lowered
+
+
 async def test_workers_side_by_side_make_one_chain(postgres_chained: Chained) -> None:
     keys = await postgres_chained.post(400)
     parts = [keys[begin : begin + 15] for begin in range(0, len(keys), 10)]

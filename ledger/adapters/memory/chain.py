@@ -34,8 +34,13 @@ class MemoryChain:
         self._linked |= set(fresh)
         return Appended(len(fresh), [key for key in keys if key not in posted and key not in self._linked])
 
-    async def complete(self, before: datetime) -> None:
-        self._complete_before = max(before, self._complete_before or before)
+    async def complete(self, before: datetime, since: datetime | None) -> None:
+        if self._complete_before == since:
+            self._complete_before = max(before, since or before)
+
+    async def lower(self, at: datetime) -> None:
+        if self._complete_before is not None:
+            self._complete_before = min(at, self._complete_before)
 
     # As it stands
 

@@ -63,10 +63,15 @@ class PostgresChainStore:
                 finally:
                     await connection.execute("close unlinked")
 
-    async def complete(self, before: datetime) -> None:
+    async def complete(self, before: datetime, since: datetime | None) -> None:
         with transient_faults():
             async with self._pool.acquire() as connection:
-                await connection.execute(sql("complete_chains"), before)
+                await connection.execute(sql("complete_chains"), before, since)
+
+    async def lower(self, at: datetime) -> None:
+        with transient_faults():
+            async with self._pool.acquire() as connection:
+                await connection.execute(sql("lower_chains"), at)
 
 
 async def _hold_unlinked(
