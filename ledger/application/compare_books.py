@@ -153,6 +153,12 @@ async def digest_standings(standings: Standings, view: View) -> BooksDigest:
     return builder.build()
 
 
+async def digest_both(standings: Standings) -> str:
+    """Digest balances, and entries with open holds: in hexadecimal, once where the two agree."""
+    found = [(await digest_standings(standings, view)).overall.hex() for view in View]
+    return "/".join(dict.fromkeys(found))
+
+
 class CompareBooks:
     """Compares two snapshots in bounded memory; changes nothing."""
 

@@ -12,7 +12,7 @@ from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.dead_letters import PostgresDeadLetters
 from ledger.adapters.postgres.standings import PostgresBooksToRead
 from ledger.adapters.system import new_event_id
-from ledger.application.compare_books import CompareBooks, Comparison, View, digest_standings
+from ledger.application.compare_books import CompareBooks, Comparison, View, digest_both, digest_standings
 from ledger.application.record_source import RecordSource
 from ledger.application.replaying import Precedents, Reached, Replay
 from ledger.config import Settings
@@ -165,8 +165,7 @@ class Session:
             positions = await standings.positions(self._settings.payments_topic)
             source, lanes = await source_of(self._wish, self._settings, positions, letters)
             if source.whole and source.outcomes == "books":
-                digest = await digest_standings(standings, View.BALANCES)
-                source = msgspec.structs.replace(source, expected=digest.overall.hex())
+                source = msgspec.structs.replace(source, expected=await digest_both(standings))
         return await self._begin(books, source), source, lanes
 
     @asynccontextmanager
@@ -178,13 +177,13 @@ class Session:
         if source.expected is None:
             return None, None
         async with _to_read(target, self._dsn) as books, books.snapshot() as standings:
-            digest = await digest_standings(standings, View.BALANCES)
-        proof = Proof(source.expected, digest.overall.hex())
+            proof = Proof(source.expected, await digest_both(standings))
         if proof.same:
             return proof, None
-        comparison = await compare_schemas(
-            self._settings, self._settings.postgres_schema, target.postgres_schema
-        )
+        schemas = self._settings.postgres_schema, target.postgres_schema
+        comparison = await compare_schemas(self._settings, *schemas)
+        if comparison.same:
+            comparison = await compare_schemas(self._settings, *schemas, View.ENTRIES)
         return proof, comparison.as_dict()
 
     # Live

@@ -2,12 +2,13 @@
 
 import copy
 
+import msgspec
 import pytest
 
 from ledger.adapters.memory.books import MemoryBooks
 from ledger.adapters.memory.standings import MemoryBooksToRead
 from ledger.application import compare_books
-from ledger.application.compare_books import CompareBooks, Comparison, View, digest_standings
+from ledger.application.compare_books import CompareBooks, Comparison, View, digest_both, digest_standings
 from ledger.application.post_events import Batch, PostEvents
 from ledger.domain.books import Rules
 from ledger.domain.commands import Event
@@ -51,6 +52,24 @@ async def test_both_views_give_one_digest() -> None:
         assert await digest_standings(standings, View.BALANCES) == await digest_standings(
             standings, View.ENTRIES
         )
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+async def test_digest_of_both_is_another_where_entries_do_not_make_the_balances(is_changed: bool) -> None:
+    books = await books_of(*HISTORY)
+    async with MemoryBooksToRead(books).snapshot() as standings:
+        sound = await digest_both(standings)
+    if is_changed:
+        key = next(key for key, each in books.contents.transactions.items() if each.id == event_id("first"))
+        row = books.contents.transactions[key]
+        entries = [msgspec.structs.replace(each, amount=each.amount * 2) for each in row.entries]
+        books.contents.transactions = {
+            **books.contents.transactions,
+            key: msgspec.structs.replace(row, entries=entries),
+        }
+    async with MemoryBooksToRead(books).snapshot() as standings:
+        assert (await digest_both(standings) != sound) == is_changed
+        assert (await digest_standings(standings, View.BALANCES)).overall.hex() in sound
 
 
 async def test_each_account_that_an_event_moved_is_named_with_its_entry() -> None:
