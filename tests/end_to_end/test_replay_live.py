@@ -153,6 +153,16 @@ async def test_an_amount_that_was_changed_is_named(books: Books, rebuilt: str) -
     assert [(each["verdict"], each["event"]) for each in found["no_loss"]] == [("changed", entry["id"])]
 
 
+async def test_a_rebuild_does_not_prove_books_whose_entries_do_not_make_their_balances(books: Books) -> None:
+    entry = await newest_of(books, "a3")
+    change = f"update entries set amount = amount + 5 where event_id = '{entry['id']}' and amount > 0"
+    async with planted(books, change):
+        report = await replayed(books, target="into", name="replay_changed")
+    assert report.proof is not None
+    assert not report.proof.same
+    assert [each["account"] for each in (report.differences or {})["differences"]] == ["a3"]
+
+
 def dropped(event_id: str) -> str:
     """Take an event, the newest of its accounts, out of the books without a trace."""
     return f"""
