@@ -1,7 +1,8 @@
 """How fast history is replayed: into a schema of its own, and into the live books, against posting in the same run.
 
-`python -m loadtests.replays [--events 1000000]`; exit 1 if a digest differs or a replay changes anything. The
-topic is filled first, so posting is measured at its highest rate. All of it shares this machine.
+`python -m loadtests.replays [--events 1000000]`; exit 1 if a digest differs, a replay changes anything, or one is
+slower than it should be. The topic is filled first, so posting is measured at its highest rate. Then live traffic is
+sent at a steady rate, alone and beside rebuilds. All of it shares this machine.
 """
 
 import argparse
@@ -20,43 +21,22 @@ from time import monotonic
 from typing import Any
 
 import asyncpg
-import orjson
 
-from ledger.adapters.system import new_event_id
 from ledger.config import Settings, environment_name
-from ledger.contract.outgoing import CONTENT_TYPE, record_key
+from loadtests.live_traffic import LiveTraffic
+from loadtests.replay_load import transfers
 from streams.embedded.stack import EmbeddedStack
 from streams.prepare import prepare
-from streams.transport.publisher import BatchPublisher, Outgoing
+from streams.transport.publisher import BatchPublisher
 
-ACCOUNTS = 10_000
-TENANT = "acme"
 AT_ONCE = 20_000
 LOOK_S = 0.1
+STARTING_S = 5.0
+REBUILD_AT_LEAST, LIVE_AT_LEAST = 0.8, 2.0
+"""Of the rate of posting."""
+TRAFFIC_S, TRAFFIC_SECONDS = 300.0, 20.0
+RATES = (500, 2000, 0)
 _HANDLED = "select coalesce(sum(next_offset), 0)::bigint from stream_offsets"
-
-
-def transfers(topic: str, count: int, chance: Random) -> list[Outgoing]:
-    """Make transfers between accounts at random; one in fifty is refused, for its payer has nothing."""
-    return [_transfer(topic, chance) for _ in range(count)]
-
-
-def _transfer(topic: str, chance: Random) -> Outgoing:
-    debit = f"poor:{chance.randrange(100)}" if chance.random() < 0.02 else f"external:{chance.randrange(100)}"
-    body = {
-        "specversion": "1.0",
-        "id": new_event_id(),
-        "source": "loadtests",
-        "type": "transfer.post.v1",
-        "tenant": TENANT,
-        "data": {
-            "debit": debit,
-            "credit": f"customer:{chance.randrange(ACCOUNTS)}",
-            "amount": chance.randrange(1, 10_000),
-            "asset": "USD/2",
-        },
-    }
-    return Outgoing(topic, record_key(TENANT, debit), orjson.dumps(body), (CONTENT_TYPE,))
 
 
 class Bench:
@@ -105,9 +85,7 @@ class Bench:
             return monotonic() - begun
         finally:
             await connection.close()
-            if worker.returncode is None:
-                worker.send_signal(signal.SIGTERM)
-            await worker.wait()
+            await _end(worker, signal.SIGTERM)
 
     async def replay(self, *arguments: str) -> tuple[float, dict[str, Any]]:
         """Run a replay; gives its seconds, start and proof included, and its report."""
@@ -119,11 +97,35 @@ class Bench:
         report: dict[str, Any] = json.loads(said)
         return monotonic() - begun, report | {"exit": replay.returncode}
 
+    async def beside(self, rate: int | None) -> dict[str, float]:
+        """Send live traffic while history is rebuilt at a rate (0: any; None: not at all); gives its latencies."""
+        settings = self._stack.settings
+        worker = await self._ledger("worker", "post-events")
+        arguments = ("replay", "--into", f"beside_{rate}", "--rate", str(rate), "--json")
+        try:
+            async with LiveTraffic.open(self._stack.kafka, settings) as traffic:
+                await traffic.run(TRAFFIC_S, STARTING_S)
+                replay = rate is not None and await self._ledger(
+                    *arguments, stdout=asyncio.subprocess.DEVNULL
+                )
+                found = await traffic.run(TRAFFIC_S, TRAFFIC_SECONDS)
+                if replay:
+                    await _end(replay, signal.SIGINT)
+            return found
+        finally:
+            await _end(worker, signal.SIGTERM)
+
     async def _ledger(self, *arguments: str, stdout: int | None = None) -> asyncio.subprocess.Process:
         command = (sys.executable, "-m", "streams.cli", *arguments)
         return await asyncio.create_subprocess_exec(
             *command, env=self._environment, cwd=self._directory, stdout=stdout
         )
+
+
+async def _end(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    if process.returncode is None:
+        process.send_signal(number)
+    await process.wait()
 
 
 @asynccontextmanager
@@ -148,17 +150,25 @@ async def main(given: argparse.Namespace) -> dict[str, Any]:
         rebuild_s, rebuilt = await own.replay("--into", "rebuilt")
         tell(f"rebuilt at {count / rebuild_s:,.0f}/s")
         live_s, live = await own.replay("--live", "--yes", "--why", "a benchmark")
+        tell("live traffic beside rebuilds")
+        beside = {_rate_name(rate): await own.beside(rate) for rate in (None, *RATES)}
+    as_fast = posting_s / rebuild_s >= REBUILD_AT_LEAST and posting_s / live_s >= LIVE_AT_LEAST
     return {
-        "ok": rebuilt["exit"] == live["exit"] == 0,
+        "ok": rebuilt["exit"] == live["exit"] == 0 and as_fast,
         "events": count,
         "posting_s": round(count / posting_s),
         "rebuild_s": round(count / rebuild_s),
         "rebuild_of_posting": round(posting_s / rebuild_s, 2),
         "live_s": round(count / live_s),
         "live_of_posting": round(posting_s / live_s, 2),
+        "traffic_beside": beside,
         "rebuilt": rebuilt,
         "live": live,
     }
+
+
+def _rate_name(rate: int | None) -> str:
+    return "alone" if rate is None else f"rebuild at {rate}/s" if rate else "rebuild as fast as it can"
 
 
 def tell(text: str) -> None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 POINTS_MAX = 400
+BATCH_S = 0.1
+"""How long the events of one batch would take at the rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +13,10 @@ class Pace:
 
     rate: float
     started_s: float
+
+    def at_once(self, most: int) -> int:
+        """Tell how many events a batch may have, so that those who want its accounts wait for a moment only."""
+        return min(most, max(1, int(self.rate * BATCH_S))) if self.rate else most
 
     def wait_s(self, done: int, now_s: float) -> float:
         """Tell how long to wait after `done` events."""

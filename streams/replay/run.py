@@ -136,7 +136,7 @@ class Replayer:
         self._stage = stage
         self._decoder = decoder
         self._selection = selection
-        self._batch_max = batch_max
+        self._batch_max = Pace(rate, 0.0).at_once(batch_max)
         self._rate = rate
         self._progress = progress or (lambda done, total, counts: None)
         self._state = {lane.partition: Reached(lane.first, BEGINNING) for lane in lanes} | dict(state or {})

@@ -235,3 +235,7 @@ def test_a_curve_is_bounded_and_keeps_its_ends() -> None:
     curve.end(10_000, 70_000)
     assert len(curve.points) <= POINTS_MAX + 1
     assert (curve.points[0], curve.points[-1]) == ((0.0, 0), (10_000, 70_000))
+
+
+def test_a_batch_of_a_slow_replay_is_small() -> None:
+    assert [Pace(rate, 0.0).at_once(2000) for rate in (0, 5, 400, 1_000_000)] == [2000, 1, 40, 2000]
