@@ -73,9 +73,10 @@ class Bench:
             server_settings={"search_path": self._stack.settings.postgres_schema},
         )
         begun, told = 0.0, monotonic()
+        first = await connection.fetchval(_HANDLED)
         try:
             while (handled := await connection.fetchval(_HANDLED)) < count:
-                begun = begun or (monotonic() if handled else 0.0)
+                begun = begun or (monotonic() if handled > first else 0.0)
                 if monotonic() - told > 10:
                     tell(f"{handled:,} posted")
                     told = monotonic()

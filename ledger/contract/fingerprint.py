@@ -13,9 +13,8 @@ _canonical = msgspec.json.Encoder(order="deterministic")
 
 def fingerprint_of(event_type: str, command: Command) -> bytes:
     """Digest what the event asks for: its type and data, with defaults left out and moments as they came."""
-    digest = hashlib.blake2b(event_type.encode(), digest_size=16)
-    digest.update(_encode(_without_default(command)))
-    return digest.digest()
+    content = event_type.encode() + _encode(_without_default(command))
+    return hashlib.blake2b(content, digest_size=16).digest()
 
 
 def _without_default(command: Command) -> Command:

@@ -21,6 +21,8 @@ from ledger.domain.commands import (
     credit_of,
 )
 from ledger.domain.holds import Hold
+from ledger.domain.ids import first_text_of
+from ledger.domain.moments import milliseconds
 from ledger.domain.payments.rules import PaymentRules
 from ledger.domain.payments.saga import Saga
 from ledger.domain.payments.terms import Terms
@@ -38,6 +40,21 @@ class Rules(msgspec.Struct, frozen=True):
     dedupe_horizon: timedelta = timedelta(days=90)
     future_tolerance: timedelta = timedelta(minutes=5)
     payments: PaymentRules = PaymentRules()
+
+
+class IdSpan(msgspec.Struct, frozen=True):
+    """Which ids are neither too old nor from the future at one moment: those from `first` on and before `end`."""
+
+    now: datetime
+    first: str
+    end: str
+
+
+def id_span(now: datetime, oldest_id: str, rules: Rules) -> IdSpan:
+    now_ms, millisecond = milliseconds(now), timedelta(milliseconds=1)
+    first = first_text_of(now_ms - rules.dedupe_horizon // millisecond)
+    end = first_text_of(now_ms + rules.future_tolerance // millisecond + 1)
+    return IdSpan(now, max(first, oldest_id), end)
 
 
 class Needs(msgspec.Struct, frozen=True):
@@ -122,6 +139,8 @@ class Books(msgspec.Struct):
     """Transactions that an event of this batch reverses: kept as originals if this batch posts them."""
     oldest_id: str = ""
     """Ids before this one are no longer known, so that none of them may be posted."""
+    span: IdSpan | None = None
+    """That of the last event that was decided: it moves with the moment."""
     providers: set[ProviderKey] = set()
     """Those that were asked for and are there."""
     payment_rules: PaymentRules = PaymentRules()

@@ -16,6 +16,12 @@ def time_ms_of(event_id: str) -> int:
     return int(event_id[:8] + event_id[9:13], 16)
 
 
+def first_text_of(time_ms: int) -> str:
+    """Give a text that no id of an earlier millisecond reaches, and every id of this one or a later one does."""
+    stamp = f"{max(0, time_ms):012x}"
+    return f"{stamp[:8]}-{stamp[8:]}"
+
+
 def derived_id(time_ms: int, *parts: str) -> str:
     """Derive a UUIDv7 that is the same whenever its time and parts are: what repeats it, repeats nothing."""
     digest = hashlib.blake2b("\x1f".join(parts).encode(), digest_size=10).hexdigest()

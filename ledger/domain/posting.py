@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ledger.domain.account import Account, opened_account
-from ledger.domain.books import Books, Rules
+from ledger.domain.books import Books, Rules, id_span
 from ledger.domain.commands import (
     CaptureHold,
     CloseAccount,
@@ -48,17 +48,26 @@ from ledger.domain.transaction import Original, is_unbalanced
 
 def decide(event: Event, books: Books, now: datetime, rules: Rules) -> Outcome:
     """Decide `event` against `books`, which then hold what it did; a refusal changes nothing."""
-    rejection = None if is_awaited(event, books) else _check_time(event.id, books.oldest_id, now, rules)
+    rejection = None if _is_in_time(event.id, books, now, rules) else _check_time(event, books, now, rules)
     if rejection is not None:
         return rejected(event, rejection, now)
     result = _DECIDERS[type(event.command)](event, event.command, books, now)
     return rejected(event, result, now) if isinstance(result, Rejection) else result
 
 
-def _check_time(event_id: str, oldest_id: str, now: datetime, rules: Rules) -> Rejection | None:
-    if event_id < oldest_id:
+def _is_in_time(event_id: str, books: Books, now: datetime, rules: Rules) -> bool:
+    span = books.span
+    if span is None or span.now is not now:
+        span = books.span = id_span(now, books.oldest_id, rules)
+    return span.first <= event_id < span.end
+
+
+def _check_time(event: Event, books: Books, now: datetime, rules: Rules) -> Rejection | None:
+    if is_awaited(event, books):
+        return None
+    if event.id < books.oldest_id:
         return Rejection(Reason.EVENT_TOO_OLD, "its id is older than those that are still known")
-    age_ms = milliseconds(now) - time_ms_of(event_id)
+    age_ms = milliseconds(now) - time_ms_of(event.id)
     if age_ms > rules.dedupe_horizon.total_seconds() * 1000:
         return Rejection(Reason.EVENT_TOO_OLD, f"its id is older than {rules.dedupe_horizon.days} days")
     if -age_ms > rules.future_tolerance.total_seconds() * 1000:

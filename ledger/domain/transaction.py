@@ -43,8 +43,15 @@ class Transaction(msgspec.Struct, frozen=True):
     captures: str | None = None
 
     def __post_init__(self) -> None:
-        if is_unbalanced((entry.asset, entry.amount) for entry in self.entries):
+        if not _is_pair(self.entries) and is_unbalanced((each.asset, each.amount) for each in self.entries):
             raise UnbalancedError(f"transaction {self.id} does not sum to zero")
+
+
+def _is_pair(entries: Sequence[Entry]) -> bool:
+    """Tell whether these are two entries that cancel each other out, as most transactions have."""
+    return (
+        len(entries) == 2 and entries[0].amount == -entries[1].amount and entries[0].asset == entries[1].asset
+    )
 
 
 class Line(msgspec.Struct, frozen=True):

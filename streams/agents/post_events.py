@@ -14,7 +14,7 @@ from ledger.application.post_events import Batch, PostEvents
 from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetter, NotAnEventError, cut_letter
 from ledger.contract.decode import check_address, decode_event
-from ledger.contract.outgoing import Message, dead_letter_message, entry_messages, outcome_message
+from ledger.contract.outgoing import Message, dead_letter_message, messages
 from ledger.domain.commands import Event
 from ledger.domain.outcome import Outcome
 from ledger.observability.crash import crash_point
@@ -79,10 +79,10 @@ class PostChunk:
     def _outgoing(self, outcomes: Sequence[Outcome], letters: Sequence[DeadLetter]) -> Iterator[Outgoing]:
         settings = self._settings
         for outcome in outcomes:
-            yield _to(settings.outcomes_topic, outcome_message(outcome))
-            if outcome.entries:
-                for message in entry_messages(outcome):
-                    yield _to(settings.entries_topic, message)
+            said, entries = messages(outcome)
+            yield _to(settings.outcomes_topic, said)
+            for entry in entries:
+                yield _to(settings.entries_topic, entry)
         for letter in letters:
             yield _to(settings.dead_letters_topic, dead_letter_message(letter))
 

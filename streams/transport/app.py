@@ -10,6 +10,7 @@ from faust.serializers.schemas import Schema
 from faust.types import AppT, Message
 from mode.supervisors import CrashingSupervisor
 
+from ledger.adapters.kafka.compression import COMPRESSION
 from ledger.config import Settings
 from ledger.observability.signals import Signals
 from streams.transport.consumer import ChunkedTransport
@@ -101,7 +102,7 @@ def _broker_options(settings: Settings) -> dict[str, Any]:
         "broker_commit_interval": settings.commit_interval_ms / 1000,
         "broker_max_poll_records": settings.batch_records_max,
         "producer_acks": -1,
-        "producer_compression_type": "lz4",
+        "producer_compression_type": COMPRESSION,
         "producer_linger": 0.005,
     }
 

@@ -19,6 +19,7 @@ from aiokafka.errors import (
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
+from ledger.adapters.kafka.compression import COMPRESSION
 from streams.transport.errors import PublishError, RecordTooLargeError
 from streams.transport.partitioning import Partitioner
 
@@ -73,7 +74,7 @@ class BatchPublisher:
         producer = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
             acks="all",
-            compression_type="lz4",
+            compression_type=COMPRESSION,
             max_batch_size=self._batch_bytes_max,
             request_timeout_ms=int(self._request_timeout_s * 1000),
         )

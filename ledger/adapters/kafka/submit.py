@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import murmur2
 
+from ledger.adapters.kafka.compression import COMPRESSION
 from ledger.application.faults import LogAwayError, RecordRefusedError
 from ledger.contract.decode import ADDRESS_BYTES_MAX, RECORD_BYTES_MAX
 from ledger.contract.outgoing import CONTENT_TYPE
@@ -137,7 +138,7 @@ class KafkaEventLog:
             bootstrap_servers=self._bootstrap,
             acks="all",
             enable_idempotence=True,
-            compression_type="lz4",
+            compression_type=COMPRESSION,
             max_batch_size=self._bytes_max + ADDRESS_BYTES_MAX + BATCH_OVERHEAD,
             max_request_size=2 * (self._bytes_max + ADDRESS_BYTES_MAX + BATCH_OVERHEAD),
             request_timeout_ms=int(self._delivery_s * 1000),

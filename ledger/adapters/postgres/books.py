@@ -1,5 +1,6 @@
 """The books in PostgreSQL: a batch in one transaction, in as few round trips as it takes."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
@@ -9,8 +10,8 @@ import asyncpg
 from ledger.adapters.postgres import reading, writing
 from ledger.adapters.postgres.connection import transient_faults
 from ledger.adapters.postgres.directory import Directory, Tenant
-from ledger.adapters.postgres.locking import Locking
-from ledger.adapters.postgres.statements import sql
+from ledger.adapters.postgres.locking import Locking, Turn
+from ledger.adapters.postgres.statements import column, sql
 from ledger.adapters.postgres.types import Connection, Pool, Transaction
 from ledger.application.faults import PositionGapError, TransientFaultError
 from ledger.application.ports import Position
@@ -27,16 +28,18 @@ class PostgresBooks:
     def __init__(self, pool: Pool, *, auto_open: bool = True, remember: int = 200_000) -> None:
         self._pool = pool
         self._directory = Directory(pool, auto_open=auto_open, remember=remember)
+        self._opening = asyncio.Lock()
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncIterator["PostgresUnitOfWork"]:
         with transient_faults():
             connection = await self._pool.acquire()
+        turn = Turn(self._opening)
         try:
             with transient_faults():
                 transaction = connection.transaction()
                 await transaction.start()
-            unit = PostgresUnitOfWork(connection, transaction, self._directory)
+            unit = PostgresUnitOfWork(connection, transaction, self._directory, turn)
             yield unit
             if not unit.ended:
                 with transient_faults():
@@ -47,6 +50,7 @@ class PostgresBooks:
                 connection.terminate()
             raise
         finally:
+            turn.end()
             with transient_faults():
                 await self._pool.release(connection)
 
@@ -61,8 +65,11 @@ class PostgresBooks:
 class PostgresUnitOfWork:
     """One transaction over the books."""
 
-    def __init__(self, connection: Connection, transaction: Transaction, directory: Directory) -> None:
+    def __init__(
+        self, connection: Connection, transaction: Transaction, directory: Directory, turn: Turn
+    ) -> None:
         self._connection = connection
+        self._turn = turn
         self._transaction = transaction
         self._directory = directory
         self._tenants: dict[str, Tenant] = {}
@@ -73,7 +80,7 @@ class PostgresUnitOfWork:
     async def lock(self, needs: Needs) -> Books:
         with transient_faults():
             self._tenants = await self._directory.tenants(self._connection, needs.tenants)
-            self._locking = Locking(self._connection, self._directory, self._tenants, needs)
+            self._locking = Locking(self._connection, self._directory, self._tenants, needs, self._turn)
             self._books = await self._locking.run()
             return self._books
 
@@ -84,7 +91,9 @@ class PostgresUnitOfWork:
             dated = sorted(zip(events, at, strict=True), key=lambda each: (each[0].id, each[0].tenant))
             ordered = [event for event, _ in dated]
             moments = [moment for _, moment in dated]
-            repeats = await self._connection.fetch(sql("claim_events"), *self._claims(ordered), moments)
+            repeats = await self._connection.fetch(
+                sql("claim_events"), *self._claims(ordered), column(moments)
+            )
             self._books.oldest_id = await self._connection.fetchval(sql("find_horizon")) or ""
             crash_point("claimed")
             if not repeats:
@@ -101,14 +110,15 @@ class PostgresUnitOfWork:
         if self._locking is not None and await self._locking.has_news():
             raise TransientFaultError("another worker has posted some of these events; deciding anew")
 
-    def _claims(self, events: Sequence[Event]) -> list[list[object]]:
+    def _claims(self, events: Sequence[Event]) -> list[Sequence[object]]:
+        tenants = self._tenants
         return [
             [event.id for event in events],
-            [self._tenants[event.tenant].id for event in events],
+            column([tenants[event.tenant].id for event in events]),
             [event.fingerprint for event in events],
-            [event.type for event in events],
-            [event.topic for event in events],
-            [event.partition for event in events],
+            column([event.type for event in events]),
+            column([event.topic for event in events]),
+            column([event.partition for event in events]),
             [event.offset for event in events],
         ]
 

@@ -1,12 +1,13 @@
 """Lock what a batch needs: holds, then accounts, balances, payments, each in the order of its key."""
 
+import asyncio
 from typing import Any
 
 import asyncpg
 import msgspec
 
 from ledger.adapters.postgres.directory import BalanceRow, Directory, Tenant
-from ledger.adapters.postgres.statements import sql
+from ledger.adapters.postgres.statements import column, sql
 from ledger.adapters.postgres.types import Connection
 from ledger.application.faults import TransientFaultError
 from ledger.domain.account import Account, AccountKey, Balance, BalanceKey
@@ -19,17 +20,42 @@ RowKey = tuple[int, int]
 """(tenant id, balance id)"""
 
 
+class Turn:
+    """One batch's turn to open accounts: of two at a time that open the same one, one is decided in vain."""
+
+    def __init__(self, lock: asyncio.Lock) -> None:
+        self._lock = lock
+        self._taken = False
+
+    async def take(self) -> None:
+        """Wait for it; it lasts until the batch ends."""
+        if not self._taken:
+            await self._lock.acquire()
+            self._taken = True
+
+    def end(self) -> None:
+        if self._taken:
+            self._taken = False
+            self._lock.release()
+
+
 class Locking:
     """One run of the locks of one batch; `run` reads as the order in which they are taken."""
 
     def __init__(
-        self, connection: Connection, directory: Directory, tenants: dict[str, Tenant], needs: Needs
+        self,
+        connection: Connection,
+        directory: Directory,
+        tenants: dict[str, Tenant],
+        needs: Needs,
+        turn: Turn,
     ) -> None:
         self._connection = connection
         self._directory = directory
         self._tenants = tenants
         self._codes = {tenant.id: tenant.code for tenant in tenants.values()}
         self._needs = needs
+        self._turn = turn
         self._wanted: set[BalanceKey] = set(needs.balances)
         self._rows: dict[BalanceKey, BalanceRow] = {}
         self._books = Books(auto_open={code: tenant.auto_open for code, tenant in tenants.items()})
@@ -94,7 +120,12 @@ class Locking:
         by_name = [(*key, "") for key in self._needs.accounts]
         if not unknown and not by_name:
             return set()
-        standing = {self._learn(row): row for row in await self._fetch_rows(unknown + by_name)}
+        standing = {self._learn(row) for row in await self._fetch_rows(unknown + by_name)}
+        missing = [key for key in unknown if key not in self._rows]
+        if missing:
+            # Taken before any lock of an account or a balance, so nobody who waits for it holds one.
+            await self._turn.take()
+            standing |= {self._learn(row) for row in await self._fetch_rows(missing)}
         lacking = {key[:2] for key in unknown if key not in self._rows}
         return {key for key in standing if key in lacking or key in self._needs.closing}
 
@@ -150,7 +181,7 @@ class Locking:
             sorted(((self._tenants[key[0]].id, row.balance_id), key) for key, row in self._rows.items())
         )
         found = await self._connection.fetch(
-            sql("lock_balances"), [tenant for tenant, _ in keys], [balance for _, balance in keys]
+            sql("lock_balances"), column([tenant for tenant, _ in keys]), [balance for _, balance in keys]
         )
         self._books.balances = {
             key: self._balance(key, row)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ledger.adapters.postgres.connection import transient_faults
 from ledger.adapters.postgres.directory import Directory, Tenant
-from ledger.adapters.postgres.locking import Locking
+from ledger.adapters.postgres.locking import Locking, Turn
 from ledger.adapters.postgres.precedents import PostgresPrecedents
 from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.types import Connection, Pool
@@ -43,7 +43,7 @@ class PostgresPeek:
         with transient_faults():
             async with self._connection.acquire() as connection:
                 tenants = await self._directory.tenants(connection, needs.tenants)
-                return await Locking(connection, self._directory, tenants, needs).run()
+                return await Locking(connection, self._directory, tenants, needs, Turn(asyncio.Lock())).run()
 
     async def of(self, events: Sequence[Event]) -> Mapping[EventKey, Earlier]:
         """Give what the books know of ids."""

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from ledger.adapters.postgres.directory import Tenant, json_text
-from ledger.adapters.postgres.statements import sql
+from ledger.adapters.postgres.statements import column, sql
 from ledger.adapters.postgres.writing_payments import insert_payments
 from ledger.application.faults import TransientFaultError
 from ledger.contract.dead_letter import DeadLetter, Header, bytes_of_address, name_bytes
@@ -149,11 +149,16 @@ def _totals(balances: Sequence[Balance]) -> list[list[Any]]:
 async def _update_balances(connection: Any, tenants: Tenants, balances: list[Balance]) -> None:
     changed = [balance for balance in balances if balance.changed]
     if changed:
+        debited, credited, held, versions, times = _totals(changed)
         await connection.execute(
             sql("update_balances"),
-            [tenants[balance.account.tenant].id for balance in changed],
+            column([tenants[balance.account.tenant].id for balance in changed]),
             [balance.row for balance in changed],
-            *_totals(changed),
+            debited,
+            credited,
+            column(held),
+            versions,
+            column(times),
         )
 
 
