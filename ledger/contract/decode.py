@@ -44,6 +44,14 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     correlationid: Annotated[str, Meta(max_length=256)] | None = None
 
 
+def _fields(*names: str) -> dict[type, tuple[str, ...]]:
+    """Give, of fields of these names, those that each command has."""
+    commands = set(COMMANDS.values())
+    return {each: tuple(name for name in names if name in each.__struct_fields__) for each in commands}
+
+
+_MOMENTS = _fields("effective_at", "expires_at", "deadline")
+_TEXTS = _fields("reference", "metadata")
 _envelopes = msgspec.json.Decoder(Envelope)
 _commands: dict[str, msgspec.json.Decoder[Command]] = {
     event_type: msgspec.json.Decoder(command) for event_type, command in COMMANDS.items()
@@ -175,8 +183,8 @@ def _data_fault(command: Command) -> str | None:
 
 def _moment_fault(command: Command) -> str | None:
     """Either end of the calendar: an offset may lead beyond it, and the very ends stand for infinity in a store."""
-    for name in ("effective_at", "expires_at", "deadline"):
-        moment = getattr(command, name, None)
+    for name in _MOMENTS[type(command)]:
+        moment = getattr(command, name)
         if isinstance(moment, datetime) and _is_beyond_store(moment):
             return f"{name} is not between the years 1 and 9999 in UTC"
     return None
@@ -191,12 +199,12 @@ def _is_beyond_store(moment: datetime) -> bool:
 
 def _text_fault(command: Command) -> str | None:
     """PostgreSQL's text and jsonb cannot hold U+0000, and what is stored must come back as it came."""
-    reference = getattr(command, "reference", None)
-    if isinstance(reference, str) and "\x00" in reference:
-        return "reference holds U+0000"
-    metadata = getattr(command, "metadata", None)
-    if isinstance(metadata, dict):
-        return _metadata_fault(metadata)
+    for name in _TEXTS[type(command)]:
+        text = getattr(command, name)
+        if isinstance(text, str) and "\x00" in text:
+            return f"{name} holds U+0000"
+        if isinstance(text, dict):
+            return _metadata_fault(text)
     return None
 
 
