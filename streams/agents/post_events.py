@@ -1,6 +1,6 @@
 """The posting agent: decode a chunk, post it, publish what came of it; then its frontier may move."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
@@ -22,6 +22,7 @@ from ledger.observability.signals import Signals
 from streams.publishing import PatientPublisher
 from streams.transport.chunk import Chunk
 from streams.transport.publisher import Outgoing
+from streams.turns import in_turns
 
 
 class PostChunk:
@@ -37,9 +38,7 @@ class PostChunk:
 
     async def __call__(self, chunk: Chunk) -> None:
         started = perf_counter()
-        events, letters = sort_records(
-            chunk.records, self._settings.record_bytes_max, self._settings.dead_letter_bytes_max
-        )
+        events, letters = await self._sorted(chunk.records)
         decoded = perf_counter()
         position = Position(chunk.topic, chunk.partition, chunk.start_offset, chunk.end_offset)
         outcomes = await self._posted(Batch(events, letters, position))
@@ -47,7 +46,7 @@ class PostChunk:
         crash_point("before_publish")
         # The books have every dead letter, so one that no topic takes may be missing there; nothing else may.
         forgo = (self._settings.dead_letters_topic,)
-        await self._publisher.publish(list(self._outgoing(outcomes, letters)), forgo)
+        await self._publisher.publish(await self._outgoing(outcomes, letters), forgo)
         crash_point("published")
         self._signals.emit(
             "chunk.handled",
@@ -76,15 +75,28 @@ class PostChunk:
             )
             raise
 
-    def _outgoing(self, outcomes: Sequence[Outcome], letters: Sequence[DeadLetter]) -> Iterator[Outgoing]:
+    async def _sorted(
+        self, records: Sequence[ConsumerRecord[Any, Any]]
+    ) -> tuple[list[Event], list[DeadLetter]]:
+        events: list[Event] = []
+        letters: list[DeadLetter] = []
+        bounds = self._settings.record_bytes_max, self._settings.dead_letter_bytes_max
+        async for some in in_turns(records):
+            more, more_letters = sort_records(some, *bounds)
+            events += more
+            letters += more_letters
+        return events, letters
+
+    async def _outgoing(self, outcomes: Sequence[Outcome], letters: Sequence[DeadLetter]) -> list[Outgoing]:
         settings = self._settings
-        for outcome in outcomes:
-            said, entries = messages(outcome)
-            yield _to(settings.outcomes_topic, said)
-            for entry in entries:
-                yield _to(settings.entries_topic, entry)
-        for letter in letters:
-            yield _to(settings.dead_letters_topic, dead_letter_message(letter))
+        outgoing: list[Outgoing] = []
+        async for some in in_turns(outcomes):
+            for outcome in some:
+                said, entries = messages(outcome)
+                outgoing.append(_to(settings.outcomes_topic, said))
+                outgoing.extend([_to(settings.entries_topic, entry) for entry in entries])
+        outgoing += [_to(settings.dead_letters_topic, dead_letter_message(letter)) for letter in letters]
+        return outgoing
 
 
 def _to(topic: str, message: Message) -> Outgoing:

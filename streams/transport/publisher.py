@@ -95,7 +95,10 @@ class BatchPublisher:
         """Write all records, or raise PublishError, or RecordTooLargeError."""
         deadline = monotonic() + self._deadline_s
         groups = await self._group(records, deadline)
-        sending = [self._send_all(place, group, deadline) for place, group in groups.items()]
+        sending = [
+            self._send_all(place, group, deadline, turn=number)
+            for number, (place, group) in enumerate(groups.items())
+        ]
         for outcome in await asyncio.gather(*sending, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
@@ -146,9 +149,15 @@ class BatchPublisher:
         raise AssertionError("unreachable")
 
     async def _send_all(
-        self, place: TopicPartition, records: list[Outgoing], deadline: float
+        self, place: TopicPartition, records: list[Outgoing], deadline: float, *, turn: int = 0
     ) -> list["Written"]:
-        """Send one partition's records; after a failure, again from the first batch that failed, for order."""
+        """Send one partition's records; after a failure, again from the first batch that failed, for order.
+
+        Batches are built when the loop has gone round `turn` times: building those of all partitions in one go would
+        keep everybody else waiting.
+        """
+        for _ in range(turn):
+            await asyncio.sleep(0)
         batches = self._batches(records, len(records))
         written: list[Written] = []
         for attempt in count():
