@@ -40,7 +40,7 @@ class Objects(Protocol):
 
 
 class ObjectsAwayError(Exception):
-    """The store of the archive is away, refuses, or is not there."""
+    """The store of objects is away, refuses, or is not there."""
 
 
 class ArchiveError(Exception):

@@ -35,12 +35,12 @@ def file_fault(error: BaseException) -> str | None:
     return f"A file is cut off or damaged: {error}." if is_damaged else None
 
 
-def away(error: BaseException) -> str | None:
-    """Say which service is away, if one is."""
+def away(error: BaseException, objects: str) -> str | None:
+    """Say which service is away, if one is; `objects` names what the store of objects is."""
     if isinstance(error, EmbeddedError):
         return str(error)
     if isinstance(error, ObjectsAwayError):
-        return f"The archive is away or refuses: {error}."
+        return f"The {objects} is away or refuses: {error}."
     if isinstance(error, asyncpg.UndefinedTableError):
         return f"The books are not there: {error}\n`ledger migrate` makes them."
     if isinstance(error, _KAFKA_AWAY):

@@ -28,6 +28,8 @@ from streams.verdicts import show_verdict
 
 chain = typer.Typer(help=HELP["chain"], no_args_is_help=True)
 
+_STORE = "checkpoint store"
+
 _CHECKPOINTS = typer.Option(
     None,
     "--checkpoints",
@@ -75,7 +77,7 @@ def export(
     trusted = _trusted([signer.public_pem, *map(_read, public_keys or [])])
     objects = _opened(_url(settings, url), make=True)
     try:
-        with told_faults():
+        with told_faults(objects=_STORE):
             written = asyncio.run(export_chain(settings, objects, signer, trusted))
     except (
         ChainChangedError,
@@ -150,7 +152,10 @@ def _verified(
     settings: Settings, exported: Exported | None, *, quiet: bool
 ) -> tuple[Verdict, Checkpoint | None]:
     hidden = quiet or not sys.stderr.isatty()
-    with Progress(console=Console(stderr=True), transient=True, disable=hidden) as bar, told_faults():
+    with (
+        Progress(console=Console(stderr=True), transient=True, disable=hidden) as bar,
+        told_faults(objects=_STORE),
+    ):
         task = bar.add_task("chain", total=None)
 
         def note(name: str, done: int, total: int) -> None:
@@ -167,7 +172,7 @@ def _url(settings: Settings, url: str | None) -> str:
 
 
 def _opened(url: str, *, make: bool = False) -> StoredObjects:
-    with told_faults():
+    with told_faults(objects=_STORE):
         return open_objects(url, make=make)
 
 

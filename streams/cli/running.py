@@ -19,8 +19,11 @@ SERVICE_AWAY = 3
 
 
 @contextmanager
-def told_faults() -> Iterator[None]:
-    """Tell in a sentence what is away, and exit with 3; or which file cannot be used, and exit with 2."""
+def told_faults(*, objects: str = "archive") -> Iterator[None]:
+    """Tell in a sentence what is away, and exit with 3; or which file cannot be used, and exit with 2.
+
+    `objects` names what the store of objects is, if one is talked to.
+    """
     try:
         yield
     except Exception as error:
@@ -30,7 +33,7 @@ def told_faults() -> Iterator[None]:
         if (sentence := file_fault(error)) is not None:
             complain(sentence)
             raise typer.Exit(USED_WRONGLY) from error
-        if (sentence := away(error)) is not None:
+        if (sentence := away(error, objects)) is not None:
             complain(sentence)
             raise typer.Exit(SERVICE_AWAY) from error
         raise

@@ -68,6 +68,12 @@ class BooksLook:
             await self._connection.execute(f"set local role {WORKER_ROLE}")
             return await look_at_payments(self._connection, self._settings)
 
+    async def chain(self) -> tuple[datetime | None] | None:
+        """Up to when all that was posted has its link, if that is known; None unless the books are of this version."""
+        if await self._revision() != head_revision():
+            return None
+        return (await self._connection.fetchval("select complete_before from chain_progress"),)
+
     async def positions(self) -> dict[int, int] | None:
         """By partition of the topic of payments, the offset before which all is posted; None without books."""
         if await self._revision() is None:

@@ -1,27 +1,38 @@
-"""The examination: this machine, then Kafka, then PostgreSQL, then their positions against one another, and windows."""
+"""The examination: this machine, then Kafka, then PostgreSQL, then positions against one another, and the rest."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 from aiokafka.errors import KafkaError
 
+from ledger.adapters.kafka.stream import KafkaStream
+from ledger.adapters.objects.store import open_objects
+from ledger.application.archive_ports import DamagedArchiveError, ObjectsAwayError
+from ledger.application.archived_topic import ArchivedTopic
 from ledger.config import Settings
+from ledger.domain.moments import milliseconds
 from streams.doctor.books import BooksLook
 from streams.doctor.finding import Finding, Level, counted, fine
 from streams.doctor.kafka import KafkaLook, bounds, topic_findings
 from streams.doctor.machine import machine_findings
 from streams.doctor.payments import PaymentFacts, PaymentWorkers, payments_findings
 from streams.doctor.positions import Log, position_findings
+from streams.doctor.proofs import UNARCHIVED_MAX, ChainFacts, archive_findings, chain_findings
 from streams.doctor.windows import windows_findings
 from streams.embedded.addresses import find_kafka, find_postgres
 from streams.embedded.errors import StackAwayError
 from streams.settings import masked
 
 LOOK_S = 15.0
-_FAULTS = (OSError, ValueError, OverflowError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_FAULTS = (
+    *(OSError, ValueError, OverflowError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError),
+    *(ObjectsAwayError, DamagedArchiveError),
+)
+_REFUSED = (asyncpg.InsufficientPrivilegeError, DamagedArchiveError)
 
 
 async def examine(settings: Settings, environment: Mapping[str, str]) -> list[Finding]:
@@ -34,6 +45,8 @@ async def examine(settings: Settings, environment: Mapping[str, str]) -> list[Fi
     await examination.positions()
     await examination.windows()
     await examination.payments()
+    await examination.chain()
+    await examination.archive()
     return findings + examination.findings
 
 
@@ -47,6 +60,8 @@ class _Examination:
     rolled: tuple[Mapping[int, int], int] | None = None
     advanced: tuple[Mapping[int, int], int] | None = None
     paid: PaymentFacts | None = None
+    chained: tuple[Mapping[int, int], int] | None = None
+    swept: tuple[datetime | None] | None = None
     topics: Mapping[str, int] = field(default_factory=dict)
     posted: dict[int, int] | None = None
 
@@ -68,6 +83,7 @@ class _Examination:
             self.committed = await look.committed()
             self.rolled = await look.windows()
             self.advanced = await look.payments()
+            self.chained = await look.chain()
             self.topics = {name: facts.partitions for name, facts in topics.items()}
 
     async def books(self) -> None:
@@ -82,6 +98,7 @@ class _Examination:
                 self.findings.append(finding)
             self.posted = await look.positions()
             self.paid = await look.payments()
+            self.swept = await look.chain()
 
     async def windows(self) -> None:
         topics = (self.settings.entries_topic, self.settings.windows_topic)
@@ -114,6 +131,37 @@ class _Examination:
             self.paid or PaymentFacts(), PaymentWorkers(committed, members, ends)
         )
 
+    async def chain(self) -> None:
+        if (
+            self.chained is not None
+            and self.swept is not None
+            and self.settings.outcomes_topic in self.topics
+        ):
+            await self._within("chain", self.bootstrap, "Look at Kafka's logs.", self._look_at_chain)
+
+    async def _look_at_chain(self, bootstrap: str) -> None:
+        settings, outcomes = self.settings, self.settings.outcomes_topic
+        committed, members = self.chained or ({}, 0)
+        ends = await bounds(bootstrap, outcomes, self.topics[outcomes])
+        self.findings += chain_findings(
+            ChainFacts(committed, members, ends, *(self.swept or (None,))),
+            datetime.now(UTC),
+            settle_s=settings.chain_settle_s,
+            sweep_s=settings.chain_sweep_s,
+        )
+
+    async def archive(self) -> None:
+        if self.settings.archive_url and self.settings.payments_topic in self.topics:
+            remedy = "Look at the store that LEDGER_ARCHIVE_URL names; `ledger archive verify` says what is damaged."
+            await self._within("archive", self.settings.archive_url, remedy, self._look_at_archive)
+
+    async def _look_at_archive(self, url: str) -> None:
+        topic = self.settings.payments_topic
+        archived = await ArchivedTopic(open_objects(url), topic).bounds()
+        async with KafkaStream.open(self.bootstrap, topic) as log:
+            due = await log.offsets_at(milliseconds(datetime.now(UTC) - UNARCHIVED_MAX))
+            self.findings += archive_findings(archived, await log.bounds(), due)
+
     async def positions(self) -> None:
         if self.committed is None or self.posted is None or not self.partitions:
             return
@@ -138,6 +186,5 @@ class _Examination:
                 await look(address)
         except _FAULTS as error:
             said = str(error) or f"no answer within {LOOK_S:g} s"
-            refused = isinstance(error, asyncpg.InsufficientPrivilegeError)
-            level = Level.WRONG if refused else Level.AWAY
+            level = Level.WRONG if isinstance(error, _REFUSED) else Level.AWAY
             self.findings.append(Finding(name, level, f"{masked(address)}: {masked(said)}", remedy))

@@ -73,6 +73,11 @@ class KafkaLook:
         group = KafkaGroup(self._admin, self._bootstrap, self._settings.payments_group)
         return await group.committed(self._settings.outcomes_topic), await group.members()
 
+    async def chain(self) -> tuple[Mapping[int, int], int]:
+        """What the chain workers' group has committed on the outcomes, by partition, and how many members it has."""
+        group = KafkaGroup(self._admin, self._bootstrap, self._settings.chain_group)
+        return await group.committed(self._settings.outcomes_topic), await group.members()
+
 
 def _facts(partitions: Sequence[Mapping[str, Any]]) -> TopicFacts:
     return TopicFacts(

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -21,18 +20,21 @@ from ledger.domain.chain import (
     extend,
     first_head,
 )
+from ledger.domain.moments import microseconds
 from tests.builders import NOW, USD, event_id
+
+NOW_US = microseconds(NOW)
 
 Pair = tuple[Link, ChainedTransaction | None]
 
 
 def posted(name: object, amount: int = 5, **more: Any) -> ChainedTransaction:
     lines = (
-        ChainedLine("ann", USD, -amount, 2, 10, 20, NOW),
-        ChainedLine("shop", USD, amount, 1, 0, amount, NOW),
+        ChainedLine("ann", USD, -amount, 2, 10, 20, NOW_US),
+        ChainedLine("shop", USD, amount, 1, 0, amount, NOW_US),
     )
     given = {"reference": None, "metadata": None, "reverses": None, "captures": None, "lines": lines, **more}
-    return ChainedTransaction("acme", event_id(name), "transfer.post.v1", NOW, NOW, **given)
+    return ChainedTransaction("acme", event_id(name), "transfer.post.v1", NOW_US, NOW_US, **given)
 
 
 ROWS = [posted(number, 5 + number) for number in range(6)]
@@ -58,11 +60,13 @@ def changed(struct: Any, **more: Any) -> Any:
 
 
 def test_canonical_form_is_plain_json() -> None:
-    row = posted("e", reference='a "b" \n\x1f é/', metadata={"b": [1.50, True], "a": None})
+    row = posted("e", reference='a "b" \n\x1f é/', metadata=canonical_json({"b": [1.50, True], "a": None}))
     text = canonical_form(row).decode()
     found = json.loads(text)
     assert text == json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+    assert found[:5] == [1, "acme", event_id("e"), "transfer.post.v1", NOW_US]
     assert found[7] == '{"a":null,"b":[15e-1,true]}'
+    assert found[10] == [["ann", USD, -5, 2, 10, 20, NOW_US], ["shop", USD, 5, 1, 0, 5, NOW_US]]
 
 
 @pytest.mark.parametrize(
@@ -92,10 +96,10 @@ OTHERS: dict[str, dict[str, Any]] = {
     "tenant": {"tenant": "other"},
     "id": {"event_id": event_id("other")},
     "type": {"type": "transaction.post.v1"},
-    "posted_at": {"posted_at": NOW + timedelta(microseconds=1)},
-    "effective_at": {"effective_at": NOW - timedelta(microseconds=1)},
+    "posted_at": {"posted_at_us": NOW_US + 1},
+    "effective_at": {"effective_at_us": NOW_US - 1},
     "reference": {"reference": ""},
-    "metadata": {"metadata": {}},
+    "metadata": {"metadata": "{}"},
     "reverses": {"reverses": event_id("other")},
     "captures": {"captures": event_id("other")},
     "order of lines": {"lines": (SECOND, LINE)},
@@ -107,7 +111,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "version": {"lines": (changed(LINE, version=3), SECOND)},
     "posted_debits": {"lines": (changed(LINE, posted_debits=11), SECOND)},
     "posted_credits": {"lines": (changed(LINE, posted_credits=21), SECOND)},
-    "time of a line": {"lines": (changed(LINE, posted_at=NOW + timedelta(microseconds=1)), SECOND)},
+    "time of a line": {"lines": (changed(LINE, posted_at_us=NOW_US + 1), SECOND)},
 }
 
 

@@ -53,7 +53,9 @@ async def commit(books: Books, offsets: Mapping[int, int]) -> None:
 def test_good_setup_is_fine(books: Books, tmp_path: Path) -> None:
     done = Ledger(tmp_path, books.environment).run("doctor", "--json")
     report = json.loads(done.stdout)
-    assert (done.returncode, report["ok"]) == (0, True), report
+    assert (done.returncode, report["ok"]) == (0, True), [
+        each for each in report["findings"] if not each["ok"]
+    ]
     assert {each["name"] for each in report["findings"]} >= {
         *("python", "packages", "settings", "variables", "state_directory", "disk", "stack"),
         *("kafka", "topics", "partitions", "replication"),
@@ -120,6 +122,21 @@ async def test_books_of_another_version_are_wrong(books: Books, version: str, re
     finding = (await found(books.settings))["books"]
     await books.sql("update alembic_version set version_num = $1", row["version_num"])
     assert (finding.level, remedy in finding.remedy) == (Level.WRONG, True)
+
+
+async def test_chain_that_nobody_keeps_up_is_told(books: Books) -> None:
+    assert (await found(books.settings))["chain"].level is Level.INFORMATION
+    await books.sql("insert into chain_progress (complete_before) values (now() - interval '1 day')")
+    finding = (await found(books.settings))["chain"]
+    await books.sql("delete from chain_progress")
+    assert (finding.level, "ledger worker chain-transactions" in finding.remedy) == (Level.WARNING, True)
+
+
+async def test_archive_is_looked_at_where_one_is_set(books: Books, tmp_path: Path) -> None:
+    assert "archive" not in await found(books.settings)
+    away = (await found(books.settings, archive_url="/no/such/directory"))["archive"]
+    empty = (await found(books.settings, archive_url=str(tmp_path)))["archive"]
+    assert (away.level, empty.level) == (Level.AWAY, Level.INFORMATION)
 
 
 async def test_next_month_without_a_partition_is_wrong(books: Books) -> None:

@@ -1,8 +1,7 @@
-"""A replay into the live books beside live traffic on the same accounts: each event counts once, at the rate asked for."""
+"""A replay into the live books beside live traffic on the same accounts: each event counts once, at the rate."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from time import monotonic
 
 import pytest

@@ -19,7 +19,7 @@ from ledger.application.chain import Chains, ChainStore, ChainTransactions
 from ledger.application.verify_chain import VerifyChain
 from ledger.domain.books import EventKey
 from ledger.domain.chain import Link
-from tests.builders import NOW, event, event_id, transfer
+from tests.builders import NOW, TRANSFER, event, event_id, transfer
 from tests.ports.conftest import SCHEMA, Bench
 from tests.random_events import random_stream
 
@@ -93,6 +93,24 @@ async def test_books_alike_have_chains_alike(memory_chained: Chained, postgres_c
         found.append(await each.links())
     assert found[0] == found[1]
     assert len(found[0]) > 10
+
+
+@pytest.mark.parametrize(
+    "at", ["1899-12-31T23:59:59.999999Z", "1999-12-31T23:59:59.000001Z", "9999-12-30T23:59:59.999999Z"]
+)
+async def test_times_of_any_century_are_hashed_to_the_microsecond(
+    memory_chained: Chained, postgres_chained: Chained, at: str
+) -> None:
+    tenant = memory_chained.bench.tenant = postgres_chained.bench.tenant
+    given = event(data={**TRANSFER, "effective_at": at}, name=f"{at} {tenant}", tenant=tenant)
+    found = []
+    for each in (memory_chained, postgres_chained):
+        assert [outcome.effective_at for outcome in await each.bench.post(given)] == [
+            datetime.fromisoformat(at)
+        ]
+        await each.store.append([given.identity])
+        found.append([link.digest for link in await each.links()])
+    assert found[0] == found[1] != []
 
 
 async def test_transaction_is_linked_once(chained: Chained) -> None:

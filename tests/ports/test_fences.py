@@ -107,6 +107,41 @@ async def test_owner_cannot_change_links(owner: Owner, change: str) -> None:
         await owner.execute(change.format("chain_links"))
 
 
+BEGUN = """
+    insert into replays (replay_id, target, source, done_by, why, started_at, saved_at, state, counts)
+    values ($1, 'live', '{}', 'ann', 'a lost second', now(), now(), '{}', '{}')
+"""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(f"update replays set {name} = 'x'" for name in ("done_by", "why")),
+        """update replays set source = '{"file": "x"}'""",
+        "update replays set target = 'into'",
+        "update replays set started_at = now() - interval '1 day'",
+        "update replays set replay_id = gen_random_uuid()",
+        "delete from replays",
+        "truncate replays",
+    ],
+)
+async def test_owner_cannot_change_who_replayed_what_and_why(owner: Owner, change: str) -> None:
+    await owner.execute(BEGUN, event_id("replay"))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="who replayed what"):
+        await owner.execute(change)
+
+
+async def test_replay_that_ended_stays_as_it_ended(owner: Owner) -> None:
+    await owner.execute(BEGUN, event_id("replay"))
+    counts = """update replays set saved_at = now(), state = '{"0": 1}', counts = '{"posted": 1}'"""
+    await owner.execute(counts)
+    await owner.execute(f"{counts}, ended_at = now()")
+    for change in (counts, "update replays set ended_at = null"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="who replayed what"):
+            async with owner.transaction():
+                await owner.execute(change)
+
+
 async def granted(owner: Owner, role: str, privilege: str) -> set[str]:
     rows = await owner.fetch(
         """

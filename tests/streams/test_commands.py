@@ -37,6 +37,17 @@ def test_list_and_status_need_no_heavy_library() -> None:
     assert done.stdout.split() == []
 
 
+def test_checkpoint_store_that_is_not_there_is_told_by_its_name(tmp_path: Path) -> None:
+    key = tmp_path / "audit.key"
+    assert CliRunner().invoke(app, ["chain", "key", str(key)]).exit_code == 0
+    away = ["--checkpoints", "/no/such/directory"]
+    done = CliRunner().invoke(app, ["chain", "verify", "--public-key", f"{key}.pub", *away])
+    assert (done.exit_code, done.stderr) == (
+        SERVICE_AWAY,
+        "The checkpoint store is away or refuses: there is no directory /no/such/directory.\n",
+    )
+
+
 def test_unknown_command_is_told_with_a_near_one() -> None:
     done = CliRunner().invoke(app, ["statsu"])
     assert (done.exit_code, "status" in done.stderr) == (2, True)

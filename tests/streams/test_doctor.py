@@ -15,6 +15,7 @@ from streams.doctor.kafka import TopicFacts, topic_findings
 from streams.doctor.machine import machine_findings, packages_finding, pinned
 from streams.doctor.payments import PaymentFacts, PaymentWorkers, payments_findings
 from streams.doctor.positions import Log, position_findings
+from streams.doctor.proofs import ChainFacts, archive_findings, chain_findings
 from streams.doctor.windows import windows_findings
 
 SETTINGS = Settings(kafka_bootstrap="kafka:9092", postgres_dsn="postgresql://books", partitions=4, workers=2)
@@ -90,6 +91,50 @@ def test_payments_are_judged(facts: dict[str, Any], members: int, expected: dict
     workers = PaymentWorkers({0: 5}, members, {0: (0, 10)})
     found = {each.name: str(each.level) for each in payments_findings(PaymentFacts(**facts), workers)}
     assert found == expected
+
+
+OLD, NEW = NOON - timedelta(hours=1), NOON - timedelta(minutes=11)
+
+
+@pytest.mark.parametrize(
+    ("committed", "members", "complete_before", "level", "remedy"),
+    [
+        pytest.param({}, 0, None, "information", "", id="never there"),
+        pytest.param({0: 10}, 1, NEW, "fine", "", id="at work"),
+        pytest.param({0: 5}, 1, None, "fine", "", id="just begun"),
+        pytest.param({0: 10}, 0, NEW, "fine", "", id="gone with nothing to do"),
+        pytest.param({0: 5}, 0, NEW, "warning", "ledger worker chain-transactions", id="gone"),
+        pytest.param({0: 10}, 0, OLD, "warning", "ledger worker chain-transactions", id="gone for long"),
+        pytest.param({}, 0, OLD, "warning", "ledger worker chain-transactions", id="gone with its group"),
+        pytest.param({0: 10}, 1, OLD, "warning", "logs of the chain workers", id="sweeps fail"),
+    ],
+)
+def test_chain_is_judged(
+    committed: Mapping[int, int], members: int, complete_before: datetime | None, level: str, remedy: str
+) -> None:
+    facts = ChainFacts(committed, members, {0: (0, 10)}, complete_before)
+    [finding] = chain_findings(facts, NOON, settle_s=60, sweep_s=600)
+    assert (str(finding.level), remedy in finding.remedy) == (level, True)
+    assert bool(finding.remedy) is (level == "warning")
+
+
+@pytest.mark.parametrize(
+    ("archived", "log", "due", "level", "remedy"),
+    [
+        pytest.param({}, (0, 10), 0, "information", "", id="never there, and nothing is due"),
+        pytest.param({}, (0, 10), 5, "warning", "ledger archive run", id="never there"),
+        pytest.param({0: (0, 10)}, (0, 10), 10, "fine", "", id="all"),
+        pytest.param({0: (0, 6)}, (0, 10), 6, "fine", "", id="all but the newest"),
+        pytest.param({0: (0, 6)}, (0, 10), 7, "warning", "ledger archive run", id="gone"),
+        pytest.param({0: (0, 6)}, (7, 10), 10, "wrong", "lost to the archive", id="gone for too long"),
+        pytest.param({0: (0, 6)}, (6, 6), 6, "fine", "", id="all of it was deleted from the log"),
+    ],
+)
+def test_archive_is_judged(
+    archived: Mapping[int, tuple[int, int]], log: tuple[int, int], due: int, level: str, remedy: str
+) -> None:
+    [finding] = archive_findings(archived, {0: log}, {0: due})
+    assert (str(finding.level), remedy in finding.remedy) == (level, True)
 
 
 def test_partition_of_the_books_that_kafka_has_not_is_told() -> None:

@@ -7,7 +7,16 @@ from datetime import datetime
 from ledger.adapters.memory.books import MemoryBooks
 from ledger.application.chain import Appended, Linked
 from ledger.domain.books import EventKey
-from ledger.domain.chain import ChainedLine, ChainedTransaction, Head, Link, extend, first_head
+from ledger.domain.chain import (
+    ChainedLine,
+    ChainedTransaction,
+    Head,
+    Link,
+    canonical_json,
+    extend,
+    first_head,
+)
+from ledger.domain.moments import microseconds
 from ledger.domain.transaction import Transaction
 
 
@@ -108,14 +117,15 @@ def _unlinked(
 
 def chained(row: Transaction) -> ChainedTransaction:
     """Give a posted transaction as the chain sees it."""
+    posted_at_us = microseconds(row.posted_at)
     return ChainedTransaction(
         row.tenant,
         row.id,
         row.type,
-        row.posted_at,
-        row.effective_at,
+        posted_at_us,
+        microseconds(row.effective_at),
         row.reference,
-        row.metadata,
+        None if row.metadata is None else canonical_json(row.metadata),
         row.reverses,
         row.captures,
         tuple(
@@ -126,7 +136,7 @@ def chained(row: Transaction) -> ChainedTransaction:
                 entry.version,
                 entry.posted_debits,
                 entry.posted_credits,
-                row.posted_at,
+                posted_at_us,
             )
             for entry in row.entries
         ),

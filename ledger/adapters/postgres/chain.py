@@ -3,9 +3,11 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from ledger.adapters.postgres.chain_rows import link_of, transaction_of
+import asyncpg
+
+from ledger.adapters.postgres.chain_rows import Accounts, joined, link_of, read_lines, transaction_of
 from ledger.adapters.postgres.connection import LONG_S, transient_faults
 from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.types import Connection, Pool
@@ -14,6 +16,9 @@ from ledger.domain.books import EventKey
 from ledger.domain.chain import ChainedTransaction, Head, Link, extend, first_head
 
 PAGE_KEYS = 2000
+ACCOUNTS_KEPT_MAX = 50_000
+"""Of one snapshot, in which none changes: those of the page before are likely to be those of the next."""
+
 _COLUMNS = ("tenant_id", "number", "event_id", "digest", "hash", "late")
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
@@ -41,8 +46,19 @@ class PostgresChainStore:
         if not keys:
             return Appended(0)
         with transient_faults():
-            async with self._pool.acquire() as connection, connection.transaction():
-                return await _append(connection, keys, late)
+            async with self._pool.acquire() as connection:
+                tenants = await _tenants_of(connection, keys)
+                try:
+                    # Without the lock, so that other chunks of the tenant are not kept waiting meanwhile.
+                    found = await _read(connection, keys, tenants)
+                    async with connection.transaction():
+                        return await _link(connection, found, tenants, late)
+                except asyncpg.UniqueViolationError:
+                    # Another worker linked some of them since. Under the lock nobody does.
+                    async with connection.transaction():
+                        await _lock_heads(connection, tenants)
+                        found = await _read(connection, keys, tenants)
+                        return await _link(connection, found, tenants, late)
 
     async def complete_before(self) -> datetime | None:
         with transient_faults():
@@ -94,29 +110,47 @@ async def _complete_before(connection: Connection) -> datetime | None:
     return found
 
 
-async def _append(connection: Connection, keys: Sequence[EventKey], late: bool) -> Appended:
-    codes = sorted({tenant for tenant, _ in keys})
-    found = await connection.fetch(sql("find_tenants"), codes)
-    tenants = {row["tenant_id"]: row["code"] for row in found}
+class _Found(NamedTuple):
+    """What is to be linked, by the numbers of tenants, and what the books do not have."""
+
+    transactions: Mapping[int, Sequence[ChainedTransaction]]
+    unknown: Sequence[EventKey]
+
+
+async def _tenants_of(connection: Connection, keys: Sequence[EventKey]) -> dict[int, str]:
+    rows = await connection.fetch(sql("find_tenants"), sorted({tenant for tenant, _ in keys}))
+    return {row["tenant_id"]: row["code"] for row in rows}
+
+
+async def _read(connection: Connection, keys: Sequence[EventKey], tenants: Mapping[int, str]) -> _Found:
+    """Read what has no link yet."""
     ids = {code: tenant_id for tenant_id, code in tenants.items()}
     known = [key for key in keys if key[0] in ids]
-    heads = await _lock_heads(connection, tenants)
-    # After the lock: what another worker linked meanwhile is seen.
     rows = await connection.fetch(
-        sql("read_to_chain"), [ids[tenant] for tenant, _ in known], [event for _, event in known]
+        sql("read_to_chain"), *joined((ids[tenant] for tenant, _ in known), (event for _, event in known))
     )
+    standing = [row for row in rows if row["stands"]]
+    found: dict[int, list[ChainedTransaction]] = {}
+    for row, lines in zip(standing, await read_lines(connection, standing, {}), strict=True):
+        tenant_id = row["tenant_id"]
+        found.setdefault(tenant_id, []).append(transaction_of(row, tenants[tenant_id], lines))
+    unknown = [key for key in keys if key[0] not in ids]
+    unknown += [(tenants[row["tenant_id"]], row["event_id"]) for row in rows if not row["stands"]]
+    return _Found(found, unknown)
+
+
+async def _link(connection: Connection, found: _Found, tenants: Mapping[int, str], late: bool) -> Appended:
+    heads = await _lock_heads(connection, {each: tenants[each] for each in found.transactions})
     links: list[tuple[object, ...]] = []
     moved: dict[int, Head] = {}
-    for tenant_id, transactions in _by_tenant(rows, tenants).items():
+    for tenant_id, transactions in found.transactions.items():
         fresh = extend(tenants[tenant_id], heads[tenant_id], transactions, late=late)
         links += [_row(tenant_id, link) for link in fresh]
         moved[tenant_id] = fresh[-1].head
     if links:
         await connection.copy_records_to_table("chain_links", records=links, columns=_COLUMNS)
         await connection.execute(sql("move_chain_heads"), *_columns(moved))
-    unknown = [key for key in keys if key[0] not in ids]
-    unknown += [(tenants[row["tenant_id"]], row["event_id"]) for row in rows if not row["stands"]]
-    return Appended(len(links), unknown)
+    return Appended(len(links), found.unknown)
 
 
 async def _lock_heads(connection: Connection, tenants: Mapping[int, str]) -> dict[int, Head]:
@@ -128,15 +162,6 @@ async def _lock_heads(connection: Connection, tenants: Mapping[int, str]) -> dic
         await connection.execute(sql("begin_chains"), *_columns(first))
         rows = await connection.fetch(sql("lock_chain_heads"), wanted)
     return {row["tenant_id"]: Head(row["number"], row["hash"]) for row in rows}
-
-
-def _by_tenant(rows: Sequence[Any], tenants: Mapping[int, str]) -> dict[int, list[ChainedTransaction]]:
-    found: dict[int, list[ChainedTransaction]] = {}
-    for row in rows:
-        if row["stands"]:
-            transaction = transaction_of(row, tenants[row["tenant_id"]])
-            found.setdefault(row["tenant_id"], []).append(transaction)
-    return found
 
 
 def _row(tenant_id: int, link: Link) -> tuple[object, ...]:
@@ -171,6 +196,7 @@ class PostgresChainSnapshot:
         self._connection = connection
         self._tenants = tenants
         self._ids: dict[str, int] = {}
+        self._accounts: Accounts = {}
 
     @classmethod
     async def of(cls, connection: Connection) -> "PostgresChainSnapshot":
@@ -194,8 +220,12 @@ class PostgresChainSnapshot:
 
     async def linked(self, tenant: str, after: int, limit: int) -> Sequence[Linked]:
         rows = await self._fetch("read_linked", tenant, after, limit)
+        if len(self._accounts) > ACCOUNTS_KEPT_MAX:
+            self._accounts.clear()
+        standing = [row for row in rows if row["stands"]]
+        lines = iter(await read_lines(self._connection, standing, self._accounts, LONG_S))
         return [
-            Linked(link_of(row, tenant), transaction_of(row, tenant) if row["stands"] else None)
+            Linked(link_of(row, tenant), transaction_of(row, tenant, next(lines)) if row["stands"] else None)
             for row in rows
         ]
 
