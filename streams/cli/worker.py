@@ -24,6 +24,7 @@ from streams.cli.running import told_faults
 from streams.health import health_app, own_url, serving
 from streams.metrics import PartitionGauges, WindowGauges
 from streams.rolling import rolling
+from streams.serving_http import new_event_loop
 from streams.transport.app import ChunkedApp
 from streams.transport.worker import run_worker
 from streams.windows.serving import add_window_routes
@@ -45,8 +46,8 @@ def worker(
     # Batches are many small objects that die young; the collector need not walk the program each time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    with told_faults():
-        code = asyncio.run(_work(name, settings))
+    with told_faults(), asyncio.Runner(loop_factory=new_event_loop) as runner:
+        code = runner.run(_work(name, settings))
     raise typer.Exit(code)
 
 

@@ -1,9 +1,14 @@
 """What the ledger publishes, byte by byte."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
 
 from ledger.contract.dead_letter import (
     KEPT_BYTES_MAX_LEAST,
@@ -20,9 +25,10 @@ from ledger.contract.outgoing import (
     Message,
     dead_letter_message,
     entry_messages,
+    messages,
     outcome_message,
 )
-from ledger.domain.outcome import HoldView, Outcome
+from ledger.domain.outcome import HoldView, Outcome, PaymentView
 from ledger.domain.rejection import Reason
 from ledger.domain.transaction import Entry
 from tests.builders import INT64_MAX, NOW, USD, event, event_id
@@ -38,6 +44,84 @@ POSTED = Outcome(TRACED, "posted", NOW, TRACED.id, ENTRIES, effective_at=NOW)
 def read(message: Message) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(message.value or b"")
     return content
+
+
+def plain(outcome: Outcome, event_id: str, event_type: str, data: dict[str, Any]) -> dict[str, Any]:
+    """The event as the contract has it, from a dictionary."""
+    event, at = outcome.event, outcome.posted_at
+    body: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": "ledger",
+        "type": event_type,
+        "time": at,
+    }
+    body |= {"tenant": event.tenant, "datacontenttype": "application/json"}
+    body |= {"correlationid": event.correlation_id, "traceparent": event.traceparent, "data": data}
+    told = {name: value for name, value in body.items() if value is not None}
+    content: dict[str, Any] = json.loads(orjson.dumps(told, option=orjson.OPT_UTC_Z))
+    return content
+
+
+def facts(entry: Entry) -> dict[str, Any]:
+    names = "account", "asset", "amount", "version", "balance", "posted_debits", "posted_credits"
+    return {name: getattr(entry, name) for name in names}
+
+
+@given(
+    detail=st.none() | st.text(),
+    attributes=st.fixed_dictionaries(
+        {}, optional={"correlationid": st.text(max_size=9), "traceparent": st.text(max_size=9)}
+    ),
+    posted_at=st.datetimes(timezones=st.just(UTC)),
+    effective_at=st.none() | st.datetimes(timezones=st.just(UTC)),
+    hold=st.none() | st.builds(HoldView, *[st.text()] * 2, *[st.integers(0, INT64_MAX)] * 4),
+    payment=st.none() | st.builds(PaymentView, st.text(), st.text()),
+    reason=st.none() | st.sampled_from(Reason),
+)
+def test_what_is_written_by_hand_is_the_contract_s_json(
+    detail: str | None,
+    attributes: dict[str, Any],
+    posted_at: datetime,
+    effective_at: datetime | None,
+    hold: HoldView | None,
+    payment: PaymentView | None,
+    reason: Reason | None,
+) -> None:
+    asked = event(**attributes)
+    outcome = Outcome(
+        asked,
+        "posted",
+        posted_at,
+        asked.id,
+        ENTRIES,
+        effective_at or posted_at,
+        hold,
+        reason,
+        detail,
+        payment,
+    )
+    told: dict[str, Any] = {"event_id": asked.id, "event_type": asked.type, "transaction": asked.id}
+    told |= {"entries": [facts(entry) for entry in ENTRIES]}
+    told |= {"hold": hold and structs.asdict(hold), "payment": payment and structs.asdict(payment)}
+    told |= {"reason": reason, "detail": detail, "posted_at": posted_at}
+    data = {name: value for name, value in told.items() if value is not None}
+    said, entries = messages(outcome)
+    assert read(said) == plain(outcome, asked.id, "event.posted.v1", data)
+    for index, (entry, message) in enumerate(zip(ENTRIES, entries, strict=True)):
+        more: dict[str, Any] = {
+            "normal_side": "credit",
+            "posted_at": posted_at,
+            "effective_at": outcome.effective_at,
+        }
+        data = {"transaction": asked.id, **facts(entry), **more}
+        assert read(message) == plain(outcome, f"{asked.id}/{index}", "entry.posted.v1", data)
+        assert message.key == f"acme/{entry.account}".encode()
+
+
+def test_both_at_once_are_each_by_itself() -> None:
+    said, entries = messages(POSTED)
+    assert (said, list(entries)) == (outcome_message(POSTED), list(entry_messages(POSTED)))
 
 
 def test_outcome_has_the_event_id() -> None:
