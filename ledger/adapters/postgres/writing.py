@@ -7,6 +7,12 @@ from typing import Any
 
 import orjson
 
+from ledger.adapters.postgres.copying import (
+    ENTRY_COLUMNS,
+    TRANSACTION_COLUMNS,
+    entry_rows,
+    transaction_rows,
+)
 from ledger.adapters.postgres.directory import Tenant, json_text
 from ledger.adapters.postgres.statements import column, sql
 from ledger.adapters.postgres.writing_payments import insert_payments
@@ -22,29 +28,6 @@ Tenants = Mapping[str, Tenant]
 LETTERS_BYTES_MAX = 8 * 1024**2
 """Of dead letters written by one statement, unless it is one alone."""
 
-_TRANSACTION_COLUMNS = (
-    "event_id",
-    "tenant_id",
-    "type",
-    "posted_at",
-    "effective_at",
-    "reference",
-    "metadata",
-    "reverses",
-    "captures",
-)
-_ENTRY_COLUMNS = (
-    "tenant_id",
-    "balance_id",
-    "version",
-    "event_id",
-    "line",
-    "asset",
-    "amount",
-    "posted_debits",
-    "posted_credits",
-    "posted_at",
-)
 _HOLD_COLUMNS = (
     "event_id",
     "tenant_id",
@@ -75,7 +58,6 @@ async def write(
     await _insert_balances(connection, tenants, [each for each in changes.balances if each.row is None])
     await _update_balances(connection, tenants, changes.balances)
     await _copy_transactions(connection, tenants, books)
-    await _copy_entries(connection, tenants, books)
     await _write_holds(connection, tenants, books)
     await insert_payments(connection, tenants, changes.payments)
     await _write_reversals(connection, tenants, books)
@@ -163,43 +145,17 @@ async def _update_balances(connection: Any, tenants: Tenants, balances: list[Bal
 
 
 async def _copy_transactions(connection: Any, tenants: Tenants, books: Books) -> None:
-    rows = [
-        (
-            each.id,
-            tenants[each.tenant].id,
-            each.type,
-            each.posted_at,
-            each.effective_at,
-            each.reference,
-            json_text(each.metadata),
-            each.reverses,
-            each.captures,
-        )
-        for each in books.changes.transactions
-    ]
-    if rows:
-        await connection.copy_records_to_table("transactions", records=rows, columns=_TRANSACTION_COLUMNS)
+    posted = books.changes.transactions
+    if not posted:
+        return
+    ids = {code: tenant.id for code, tenant in tenants.items()}.__getitem__
+    await _copy(connection, "transactions", TRANSACTION_COLUMNS, transaction_rows(posted, ids))
+    await _copy(connection, "entries", ENTRY_COLUMNS, entry_rows(posted, ids))
 
 
-async def _copy_entries(connection: Any, tenants: Tenants, books: Books) -> None:
-    rows = [
-        (
-            tenants[each.tenant].id,
-            balance.row,
-            entry.version,
-            each.id,
-            line,
-            entry.asset,
-            entry.amount,
-            entry.posted_debits,
-            entry.posted_credits,
-            each.posted_at,
-        )
-        for each in books.changes.transactions
-        for line, (entry, balance) in enumerate(zip(each.entries, each.balances, strict=True))
-    ]
-    if rows:
-        await connection.copy_records_to_table("entries", records=rows, columns=_ENTRY_COLUMNS)
+async def _copy(connection: Any, table: str, columns: Sequence[str], rows: bytes) -> None:
+    # As a view, for asyncpg takes bytes as the name of a file.
+    await connection.copy_to_table(table, source=memoryview(rows), columns=columns, format="binary")
 
 
 async def _write_holds(connection: Any, tenants: Tenants, books: Books) -> None:

@@ -1,0 +1,127 @@
+"""The rows that every posting adds, as PostgreSQL's binary COPY takes them.
+
+asyncpg encodes a value at a time, by looking up how: with twenty-nine values an event that is a fifth of what posting
+costs a worker. Here the values of fixed size are packed at once. Format: PostgreSQL's manual, COPY, "Binary Format".
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from struct import Struct
+from typing import Any
+
+import msgspec
+
+from ledger.domain.moments import microseconds
+from ledger.domain.transaction import Transaction
+
+TRANSACTION_COLUMNS = (
+    "event_id",
+    "tenant_id",
+    "type",
+    "posted_at",
+    "effective_at",
+    "reference",
+    "metadata",
+    "reverses",
+    "captures",
+)
+ENTRY_COLUMNS = (
+    "tenant_id",
+    "balance_id",
+    "version",
+    "event_id",
+    "line",
+    "asset",
+    "amount",
+    "posted_debits",
+    "posted_credits",
+    "posted_at",
+)
+
+_BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_END = b"\xff\xff"
+_NULL = b"\xff\xff\xff\xff"
+_POSTGRES_EPOCH = microseconds(datetime(2000, 1, 1, tzinfo=UTC))
+
+# A row begins with the count of its columns; before each value stands its length.
+_transaction_ids = Struct(">h i16s ii").pack
+_times = Struct(">iq iq").pack
+_entry_ids = Struct(">h ii iq iq i16s ih").pack
+_entry_totals = Struct(">iq iq iq iq").pack
+_length = Struct(">i").pack
+
+TenantIds = Callable[[str], int]
+
+
+def transaction_rows(transactions: Iterable[Transaction], tenant_id: TenantIds) -> bytes:
+    """Pack rows of `transactions`, in the order of TRANSACTION_COLUMNS."""
+    parts = [_BEGIN]
+    texts, moments = _Packed(_text), _Packed(_moment)
+    for each in transactions:
+        parts.append(_transaction_ids(9, 16, _uuid(each.id), 4, tenant_id(each.tenant)))
+        parts.append(texts[each.type])
+        parts.append(_times(8, moments[each.posted_at], 8, moments[each.effective_at]))
+        parts.append(_optional(_text, each.reference))
+        parts.append(_optional(_json, each.metadata))
+        parts.append(_optional(_id, each.reverses))
+        parts.append(_optional(_id, each.captures))
+    parts.append(_END)
+    return b"".join(parts)
+
+
+def entry_rows(transactions: Iterable[Transaction], tenant_id: TenantIds) -> bytes:
+    """Pack rows of `entries`, in the order of ENTRY_COLUMNS; each balance must have its row by now."""
+    parts = [_BEGIN]
+    texts, moments = _Packed(_text), _Packed(_moment)
+    for each in transactions:
+        tenant, event_id, posted_at = tenant_id(each.tenant), _uuid(each.id), moments[each.posted_at]
+        for line, entry in enumerate(each.entries):
+            balance_id = each.balances[line].row
+            parts.append(_entry_ids(10, 4, tenant, 8, balance_id, 8, entry.version, 16, event_id, 2, line))
+            parts.append(texts[entry.asset])
+            parts.append(
+                _entry_totals(8, entry.amount, 8, entry.posted_debits, 8, entry.posted_credits, 8, posted_at)
+            )
+    parts.append(_END)
+    return b"".join(parts)
+
+
+class _Packed(dict[Any, Any]):
+    """Values packed by `pack`, each once."""
+
+    def __init__(self, pack: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self._pack = pack
+
+    def __missing__(self, value: Any) -> Any:
+        packed = self[value] = self._pack(value)
+        return packed
+
+
+def _optional(pack: Callable[[Any], bytes], value: Any) -> bytes:
+    return _NULL if value is None else pack(value)
+
+
+def _sized(value: bytes) -> bytes:
+    return _length(len(value)) + value
+
+
+def _text(text: str) -> bytes:
+    return _sized(text.encode())
+
+
+def _json(value: Any) -> bytes:
+    # The first byte is the version of jsonb's own format; numbers of any size stay as they came.
+    return _sized(b"\x01" + msgspec.json.encode(value))
+
+
+def _id(event_id: str) -> bytes:
+    return _sized(_uuid(event_id))
+
+
+def _uuid(event_id: str) -> bytes:
+    return bytes.fromhex(event_id.replace("-", ""))
+
+
+def _moment(moment: datetime) -> int:
+    return microseconds(moment) - _POSTGRES_EPOCH
