@@ -45,7 +45,7 @@ def worker(
     configure_logs(settings.log_level)
     # Batches are many small objects that die young; the collector need not walk the program each time.
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(500_000, 20, 100)
     with told_faults(), asyncio.Runner(loop_factory=new_event_loop) as runner:
         code = runner.run(_work(name, settings))
     raise typer.Exit(code)

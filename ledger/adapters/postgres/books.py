@@ -16,6 +16,7 @@ from ledger.adapters.postgres.types import Connection, Pool, Transaction
 from ledger.application.faults import PositionGapError, TransientFaultError
 from ledger.application.ports import Position
 from ledger.contract.dead_letter import DeadLetter
+from ledger.domain.account import Balance
 from ledger.domain.books import Books, EventKey, Needs
 from ledger.domain.commands import Event
 from ledger.domain.outcome import Earlier, Outcome
@@ -75,6 +76,7 @@ class PostgresUnitOfWork:
         self._tenants: dict[str, Tenant] = {}
         self._books = Books()
         self._locking: Locking | None = None
+        self._made: list[Balance] = []
         self.ended = False
 
     async def lock(self, needs: Needs) -> Books:
@@ -127,6 +129,7 @@ class PostgresUnitOfWork:
             return await reading.recall(self._connection, self._tenants, events, earlier)
 
     async def write(self, books: Books, decided: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
+        self._made = [balance for balance in books.changes.balances if balance.row is None]
         with transient_faults():
             await writing.write(self._connection, self._tenants, books, decided, letters)
 
@@ -143,5 +146,5 @@ class PostgresUnitOfWork:
         with transient_faults():
             self.ended = True
             await self._transaction.commit()
-        self._directory.learn_from(self._books)
+        self._directory.learn_from(self._made)
         crash_point("committed")

@@ -8,8 +8,7 @@ import msgspec
 
 from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.types import Connection, Pool
-from ledger.domain.account import Account, BalanceKey, NormalSide
-from ledger.domain.books import Books
+from ledger.domain.account import Account, Balance, BalanceKey, NormalSide
 
 TENANT_SETTINGS_TTL_S = 10.0
 MAKING_TIMEOUT_S = 5.0
@@ -76,12 +75,12 @@ class Directory:
         if self._remember:
             self._rows[key] = row
 
-    def learn_from(self, books: Books) -> None:
+    def learn_from(self, made: Iterable[Balance]) -> None:
         """Remember the balances that a committed batch made."""
-        for balance in books.changes.balances:
+        for balance in made:
             account = balance.account
-            key = (account.tenant, account.code, balance.asset)
-            if key not in self._rows and balance.row is not None and account.row is not None:
+            if balance.row is not None and account.row is not None:
+                key = (account.tenant, account.code, balance.asset)
                 self.learn(key, BalanceRow(balance.row, account.row, account.normal_side, account.overdraft))
 
     def forget(self) -> None:
