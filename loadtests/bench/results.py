@@ -61,11 +61,16 @@ class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was to be reached, and what was: one figure a repeat; `holds` is None if it was not measured."""
+    """What was to be reached, and what was: one figure a repeat.
+
+    `of` says how the figures were worked out. `holds` is whether every repeat reached `at_least`, and
+    `aim_holds` the same of `aim`; None if it was not measured, or if there is nothing to reach.
+    """
 
     name: str
-    at_least: float
-    aim: float
+    at_least: float | None
+    aim: float | None
+    of: str = ""
     unit: str = ""
     lower_is_better: bool = False
     found: list[float] = []
