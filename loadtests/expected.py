@@ -18,6 +18,13 @@ class Totals(NamedTuple):
     version: int
 
 
+class Standing(NamedTuple):
+    """What stood in the books before anything was sent, and so was never published."""
+
+    ids: int = 0
+    entries: int = 0
+
+
 @dataclass(slots=True)
 class ExpectedBooks:
     """Exact books, whatever the order between partitions was; built up by the methods."""
@@ -33,6 +40,9 @@ class ExpectedBooks:
     dead_letters: int = 0
     transactions: int = 0
     entries: int = 0
+    standing: Standing = field(default_factory=Standing)
+    payments: int = 0
+    """Payments by a provider, all of which come to an end."""
 
     def move(self, account: Account, amount: int, entries: int = 1) -> None:
         """Count entries of one sign that come to `amount`."""
@@ -60,6 +70,10 @@ class ExpectedBooks:
     def balances(self) -> Iterator[tuple[Account, Totals]]:
         """Give every account and asset with what it comes to."""
         return ((account, Totals(*sums)) for account, sums in self._sums.items())
+
+    def ground_ends(self) -> None:
+        """Say that all so far stood before."""
+        self.standing = Standing(self.ids, self.entries)
 
     @property
     def ids(self) -> int:

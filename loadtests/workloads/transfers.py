@@ -73,6 +73,8 @@ class Transfers:
     def expect(self, books: ExpectedBooks, count: int, seed: int) -> None:
         """Add it to books."""
         expect_funding(books, self.customers, self.tenant)
+        if self.ground:
+            books.ground_ends()
         for move in self.moves(count, seed):
             books.move((self.tenant, move.debit, ASSET), -move.amount)
             books.move((self.tenant, move.credit, ASSET), move.amount)
