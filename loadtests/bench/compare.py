@@ -98,7 +98,7 @@ def unlike(before: Report, after: Report) -> Iterator[str]:
             yield f"in the {name}, the books were not as expected: {report.faults[0]}"
     for each in compare(before, after):
         if each.case.startswith("reference/") and each.verdict in (FASTER, SLOWER):
-            yield f"{each.case} itself is {each.verdict} ({each.speed:.2f}): the machine or a server may be what changed"
+            yield f"{each.case} itself is {each.verdict} ({each.speed:.2f}): the machine may be what changed"
     if missing := before.cases.keys() - after.cases.keys():
         yield f"only in the first: {', '.join(sorted(missing))}"
     if missing := after.cases.keys() - before.cases.keys():
