@@ -65,6 +65,10 @@ class CpuMeter:
         self._idle = psutil.cpu_times().idle
         self._begun = monotonic()
 
+    def stop(self) -> None:
+        """Count until now: for who cannot have it sample meanwhile."""
+        self._sample()
+
     def told(self) -> dict[str, float]:
         """Give seconds of processor time by part; `idle` is that of the machine."""
         spent: dict[str, float] = defaultdict(float)
