@@ -67,10 +67,21 @@ class Flown:
         return [f"{count:,} {what}" for what, count in found.items() if count]
 
 
-async def flow(order: Order, prober: WindowsProber | None = None, watch: Watch | None = None) -> Flown:
-    """Send an order, and observe it to its end; raises FlowError. Nothing is left running."""
+async def flow(
+    order: Order,
+    prober: WindowsProber | None = None,
+    watch: Watch | None = None,
+    at_start: Callable[[], None] = lambda: None,
+) -> Flown:
+    """Send an order, and observe it to its end; raises FlowError. Nothing is left running.
+
+    `at_start` is called when all is prepared, right before the first record is due.
+    """
     async with _process("observer") as observer, _process("sender") as sender:
-        return await _Flow(order, observer, sender, prober, watch).run()
+        flowing = _Flow(order, observer, sender, prober, watch)
+        await flowing.prepare()
+        at_start()
+        return await flowing.run()
 
 
 class _Flow:
@@ -91,7 +102,10 @@ class _Flow:
         self._curve: list[Seen] = []
 
     async def run(self) -> Flown:
-        await self._begin()
+        """Say when it starts, and wait for the end."""
+        self._start = time.time() + START_IN_S
+        for process in (self._observer, self._sender):
+            _write(process, b"%.6f\n" % self._start)
         observing = asyncio.create_task(self._observe())
         try:
             sent = await _result(self._sender)
@@ -104,16 +118,13 @@ class _Flow:
             await self._prober.close()
         return Flown(self._order, self._start, sent, observed, self._prober, self._curve)
 
-    async def _begin(self) -> None:
-        """Have both prepare, and give them the moment of the start."""
+    async def prepare(self) -> None:
+        """Have both make ready."""
         both, line = (self._observer, self._sender), msgspec.json.encode(self._order) + b"\n"
         for process in both:
             _write(process, line)
         for process in both:
             await _ready(process)
-        self._start = time.time() + START_IN_S
-        for process in both:
-            _write(process, b"%.6f\n" % self._start)
 
     async def _observe(self) -> Observed:
         async for each in _lines(self._observer):

@@ -24,7 +24,6 @@ from loadtests.bench.orders import (
     Order,
     Probe,
     Seen,
-    cpu_s,
     memory_mib,
     order,
     start_at,
@@ -141,13 +140,13 @@ class Observer:
         self._awaited.prepare(AHEAD_S)
         gc.freeze()
         gc.disable()
-        start = start_at()
+        start, begun = start_at(), time.process_time()
         Thread(target=self._listen, daemon=True).start()
         try:
             self._read(consumer, start)
         finally:
             consumer.close()
-        return self._result()
+        return self._result(time.process_time() - begun)
 
     def _consumer(self) -> Consumer:
         consumer = Consumer(
@@ -202,7 +201,7 @@ class Observer:
         if self._order.probe_every and index % self._order.probe_every == 0:
             _tell_probe(value, due_s)
 
-    def _result(self) -> Observed:
+    def _result(self, cpu_s: float) -> Observed:
         latencies = {DECIDED: self._decided_us, COMMITTED: self._committed_us, OUTCOME: self._outcome_us}
         steps = [self._schedule.step_of(index) for index in self._indexes]
         return Observed(
@@ -215,7 +214,7 @@ class Observer:
                 for number in range(len(self._schedule.steps))
             ],
             by_second=self._by_second(),
-            cpu_s=cpu_s(),
+            cpu_s=cpu_s,
             memory_mib=memory_mib(),
         )
 

@@ -2,7 +2,6 @@
 
 import resource
 import sys
-import time
 from collections.abc import Iterator
 
 import msgspec
@@ -110,17 +109,15 @@ def order() -> Order:
 def start_at() -> float:
     """Say that all is prepared, and wait to be told when to start: seconds since 1970."""
     tell(Ready())
-    return float(sys.stdin.buffer.readline())
+    line = sys.stdin.buffer.readline()
+    if not line:
+        raise SystemExit("nobody says when to start")
+    return float(line)
 
 
 def tell_sent(count: int) -> bytes:
     """Write for the observer how many records were sent: those it waits for, and no more."""
     return b"%d\n" % count
-
-
-def cpu_s() -> float:
-    """Seconds of processor time of this process so far."""
-    return time.process_time()
 
 
 def memory_mib() -> float:

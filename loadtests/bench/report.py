@@ -100,9 +100,9 @@ def cpu_rows(report: Report) -> list[Row]:
 
 
 def cost_rows(report: Report) -> list[Row]:
-    """One line a case, one column a kind of cost, scaled to a million events."""
+    """One line a case, one column a kind of cost without its parts, scaled to a million events."""
     costs = {case: run for case, runs in report.cases.items() if (run := typical(runs)).cost}
-    names = list({name: None for run in costs.values() for name in run.cost})
+    names = list({name: None for run in costs.values() for name in run.cost if "." not in name})
     rows: list[Row] = [("case", *map(spoken, names))]
     for case, run in costs.items():
         scaled = {name: value * 1e6 / max(1, run.events) for name, value in run.cost.items()}

@@ -16,7 +16,7 @@ from confluent_kafka import KafkaException, Producer
 
 from ledger.contract.outgoing import CONTENT_TYPE
 from loadtests.bench.latencies import Latencies
-from loadtests.bench.orders import Order, Sent, cpu_s, memory_mib, order, start_at, tell
+from loadtests.bench.orders import Order, Sent, memory_mib, order, start_at, tell
 from loadtests.workloads import Record
 
 PREPARED_MAX = 1_000_000
@@ -45,6 +45,7 @@ class Sender:
                 "linger.ms": given.linger_ms,
                 "queue.buffering.max.messages": QUEUE_MAX,
                 "delivery.report.only.error": True,
+                "log_level": 2,
                 "on_delivery": self._delivered,
             }
         )
@@ -57,10 +58,12 @@ class Sender:
         self._producer.list_topics(self._order.payments_topic, timeout=30)
         gc.freeze()
         gc.disable()
-        self._send(chain(prepared, records), start_at())
+        start, begun = start_at(), time.process_time()
+        self._send(chain(prepared, records), start)
         left = self._producer.flush(FLUSH_S)
+        spent = time.process_time() - begun
         late = Latencies().add_all(self._late_us)
-        return Sent(len(self._late_us), late.encoded(), self._failed + left, cpu_s(), memory_mib())
+        return Sent(len(self._late_us), late.encoded(), self._failed + left, spent, memory_mib())
 
     def _send(self, records: Iterator[Record], start: float) -> None:
         for due_s, record in zip(self._order.schedule.dues_s(), records, strict=False):

@@ -23,9 +23,12 @@ WRONG_WORKER = 421
 class WindowsProber:
     """Looks for entries in the windows, each from its outcome on; each is looked for by itself."""
 
-    def __init__(self, urls: Sequence[str], token: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, urls: Sequence[str], token: str, since_s: float = 0.0, clock: Callable[[], float] = time.time
+    ) -> None:
         self._urls = urls
         self._headers = {"authorization": f"Bearer {token}"}
+        self._since_s = since_s
         self._clock = clock
         self._looking: set[asyncio.Task[None]] = set()
         self._http: aiohttp.ClientSession | None = None
@@ -33,7 +36,9 @@ class WindowsProber:
         self.missing = 0
 
     def look(self, probe: Probe, start: float) -> None:
-        """Begin to look for an entry, which was due `probe.due_s` after `start`."""
+        """Begin to look for an entry, which was due `probe.due_s` after `start`; not if that is before `since_s`."""
+        if probe.due_s < self._since_s:
+            return
         task = asyncio.create_task(self._look(probe, start + probe.due_s))
         self._looking.add(task)
         task.add_done_callback(self._looking.discard)
