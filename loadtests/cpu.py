@@ -62,6 +62,7 @@ class CpuMeter:
         """Count from now on; of a process that comes later, all counts."""
         self._sample()
         self._first = dict(self._last)
+        self.memory_mib.clear()
         self._idle = psutil.cpu_times().idle
         self._begun = monotonic()
 

@@ -40,7 +40,8 @@ async def costs(stage: Stage, connection: Any) -> Costs:
 def spent(before: Costs, after: Costs) -> Costs:
     """Give what was added; the records sent count as well, whenever they were written."""
     given = {name: after[name] for name in after if name.startswith("kafka_bytes")}
-    return {name: size - before.get(name, 0.0) for name, size in after.items()} | given
+    added = {name: size - before.get(name, 0.0) for name, size in after.items()} | given
+    return {name: size for name, size in added.items() if size}
 
 
 async def steps(stage: Stage) -> dict[str, float]:

@@ -32,6 +32,10 @@ class Latencies:
             self.add(latency_us)
         return self
 
+    def add_encoded(self, text: str) -> None:
+        """Count what another counted, as `encoded` gave it."""
+        self._histogram.decode_and_add(text.encode())
+
     def ms(self, percentile: float) -> float:
         """Give a percentile in milliseconds; 0 if nothing was counted."""
         return float(self._histogram.get_value_at_percentile(percentile)) / 1000 if self.count else 0.0

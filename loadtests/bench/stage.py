@@ -97,7 +97,7 @@ class Stage:
         self.servers = servers_
         self.wishes = wishes
         self.settings = settings
-        self._running: EmbeddedStack | None = None
+        self._running: list[EmbeddedStack] = []
 
     @property
     def topics(self) -> list[str]:
@@ -111,33 +111,56 @@ class Stage:
 
     def url(self, name: str) -> str:
         """Where a process of this case speaks HTTP (`api`, `worker-1`, `windows-1`)."""
-        return self.state.read().url(name) or ""
+        urls = (each.url for each in self._own_processes() if each.name == name)
+        return next(urls, None) or ""
 
     def processes(self) -> Sequence[ProcessRecord]:
         """The processes of the servers, and of this case."""
-        ours = self._running.processes() if self._running else ()
-        return (*self.servers.stack.processes(), *ours)
+        return (*self.servers.stack.processes(), *self._own_processes())
 
     @property
     def restarts(self) -> int:
         """How often a process of this case died."""
-        return sum(each.restarts for each in (self._running.processes() if self._running else ()))
+        return sum(each.restarts for each in self._own_processes())
+
+    def _own_processes(self) -> Sequence[ProcessRecord]:
+        return [each for stack in self._running for each in stack.processes()]
 
     @asynccontextmanager
     async def running(self, *more: Preparation) -> AsyncIterator[None]:
-        """Run the processes, from here to the end of the block; they begin before they are ready."""
+        """Run all processes, from here to the end of the block: posting last, so that it begins beside the others."""
+        async with self.beside(*more), self.posting():
+            yield
+
+    @asynccontextmanager
+    async def beside(self, *more: Preparation) -> AsyncIterator[None]:
+        """Run what is not posting, from when it is ready."""
+        preparations = (*_preparations(self.wishes), *more)
+        async with self._run(self.settings.state_dir, _programs_beside(self.wishes), preparations):
+            yield
+
+    @asynccontextmanager
+    async def posting(self) -> AsyncIterator[None]:
+        """Run the posting workers. They begin before they are ready, which is when the block is entered."""
+        async with self._run(self.settings.state_dir / "posting", posting_workers(self.wishes.workers)):
+            yield
+
+    @asynccontextmanager
+    async def _run(
+        self, directory: Path, programs: Sequence[Program], preparations: Sequence[Preparation] = ()
+    ) -> AsyncIterator[None]:
         stack = EmbeddedStack(
-            self.settings.state_dir,
+            directory,
             settings=self.settings,
-            preparations=(*_preparations(self.wishes), *more),
-            programs=[partial(_told, self.settings, each) for each in _programs(self.wishes)],
+            preparations=preparations,
+            programs=[partial(_told, self.settings, each) for each in programs],
         )
-        self._running = stack
+        self._running.append(stack)
         try:
             async with stack:
                 yield
         finally:
-            self._running = None
+            self._running.remove(stack)
 
     @asynccontextmanager
     async def publisher(self) -> AsyncIterator[BatchPublisher]:
@@ -166,7 +189,7 @@ class Stage:
         return [Outgoing(topic, key, value, headers) for key, value in records]
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    async def connection(self) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
         """Connect to the books as their owner."""
         connection = await asyncpg.connect(
             self.servers.postgres_dsn, server_settings={"search_path": self.settings.postgres_schema}
@@ -176,7 +199,7 @@ class Stage:
         finally:
             await connection.close()
 
-    async def handled(self, connection: asyncpg.Connection[asyncpg.Record]) -> int:
+    async def handled(self, connection: "asyncpg.Connection[asyncpg.Record]") -> int:
         """How many records of the topic of payments the books have seen."""
         return int(await connection.fetchval(_HANDLED, self.settings.payments_topic))
 
@@ -232,10 +255,9 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _programs(wishes: Wishes) -> list[Program]:
+def _programs_beside(wishes: Wishes) -> list[Program]:
     return [
         *([provider] if wishes.payments else []),
-        *posting_workers(wishes.workers),
         *windows_workers(wishes.windows),
         *payments_workers(wishes.payments),
         *chain_workers(wishes.chain),

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from random import Random
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
+
+import orjson
 
 from loadtests.expected import ExpectedBooks
 
 TENANT = "acme"
+NOISY_TENANT = "noisy"
 ASSET = "USD/2"
 BANK = "external:bank"
 FUNDS = 10**12
@@ -26,11 +29,24 @@ class Record(NamedTuple):
 
 
 class Ground(NamedTuple):
-    """Accounts that stand before the first record, each funded once: too many to be opened by events each time."""
+    """Accounts that stand before the first record, each funded once: too many to be opened by events each time.
+
+    In each round every one of them has paid another, and was paid by another: `round_amount`.
+    """
 
     accounts: int
+    rounds: int = 0
     prefix: str = "customer:"
     funds: int = FUNDS
+
+    @property
+    def entries(self) -> int:
+        return 2 * self.accounts * (1 + self.rounds)
+
+
+def round_amount(number: int) -> int:
+    """What each pays in a round of the ground, in minor units."""
+    return 1 + number % 97
 
 
 class Workload(Protocol):
@@ -49,7 +65,7 @@ class Workload(Protocol):
 
     @property
     def needs(self) -> frozenset[str]:
-        """What must run beside posting: `payments`, `api`."""
+        """What runs beside posting: `payments`, `api`, `reads` of it, `noise` of another tenant's."""
         ...
 
     def preamble(self, seed: int, at_ms: int) -> Iterator[Record]: ...
@@ -87,6 +103,21 @@ def transfer(
         f'"tenant":"{tenant}","data":{{"debit":"{debit}","credit":"{credit}","amount":{amount},"asset":"{ASSET}"}}}}'
     )
     return Record(f"{tenant}/{key or debit}".encode(), value.encode())
+
+
+def event(
+    event_id: str, kind: str, data: dict[str, Any], key: str, tenant: str = TENANT, source: str = "loadtests"
+) -> Record:
+    """Encode any event."""
+    body = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": source,
+        "type": kind,
+        "tenant": tenant,
+        "data": data,
+    }
+    return Record(f"{tenant}/{key}".encode(), orjson.dumps(body))
 
 
 def customer(number: int) -> str:

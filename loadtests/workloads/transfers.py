@@ -16,6 +16,7 @@ from loadtests.workloads.records import (
     Record,
     customer,
     funding,
+    round_amount,
     transfer,
 )
 
@@ -45,6 +46,7 @@ class Transfers:
         *,
         customers: int = 10_000,
         grown: bool = False,
+        rounds: int = 0,
         needs: frozenset[str] = frozenset(),
         tenant: str = TENANT,
     ) -> None:
@@ -52,7 +54,7 @@ class Transfers:
         self.customers = customers
         self.needs = needs
         self.tenant = tenant
-        self.ground = Ground(customers) if grown else None
+        self.ground = Ground(customers, rounds) if grown else None
         self._choose = choose
 
     def preamble(self, seed: int, at_ms: int) -> Iterator[Record]:
@@ -74,6 +76,7 @@ class Transfers:
         """Add it to books."""
         expect_funding(books, self.customers, self.tenant)
         if self.ground:
+            expect_rounds(books, self.ground)
             books.ground_ends()
         for move in self.moves(count, seed):
             books.move((self.tenant, move.debit, ASSET), -move.amount)
@@ -93,6 +96,15 @@ def expect_funding(books: ExpectedBooks, customers: int, tenant: str = TENANT) -
     for number in range(customers):
         books.move((tenant, customer(number), ASSET), FUNDS)
     books.transfers(customers)
+
+
+def expect_rounds(books: ExpectedBooks, ground: Ground) -> None:
+    """Add what the rounds of a ground come to."""
+    moved = sum(round_amount(number) for number in range(ground.rounds))
+    for number in range(ground.accounts if ground.rounds else 0):
+        books.move((TENANT, customer(number), ASSET), -moved, ground.rounds)
+        books.move((TENANT, customer(number), ASSET), moved, ground.rounds)
+    books.transfers(ground.accounts * ground.rounds)
 
 
 def evenly(chance: Random, customers: int) -> Iterator[tuple[str, str]]:
