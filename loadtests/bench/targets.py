@@ -148,7 +148,7 @@ def grown(points: Sequence[Point]) -> float:
 
 TARGETS = (
     Wanted("uniform, drain, as a ratio to raw", 0.5, 0.8, ratio(UNIFORM, RAW), "×"),
-    Wanted("the same, absolute, for orientation", 15_000, 25_000, rate(UNIFORM), "/s"),
+    Wanted("uniform, drain, absolute", 15_000, 25_000, rate(UNIFORM), "/s"),
     Wanted("against stock Faust, one transaction an event", 20, 50, ratio(UNIFORM, STOCK), "×"),
     Wanted("against an HTTP ledger, one call a transfer", 30, 100, times(UNIFORM, HTTP_LEDGER_S), "×"),
     Wanted("hot against uniform", 0.8, 1, ratio(HOT, UNIFORM), "×"),
