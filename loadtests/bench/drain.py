@@ -65,7 +65,7 @@ async def drain(
     tell(f"{case}: {count:,} events, {wishes.workers} of posting on {wishes.partitions} partitions")
     expected = workload.expected(count, seed)
     async with stage(servers, wishes) as made, made.connection() as connection:
-        preamble = await prepare(made, connection, workload, count, seed)
+        preamble = await prepare(made, workload, count, seed)
         run = Drain(made, connection, workload, preamble, count, expected.payments)
         measured = await run.measured(case)
         measured.checked = [*run.faults, *await check(made, expected)]
@@ -94,11 +94,11 @@ def told(wishes: Wishes) -> dict[str, Any]:
     return {name: count for name, count in counts.items() if count} | dict(wishes.settings)
 
 
-async def prepare(made: Stage, connection: Any, workload: Workload, count: int, seed: int) -> int:
+async def prepare(made: Stage, workload: Workload, count: int, seed: int) -> int:
     """Lay the ground, and fill the topic; says how many records come before those that are measured."""
     at_ms = time_ns() // 1_000_000
     if workload.ground:
-        await ground.lay(connection, workload.ground, at_ms, tell)
+        await ground.lay(made, workload.ground, at_ms)
     preamble = await made.fill(workload.preamble(seed, at_ms))
     await made.fill(workload.records(count, seed, at_ms))
     return preamble

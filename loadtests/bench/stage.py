@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 from time import time_ns
 from typing import Any
 
+import aiohttp
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -21,6 +23,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from ledger.config import Settings, environment_name
 from ledger.contract.outgoing import CONTENT_TYPE
 from loadtests.workloads import TENANT, Record
+from streams.demo.mix import TENANT as MIX_TENANT
 from streams.development_keys import make_development_keys
 from streams.embedded.part import Part
 from streams.embedded.programs import (
@@ -72,10 +75,15 @@ class Servers:
     def log_bytes(self, topics: Iterable[str]) -> int | None:
         """How large the logs of topics are on disk; None if Kafka is not ours."""
         names = tuple(f"{topic}-" for topic in topics)
-        folders = [each for each in self.stack.state.kafka.rglob("*") if each.is_dir()]
-        ours = [each for each in folders if each.name.startswith(names)]
-        logs = [log for each in ours for log in each.glob("*.log")]
-        return sum(log.stat().st_size for log in logs) if logs else None
+        # Folders of topics that were deleted go away meanwhile: os.walk passes them by.
+        sizes = [
+            (Path(folder) / name).stat().st_size
+            for folder, _, files in os.walk(self.stack.state.kafka)
+            if Path(folder).name.startswith(names)
+            for name in files
+            if name.endswith(".log")
+        ]
+        return sum(sizes) if sizes else None
 
 
 @asynccontextmanager
@@ -137,7 +145,15 @@ class Stage:
         """Run what is not posting, from when it is ready."""
         preparations = (*_preparations(self.wishes), *more)
         async with self._run(self.settings.state_dir, _programs_beside(self.wishes), preparations):
+            if self.wishes.payments:
+                await self._have_all_accepted()
             yield
+
+    async def _have_all_accepted(self) -> None:
+        """Give the provider a script without rules: it accepts at once, and tells nobody."""
+        url = f"{self.url('provider')}/script"
+        async with aiohttp.ClientSession() as http:
+            await http.post(url, json={"seed": 1, "rules": []}, raise_for_status=True)
 
     @asynccontextmanager
     async def posting(self) -> AsyncIterator[None]:
@@ -266,8 +282,11 @@ def _programs_beside(wishes: Wishes) -> list[Program]:
 
 
 def _preparations(wishes: Wishes) -> list[Preparation]:
-    give: Preparation = partial(give_simulated, tenant=TENANT, slots=wishes.provider_slots)
-    return [*([make_development_keys] if wishes.api else []), *([give] if wishes.payments else [])]
+    slots = wishes.provider_slots
+    give: list[Preparation] = [
+        partial(give_simulated, tenant=tenant, slots=slots) for tenant in (TENANT, MIX_TENANT)
+    ]
+    return [*([make_development_keys] if wishes.api else []), *(give if wishes.payments else [])]
 
 
 async def _drop_schema(made: Stage) -> None:

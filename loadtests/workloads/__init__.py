@@ -1,5 +1,7 @@
 """Named, seeded, pure streams of events to load the ledger with, each with the exact books that it must end in."""
 
+from loadtests.workloads.mixed import Mixed
+from loadtests.workloads.paying import Payments
 from loadtests.workloads.records import ASSET, BANK, FUNDS, NOISY_TENANT, TENANT, Ground, Record, Workload
 from loadtests.workloads.special import Duplicates, MultiEntry, Noisy
 from loadtests.workloads.transfers import Transfers, by_zipf, evenly, to_one_merchant
@@ -23,7 +25,9 @@ _ALL: tuple[Workload, ...] = (
     Transfers("hot", to_one_merchant),
     Transfers("wide", evenly, customers=1_000_000, grown=True),
     Duplicates(),
+    Mixed(),
     MultiEntry(),
+    Payments(),
     Transfers("reads_beside_writes", evenly, needs=frozenset({"api", "reads"})),
     Noisy(),
 )
