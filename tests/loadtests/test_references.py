@@ -6,7 +6,8 @@ from time import monotonic
 import pytest
 
 from ledger.config import Settings
-from loadtests.bench.references import REFERENCES, kafka_alone, pgbench, writing
+from loadtests.bench.references import kafka_alone, pgbench, writing
+from loadtests.bench.references.every import REFERENCES
 from loadtests.bench.results import Measured
 from loadtests.bench.stage import Servers, Stage, Wishes, servers, stage
 

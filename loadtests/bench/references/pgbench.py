@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from loadtests.bench.references.watched import Beside
 from loadtests.bench.results import Measured
 from loadtests.bench.stage import Stage
 from loadtests.cpu import CpuMeter
@@ -54,20 +55,13 @@ async def measure(stage: Stage, events: int, seed: int, way: Way | None = None) 
     """Run about so many transactions: the same number for each client."""
     chosen = way or Way()
     async with _database(stage) as dsn:
-        await _pgbench(dsn, "--initialize", "--quiet", f"--scale={chosen.scale}")
-        meter = CpuMeter(stage)
-        meter.start()
-        said = await _pgbench(
-            dsn,
-            "--builtin=tpcb-like",
-            "--no-vacuum",
-            f"--client={chosen.clients}",
-            f"--jobs={min(chosen.clients, os.cpu_count() or 1)}",
-            f"--protocol={chosen.protocol}",
-            f"--transactions={max(1, events // chosen.clients)}",
-            f"--random-seed={seed}",
-        )
-        meter.stop()
+        async with _pgbench(dsn, "--initialize", "--quiet", f"--scale={chosen.scale}") as process:
+            await _said(process)
+        async with (
+            _pgbench(dsn, *_options(chosen, events, seed)) as process,
+            CpuMeter(Beside(stage, "pgbench", process.pid)).running() as meter,
+        ):
+            said = await _said(process)
         done, rate = int(_found(_DONE, said)), float(_found(_RATE, said))
         checked = await _check(dsn, done)
     return Measured(
@@ -94,8 +88,21 @@ async def _database(stage: Stage) -> AsyncIterator[str]:
             await connection.execute(f'drop database "{name}" with (force)')
 
 
-async def _pgbench(dsn: str, *options: str) -> str:
-    """Run it to its end, and give what it said; raises PgbenchError."""
+def _options(way: Way, events: int, seed: int) -> list[str]:
+    return [
+        "--builtin=tpcb-like",
+        "--no-vacuum",
+        f"--client={way.clients}",
+        f"--jobs={min(way.clients, os.cpu_count() or 1)}",
+        f"--protocol={way.protocol}",
+        f"--transactions={max(1, events // way.clients)}",
+        f"--random-seed={seed}",
+    ]
+
+
+@asynccontextmanager
+async def _pgbench(dsn: str, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start it; it is ended with the block."""
     process = await asyncio.create_subprocess_exec(
         str(programs() / "pgbench"),
         *options,
@@ -104,11 +111,16 @@ async def _pgbench(dsn: str, *options: str) -> str:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        said, complained = await process.communicate()
+        yield process
     finally:
         if process.returncode is None:
             process.terminate()
             await process.wait()
+
+
+async def _said(process: asyncio.subprocess.Process) -> str:
+    """Wait for its end, and give what it said; raises PgbenchError."""
+    said, complained = await process.communicate()
     if process.returncode:
         raise PgbenchError(complained.decode(errors="replace").strip())
     return said.decode()

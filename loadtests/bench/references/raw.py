@@ -34,8 +34,8 @@ async def measure(stage: Stage, events: int, seed: int, claiming: Claiming = Cla
     ready = await prepared(stage, workload, events, seed)
     meter = CpuMeter(stage)
     async with stage.connection() as looking, writer(stage, ready.place, claiming) as writing:
-        await writing.write(ready.preamble)
         await looking.execute("checkpoint")
+        await writing.write(ready.preamble)
         writing.steps_s.clear()
         before = await costs(stage, looking)
         meter.start()

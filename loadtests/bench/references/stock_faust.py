@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -11,15 +11,15 @@ from typing import Any
 from ledger.config import Settings, environment_name
 from loadtests.bench.check import check_books
 from loadtests.bench.cost import costs, spent
-from loadtests.bench.references import stock_worker
+from loadtests.bench.references.watched import Beside
 from loadtests.bench.references.writing import prepared, writer
 from loadtests.bench.results import Measured
 from loadtests.bench.stage import Stage
 from loadtests.cpu import CpuMeter
 from loadtests.workloads import named
-from streams.embedded.state import ProcessRecord
 
 CASE = "reference/stock_faust"
+WORKER = "loadtests.bench.references.stock_worker"
 LOOK_S = 0.1
 WAIT_S = 60.0
 _STOP_S = 20.0
@@ -39,14 +39,14 @@ async def measure(stage: Stage, events: int, seed: int, *, isolated: bool = Fals
     """
     workload = named("uniform")
     ready = await prepared(stage, workload, events, seed)
-    async with writer(stage, ready.place) as writing:
-        await writing.write(ready.preamble)
     await stage.fill(ready.records)
     async with stage.connection() as looking:
         await looking.execute("checkpoint")
+        async with writer(stage, ready.place) as writing:
+            await writing.write(ready.preamble)
         before, begun = await costs(stage, looking), datetime.now(UTC)
         async with _worker(stage.settings, isolated) as process:
-            meter = CpuMeter(_Watched(stage, process))
+            meter = CpuMeter(Beside(stage, "stock", process.pid))
             await _posted(looking, process, begun, 1)
             meter.start()
             seconds = await _posted(looking, process, begun, events)
@@ -64,26 +64,15 @@ async def measure(stage: Stage, events: int, seed: int, *, isolated: bool = Fals
     )
 
 
-class _Watched:
-    """The stage's processes, and the worker."""
-
-    def __init__(self, stage: Stage, process: asyncio.subprocess.Process) -> None:
-        self._stage = stage
-        self._process = process
-
-    def processes(self) -> Sequence[ProcessRecord]:
-        own = ProcessRecord(name="stock", pid=self._process.pid, ready=True, restarts=0)
-        return (*self._stage.processes(), own)
-
-
 @asynccontextmanager
 async def _worker(settings: Settings, isolated: bool) -> AsyncIterator[asyncio.subprocess.Process]:
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     told = {environment_name(name): str(getattr(settings, name)) for name in _TOLD}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", stock_worker.__name__),
-        *([stock_worker.ISOLATED] if isolated else []),
+        *(sys.executable, "-m", WORKER),
+        *(["--isolated"] if isolated else []),
         env=os.environ | told,
+        stdout=asyncio.subprocess.DEVNULL,
     )
     try:
         yield process

@@ -18,8 +18,6 @@ from faust.types import StreamT
 from ledger.config import Settings
 from loadtests.workloads import TENANT
 
-ISOLATED = "--isolated"
-
 _TENANT = "select tenant_id from tenants where code = $1"
 
 _CLAIM = """
@@ -166,5 +164,5 @@ def make_app(settings: Settings, *, isolated: bool) -> faust.App:
 
 
 if __name__ == "__main__":
-    made = make_app(Settings(), isolated=ISOLATED in sys.argv)
-    faust.Worker(made, loglevel="warning").execute_from_commandline()
+    made = make_app(Settings(), isolated="--isolated" in sys.argv)
+    faust.Worker(made, loglevel="warning", quiet=True).execute_from_commandline()
