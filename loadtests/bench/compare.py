@@ -14,7 +14,7 @@ from loadtests.bench.results import Measured, Report
 
 CONFIDENCE = 0.95
 SET_RATES = ("paced/", "soak/")
-"""Cases whose rate was set: they are compared by their latencies."""
+SET_HTTP = ("@paced", "@beside")
 
 FASTER, SLOWER, SAME, UNKNOWN = "faster", "slower", "no difference shown", "too few repeats"
 _STEPS = 2000
@@ -54,6 +54,11 @@ class Difference:
         return self.interval is not None and self.interval.high < bound
 
 
+def rate_was_set(case: str) -> bool:
+    """Whether a case has no rate of its own: it is compared by its latencies."""
+    return case.startswith(SET_RATES) or case.endswith(SET_HTTP)
+
+
 def compare(before: Report, after: Report) -> list[Difference]:
     """Compare every measure that both reports have."""
     return [
@@ -91,7 +96,7 @@ def unlike(before: Report, after: Report) -> Iterator[str]:
             yield f"{name} differs: {before.versions[name]} and {after.versions[name]}"
     for case in before.cases.keys() & after.cases.keys():
         counts = [{run.events for run in report.cases[case]} for report in (before, after)]
-        if not case.startswith(SET_RATES) and counts[0] != counts[1]:
+        if not rate_was_set(case) and counts[0] != counts[1]:
             yield f"{case} ran with other numbers of events: {sorted(counts[0])} and {sorted(counts[1])}"
     for name, report in (("first", before), ("second", after)):
         if report.faults:
@@ -118,7 +123,7 @@ def _measures(case: str, runs: Sequence[Measured]) -> dict[str, list[float]]:
     """Give what is compared of a case: its rate, or if that was set, the 99th percentiles; what is zero is not."""
     found: dict[str, list[float]] = {}
     for run in runs:
-        if not case.startswith(SET_RATES) and run.rate > 0:
+        if not rate_was_set(case) and run.rate > 0:
             found.setdefault("events/s", []).append(run.rate)
         for name, latency in run.latencies.items():
             if latency.count and latency.p99_ms > 0:

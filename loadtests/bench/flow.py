@@ -132,8 +132,9 @@ class _Flow:
                 case Seen():
                     self._curve.append(each)
                     self._judge(each)
-                case Probe() if self._prober is not None:
-                    self._prober.look(each, self._start)
+                case Probe():
+                    if self._prober is not None:
+                        self._prober.look(each, self._start)
                 case Observed():
                     return each
                 case _:

@@ -54,5 +54,5 @@ class Latencies:
 def decoded(text: str) -> Latencies:
     """Read what `encoded` gave."""
     latencies = Latencies()
-    latencies._histogram.decode_and_add(text.encode())
+    latencies.add_encoded(text)
     return latencies

@@ -74,9 +74,15 @@ async def paced(servers: Servers, given: Pacing) -> Measured:
         return measured
 
 
-async def prepare_books(own: Stage, workload: Workload, seed: int) -> None:
-    """Have the preamble handled whole."""
+async def prepare_books(own: Stage, workload: Workload, seed: int) -> int:
+    """Have the preamble handled whole; says how many records it has."""
     records = await own.fill(workload.preamble(seed, time_ns() // 1_000_000))
+    await until_handled(own, records)
+    return records
+
+
+async def until_handled(own: Stage, records: int) -> None:
+    """Wait until so many records were handled in all; raises TimeoutError."""
     async with own.connection() as connection, asyncio.timeout(HANDLED_IN_S):
         while await own.handled(connection) < records:  # noqa: ASYNC110  # PostgreSQL has no event to wait for
             await asyncio.sleep(LOOK_S)

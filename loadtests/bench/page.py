@@ -5,7 +5,7 @@ from html import escape
 from statistics import median
 from typing import Any
 
-from loadtests.bench.compare import SET_RATES
+from loadtests.bench.compare import SET_RATES, rate_was_set
 from loadtests.bench.plots import Axis, Line, Mark, bars, lines, short
 from loadtests.bench.report import (
     LATENCIES,
@@ -154,9 +154,7 @@ def _cell(kind: str, cell: str, column: str) -> str:
 
 def _rate_bars(report: Report) -> str:
     """All rates that were found, not set; on one scale, so what is far faster than the ledger is left to the table."""
-    rates = {
-        case: rate for case in report.cases if not case.startswith(SET_RATES) and (rate := report.rate(case))
-    }
+    rates = {case: rate for case in report.cases if not rate_was_set(case) and (rate := report.rate(case))}
     ours = [rate for case, rate in rates.items() if not case.startswith("reference/")]
     most = 4 * max(ours, default=max(rates.values(), default=0.0))
     shown = {case: {"events a second": rate} for case, rate in rates.items() if rate <= most}

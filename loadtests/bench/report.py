@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from loadtests.bench.compare import SET_RATES, Difference
+from loadtests.bench.compare import Difference, rate_was_set
 from loadtests.bench.results import Measured, Percentiles, Report, Target
 from loadtests.bench.targets import RAW, ratios
 
@@ -47,7 +47,7 @@ def case_rows(report: Report) -> list[Row]:
     rows: list[Row] = [("case", "events/s", "from", "to", "runs", "÷ raw", "books")]
     for case, runs in report.cases.items():
         rates = [run.rate for run in runs]
-        to_raw = [] if case == RAW or case.startswith(SET_RATES) else ratios(rates, report.rates(RAW))
+        to_raw = [] if case == RAW or rate_was_set(case) else ratios(rates, report.rates(RAW))
         shown = f"{median(to_raw):.2f}" if to_raw else ""
         spread = [number(bound) for bound in (median(rates), min(rates), max(rates))]
         rows.append((case, *spread, str(len(runs)), shown, books(runs)))
