@@ -170,8 +170,6 @@ class Caller:
     async def run(self) -> Answered:
         """Connect, send for the time that is set, and wait for the answers."""
         await asyncio.gather(*(self._connect() for _ in range(self._calls.connections)))
-        gc.freeze()
-        gc.disable()
         begun, cpu_s = time.monotonic(), time.process_time()
         self._until = begun + self._calls.seconds
         await (self._by_schedule(begun) if self._calls.rate else self._as_answered())
@@ -256,6 +254,7 @@ class Caller:
 def main() -> None:
     """Read the order from the standard input, carry it out, and tell what came of it."""
     calls = msgspec.json.decode(sys.stdin.buffer.read(), type=Calls)
+    gc.disable()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         found = runner.run(Caller(calls).run())
     sys.stdout.buffer.write(msgspec.json.encode(found))

@@ -21,7 +21,7 @@ from loadtests.bench.report import (
     typical_latency,
 )
 from loadtests.bench.results import Measured, Point, Report
-from loadtests.bench.targets import MEMORY, SOAK, missed
+from loadtests.bench.targets import MEMORY, RAW, SOAK, missed
 
 GROWTH, RAMP, PACED, DRAIN = "growth/", "ramp/", "paced/", "drain/"
 IDLE = "idle"
@@ -242,12 +242,16 @@ def _cpu(report: Report) -> str:
     rows = {
         case: {name: _a_million(value, run) for name, value in _ordered(run.cpu_s) if name != IDLE}
         for case, run in runs.items()
-        if case.startswith(DRAIN)
+        if _is_drained(case)
     }
     shares = {case: _shares(run.cpu_s) for case, run in runs.items()}
     return bars("Processor time by process", rows, "seconds for a million events", number) + bars(
         "Processor time by process, of what these processes took and what was idle", shares, "%", number
     )
+
+
+def _is_drained(case: str) -> bool:
+    return case.startswith((DRAIN, RAW))
 
 
 def _shares(cpu_s: Mapping[str, float]) -> dict[str, float]:
@@ -259,9 +263,9 @@ def _steps(report: Report) -> str:
     rows = {
         case: {name: _a_million(value, run) for name, value in run.steps_s.items()}
         for case, runs in report.cases.items()
-        if (run := typical(runs)).steps_s and case.startswith(DRAIN)
+        if (run := typical(runs)).steps_s and _is_drained(case)
     }
-    title = "Time of the posting workers' steps, waiting included, of partitions side by side added up"
+    title = "Time of the steps of posting, waiting included; of partitions side by side it is added up"
     return bars(title, rows, "seconds for a million events", number)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, linear_regression
 
 from loadtests.bench.cost import memory, steps
 from loadtests.bench.flow import Flown, flow
@@ -74,16 +74,19 @@ def knee(held: Sequence[Held]) -> Knee:
 
 
 def judge(schedule: Schedule, number: int, curve: Sequence[Seen], every: int = 1) -> Held | None:
-    """Say what a step was like; None if too little of it was seen."""
+    """Say what a step was like; None if too little of it was seen.
+
+    The ledger commits in chunks, so what was handled is told by the line that fits all lags best.
+    """
     begin, end = schedule.span_of(number)
     settled = begin + SETTLED * (end - begin)
     points = [seen for seen in curve if settled <= seen.at_s <= end]
     if len(points) < 3:
         return None
-    first, last = points[0], points[-1]
-    handled = (last.seen - first.seen) * every / (last.at_s - first.at_s)
-    lags = [schedule.due_by(seen.at_s) - seen.seen * every for seen in points[-3:]]
-    return Held(schedule.steps[number].rate, handled, max(0.0, fmean(lags)))
+    times = [seen.at_s for seen in points]
+    lags = [float(schedule.due_by(seen.at_s) - seen.seen * every) for seen in points]
+    rate = schedule.steps[number].rate
+    return Held(rate, rate - linear_regression(times, lags).slope, max(0.0, fmean(lags[-3:])))
 
 
 class Watcher:
