@@ -3,13 +3,17 @@
 from collections.abc import AsyncIterator
 from time import monotonic
 
+import asyncpg
 import pytest
 
 from ledger.config import Settings
+from loadtests.bench.check import check_books
 from loadtests.bench.references import kafka_alone, pgbench, writing
 from loadtests.bench.references.every import REFERENCES
+from loadtests.bench.references.writing import ClaimedBeforeError, Claiming, prepared, writer
 from loadtests.bench.results import Measured
 from loadtests.bench.stage import Servers, Stage, Wishes, servers, stage
+from loadtests.workloads import named
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +58,21 @@ async def test_raw_tells_of_books_that_are_wrong(empty: Stage, monkeypatch: pyte
     faults = (await measured("reference/raw", empty, 100)).checked or []
 
     assert any("debits, credits" in fault for fault in faults)
+
+
+@pytest.mark.parametrize(
+    ("claiming", "refused"),
+    [(Claiming.COPY, asyncpg.UniqueViolationError), (Claiming.INSERT, ClaimedBeforeError)],
+)
+async def test_raw_posts_no_id_twice(empty: Stage, claiming: Claiming, refused: type[Exception]) -> None:
+    workload = named("uniform")
+    ready = await prepared(empty, workload, 50, seed=1)
+    async with writer(empty, ready.place, claiming) as writing:
+        await writing.write([*ready.preamble, *ready.batches])
+        with pytest.raises(refused):
+            await writing.write(ready.batches[:1])
+
+    assert await check_books(empty, workload.expected(50, seed=1)) == []
 
 
 async def test_kafka_alone_reads_and_decodes_all_that_was_written(empty: Stage) -> None:
