@@ -8,12 +8,13 @@ from time import monotonic, time_ns
 from typing import Any
 
 from loadtests.bench import ground
-from loadtests.bench.beside import QUOTA_SETTINGS, Beside
+from loadtests.bench.beside import QUOTA_SETTINGS, Beside, Found
 from loadtests.bench.check import check
 from loadtests.bench.cost import Costs, costs, memory, spent, steps
 from loadtests.bench.results import Measured, Point
 from loadtests.bench.stage import Servers, Stage, Wishes, stage, tell
 from loadtests.cpu import CpuMeter
+from loadtests.expected import ExpectedBooks
 from loadtests.workloads import Workload
 
 LOOK_S = 0.1
@@ -37,6 +38,7 @@ class Watched:
     ended: tuple[float, int] = (0.0, 0)
     costs: Costs = field(default_factory=dict)
     costs_after: Costs = field(default_factory=dict)
+    windows_behind_s: float | None = None
     rates: list[Point] = field(default_factory=list)
     lags: list[Point] = field(default_factory=list)
 
@@ -66,7 +68,7 @@ async def drain(
     expected = workload.expected(count, seed)
     async with stage(servers, wishes) as made, made.connection() as connection:
         preamble = await prepare(made, workload, count, seed)
-        run = Drain(made, connection, workload, preamble, count, expected.payments)
+        run = Drain(made, connection, workload, Goal(preamble, count, expected))
         measured = await run.measured(case)
         measured.checked = [*run.faults, *await check(made, expected)]
     measured.settings |= {**told(wishes), "seed": seed}
@@ -104,18 +106,35 @@ async def prepare(made: Stage, workload: Workload, count: int, seed: int) -> int
     return preamble
 
 
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What has to happen: records before those that count, those that count, and the books at the end."""
+
+    preamble: int
+    count: int
+    expected: ExpectedBooks
+
+    @property
+    def records(self) -> int:
+        return self.preamble + self.count
+
+    @property
+    def payments(self) -> int:
+        return self.expected.payments
+
+    @property
+    def entries(self) -> int:
+        """How many entries are published."""
+        return self.expected.entries - self.expected.standing.entries
+
+
 class Drain:
     """One filled topic, which is drained."""
 
-    def __init__(
-        self, made: Stage, connection: Any, workload: Workload, preamble: int, count: int, payments: int = 0
-    ) -> None:
+    def __init__(self, made: Stage, connection: Any, workload: Workload, goal: Goal) -> None:
         self._stage = made
         self._connection = connection
-        self._needs = workload.needs
-        self._preamble = preamble
-        self._count = count
-        self._payments = payments
+        self._goal = goal
         self._ended = 0
         self._meter = CpuMeter(made)
         self._seen = Watched()
@@ -138,7 +157,7 @@ class Drain:
             died = self._stage.restarts
         self.faults += [*found.faults, *([f"processes that died: {died}"] if died else [])]
         seen = self._seen
-        events = self._count if self._payments else seen.handled
+        events = self._goal.count if self._goal.payments else seen.handled
         return Measured(
             case=case,
             rate=round(events / max(seen.seconds, LOOK_S), 1),
@@ -149,8 +168,13 @@ class Drain:
             steps_s=steps_s,
             series={"rate": seen.rates, "lag": seen.lags, **memory(self._meter)},
             cost=spent(seen.costs, seen.costs_after),
-            settings={"answers": found.answers} if found.answers else {},
+            settings=self._told(found),
         )
+
+    def _told(self, found: Found) -> dict[str, Any]:
+        answers: dict[str, Any] = {"answers": found.answers} if found.answers else {}
+        behind_s = self._seen.windows_behind_s
+        return answers if behind_s is None else {**answers, "windows_behind_s": behind_s}
 
     async def _until_begun(self, watching: asyncio.Task[None]) -> None:
         begun = asyncio.create_task(self._begun.wait())
@@ -183,12 +207,14 @@ class Drain:
                 tell(f"  {handled:,} handled")
                 told_at = now
             before = handled
+        if self._stage.wishes.windows:
+            await self._until_windowed(before)
         self._seen.costs_after = await costs(self._stage, self._connection)
 
     async def _note(self, now: float, handled: int) -> None:
         seen = self._seen
         if not self._begun.is_set():
-            if handled > 0 and handled >= self._preamble:
+            if handled > 0 and handled >= self._goal.preamble:
                 self._meter.start()
                 seen.begun = seen.ended = self._marked = (now, handled)
                 seen.costs = await costs(self._stage, self._connection)
@@ -197,19 +223,33 @@ class Drain:
         at_s = round(now - seen.begun[0], 2)
         if handled > seen.ended[1]:
             seen.ended = (now, handled)
-        seen.lags.append(Point(at_s, max(0, self._preamble + self._count - handled)))
+        seen.lags.append(Point(at_s, max(0, self._goal.records - handled)))
         if (since_s := now - self._marked[0]) >= RATE_S:
             seen.rates.append(Point(at_s, round((handled - self._marked[1]) / since_s, 1)))
             self._marked = (now, handled)
 
+    async def _until_windowed(self, handled: int) -> None:
+        """With windows, all is done only when they have the last entry."""
+        posted_at = monotonic()
+        while await self._stage.windowed() < self._goal.entries:
+            if monotonic() - posted_at > STALLED_S:
+                raise StalledError(
+                    f"the windows have {await self._stage.windowed():,} of {self._goal.entries:,}"
+                )
+            await asyncio.sleep(LOOK_S)
+        self._seen.ended = (monotonic(), handled)
+        self._seen.windows_behind_s = round(monotonic() - posted_at, 2)
+
     async def _payments_moved(self) -> bool:
         before, self._ended = self._ended, self._ended
-        if self._payments:
+        if self._goal.payments:
             self._ended = await self._connection.fetchval(_PAYMENTS)
         return self._ended > before
 
     async def _at_end(self, handled: int) -> bool:
         """All that was sent is handled; and of payments, all have come to an end, with the events that end them."""
-        if handled < self._preamble + self._count or self._ended < self._payments:
+        if handled < self._goal.records or self._ended < self._goal.payments:
             return False
-        return not self._payments or handled == await self._stage.written(self._stage.settings.payments_topic)
+        return not self._goal.payments or handled == await self._stage.written(
+            self._stage.settings.payments_topic
+        )

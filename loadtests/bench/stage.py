@@ -229,6 +229,19 @@ class Stage:
         finally:
             await consumer.stop()
 
+    async def windowed(self) -> int:
+        """How many entries the windows workers have, with their checkpoints written: what their group committed."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers.kafka, client_id="loadtests")
+        await admin.start()
+        try:
+            offsets = await admin.list_consumer_group_offsets(self.settings.windows_group)
+        finally:
+            await admin.close()
+        topic = self.settings.entries_topic
+        return sum(
+            found.offset for place, found in offsets.items() if place.topic == topic and found.offset > 0
+        )
+
 
 @asynccontextmanager
 async def stage(servers_: Servers, wishes: Wishes) -> AsyncIterator[Stage]:
