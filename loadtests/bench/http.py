@@ -78,7 +78,7 @@ async def events(
 ) -> Measured:
     """Post events, see them all handled, and check the books; the rate is of events, not of requests."""
     async with _served(servers) as own:
-        before = await prepare_books(own, named(WORKLOAD), given.seed)
+        await prepare_books(own, named(WORKLOAD), given.seed)
         count = round(EVENTS_S_MAX * given.seconds)
         what = Events(WORKLOAD, count, given.seed, time_ns() // 1_000_000, batch)
         calls = _calls(own, what, given, given.seconds, rate / batch)
@@ -86,7 +86,7 @@ async def events(
         async with meter.running():
             found = await _call(calls)
         sent = min(count, found.sent * batch)
-        await until_handled(own, before + sent)
+        await until_handled(own, await own.written(own.settings.payments_topic))
         faults = [*_faults(found, ACCEPTED), *await check(own, named(WORKLOAD).expected(sent, given.seed))]
         return _measured(case, calls, found, meter, [*faults, *restarted(own)], of=batch)
 

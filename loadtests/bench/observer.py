@@ -220,12 +220,14 @@ class Observer:
 
     def _by_second(self) -> dict[str, list[tuple[float, float]]]:
         """The median and the 99th percentile (ms) of those that were due in each second."""
-        seconds: dict[int, Latencies] = defaultdict(Latencies)
+        seconds: dict[int, list[float]] = defaultdict(list)
         for index, latency_us in zip(self._indexes, self._committed_us, strict=True):
-            seconds[int(self._schedule.due_s(index))].add(latency_us)
-        ordered = sorted(seconds.items())
+            seconds[int(self._schedule.due_s(index))].append(latency_us / 1000)
+        ordered = [(float(second), sorted(found)) for second, found in sorted(seconds.items())]
         return {
-            f"p{percentile}_ms": [(float(second), each.ms(percentile)) for second, each in ordered]
+            f"p{percentile}_ms": [
+                (second, round(found[len(found) * percentile // 100], 3)) for second, found in ordered
+            ]
             for percentile in (50, 99)
         }
 
