@@ -47,8 +47,8 @@ schemas: $(READY) ## write docs/schemas, docs/asyncapi.yaml and docs/openapi.jso
 recipes: $(READY) ## run the recipes, and write what they print into docs/recipes and the runbook
 	@$(BIN)/python -m tests.recipes
 
-bench-reads: $(READY) ## how fast balances are read beside a running stream, and how far windows are behind (needs wrk)
-	@$(BIN)/python -m loadtests.reads
+bench-reads: $(READY) ## how fast balances are read and events taken over HTTP, alone and beside a running stream
+	@$(BIN)/python -m loadtests.bench run http --rate 4000
 
 bench-payments: $(READY) ## payments at full load over a faulty provider, workers killed on the way, then an independent count
 	@$(BIN)/python -m loadtests.payments

@@ -104,7 +104,10 @@ async def _growth(run: Run, entries: int) -> Sequence[Measured]:
 
 
 async def _http(run: Run) -> Sequence[Measured]:
-    return await http(run.servers, Calling(seconds=run.options.seconds, seed=run.options.seed))
+    """Beside a stream at half the knee, if that is known."""
+    known = run.options.rate or run.report.rate(KNEE) or run.report.rate(UNIFORM)
+    beside = run.half() if known else 0.0
+    return await http(run.servers, Calling(run.options.seconds, beside, run.options.seed))
 
 
 CASES: dict[str, Case] = {

@@ -34,6 +34,9 @@ EVENTS_S_MAX = 30_000
 """More events a second than an API takes: so many are made, as they are needed."""
 
 HALF = 0.5
+AWAITED_S, WAIT_S = 50.0, 30
+"""Requests a second that wait for their outcome, and for how long."""
+
 WARM_UP_S = 2.0
 OK, ACCEPTED = 200, 202
 ANSWERED = "due_to_answered"
@@ -55,8 +58,9 @@ async def http(servers: Servers, given: Calling) -> list[Measured]:
     found = [measured for kind in CONSISTENCIES for measured in await reads(servers, kind, given)]
     single = await events(servers, "http/events", given)
     half = await events(servers, "http/events@paced", given, rate=HALF * single.rate)
+    awaited = await events(servers, "http/events@wait", given, rate=AWAITED_S, wait_s=WAIT_S)
     batches = await events(servers, f"http/events@{BATCH}", given, batch=BATCH)
-    return [*found, single, half, batches]
+    return [*found, single, half, awaited, batches]
 
 
 async def reads(servers: Servers, consistency: str, given: Calling) -> list[Measured]:
@@ -74,20 +78,23 @@ async def reads(servers: Servers, consistency: str, given: Calling) -> list[Meas
 
 
 async def events(
-    servers: Servers, case: str, given: Calling, *, batch: int = 1, rate: float = 0.0
+    servers: Servers, case: str, given: Calling, *, batch: int = 1, rate: float = 0.0, wait_s: int = 0
 ) -> Measured:
     """Post events, see them all handled, and check the books; the rate is of events, not of requests."""
     async with _served(servers) as own:
         await prepare_books(own, named(WORKLOAD), given.seed)
         count = round(EVENTS_S_MAX * given.seconds)
-        what = Events(WORKLOAD, count, given.seed, time_ns() // 1_000_000, batch)
+        what = Events(WORKLOAD, count, given.seed, time_ns() // 1_000_000, batch, wait_s)
         calls = _calls(own, what, given, given.seconds, rate / batch)
         meter = CpuMeter(own)
         async with meter.running():
             found = await _call(calls)
         sent = min(count, found.sent * batch)
         await until_handled(own, await own.written(own.settings.payments_topic))
-        faults = [*_faults(found, ACCEPTED), *await check(own, named(WORKLOAD).expected(sent, given.seed))]
+        faults = [
+            *_faults(found, OK if wait_s else ACCEPTED),
+            *await check(own, named(WORKLOAD).expected(sent, given.seed)),
+        ]
         return _measured(case, calls, found, meter, [*faults, *restarted(own)], of=batch)
 
 

@@ -40,13 +40,14 @@ class Reads(msgspec.Struct, frozen=True, tag=True):
 
 
 class Events(msgspec.Struct, frozen=True, tag=True):
-    """Events of a workload, so many in a request."""
+    """Events of a workload, so many in a request; with `wait_s` the answer comes when they have outcomes."""
 
     workload: str
     count: int
     seed: int
     at_ms: int
     batch: int = 1
+    wait_s: int = 0
 
 
 class Calls(msgspec.Struct, frozen=True):
@@ -90,9 +91,10 @@ def _reads(what: Reads, head: str) -> Iterator[bytes]:
 
 def _events(what: Events, head: str) -> Iterator[bytes]:
     records = named(what.workload).records(what.count, what.seed, what.at_ms)
+    wait = f"\r\nPrefer: wait={what.wait_s}" if what.wait_s else ""
     while some := list(islice(records, what.batch)):
         body = _body(some)
-        kind = ONE if what.batch == 1 else BATCH
+        kind = f"{ONE if what.batch == 1 else BATCH}{wait}"
         lines = (
             f"POST /v1/events HTTP/1.1\r\n{head}Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
