@@ -185,6 +185,8 @@ def _measured(
             "connections": calls.connections,
             "requests_s_set": round(calls.rate, 1),
             "events_in_a_request": of,
+            "turned_away": {str(status): times for status, times in found.again.items()},
+            "example_of_an_error": found.example,
         },
     )
     p99 = measured.latencies[ANSWERED].p99_ms

@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from itertools import chain, islice
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -26,6 +26,10 @@ PREPARED_MAX = 200_000
 REST_S = 0.001
 END_S = 30.0
 """How long answers are waited for at the end."""
+
+TURNED_AWAY = frozenset({429, 503})
+AGAIN_S = 0.1
+ERRORS, EXAMPLE_MAX = 400, 500
 
 ONE, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
 
@@ -62,7 +66,11 @@ class Calls(msgspec.Struct, frozen=True):
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """What came back: requests sent, answers by status, latencies as HdrHistogram writes them; `seconds` of sending."""
+    """What came back: requests sent, answers by status, latencies as HdrHistogram writes them; `seconds` of sending.
+
+    Events that were turned away for now (`again`: answers by status) were sent again until they were taken: their
+    latency is until then. `example` is the first answer that was an error.
+    """
 
     sent: int
     statuses: dict[int, int]
@@ -70,6 +78,8 @@ class Answered(msgspec.Struct, frozen=True):
     seconds: float
     unanswered: int
     cpu_s: float
+    again: dict[int, int] = {}
+    example: str = ""
 
 
 def requests(calls: Calls) -> Iterator[bytes]:
@@ -106,6 +116,15 @@ def _body(records: list[Record]) -> bytes:
     return values[0] if len(values) == 1 else b"[" + b",".join(values) + b"]"
 
 
+class Answer(NamedTuple):
+    """A whole answer, when its request was due, and what it was."""
+
+    status: int
+    due: float
+    request: bytes
+    received: bytes
+
+
 class Connection(asyncio.Protocol):
     """One connection with one request at a time on its way."""
 
@@ -114,6 +133,7 @@ class Connection(asyncio.Protocol):
         self._transport: Any = None
         self._received = b""
         self._due: float | None = None
+        self._request = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is there."""
@@ -121,7 +141,7 @@ class Connection(asyncio.Protocol):
 
     def send(self, request: bytes, due: float) -> None:
         """Send a request, which was due at a moment of the monotonic clock."""
-        self._due = due
+        self._due, self._request = due, request
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
@@ -129,8 +149,8 @@ class Connection(asyncio.Protocol):
         self._received += data
         status = answered(self._received)
         if status is not None and self._due is not None:
-            due, self._due, self._received = self._due, None, b""
-            self._caller.answered(self, due, status)
+            due, self._due, whole, self._received = self._due, None, self._received, b""
+            self._caller.answered(self, Answer(status, due, self._request, whole))
 
     def connection_lost(self, error: Exception | None) -> None:
         """It is gone, with what was on its way."""
@@ -163,11 +183,14 @@ class Caller:
         self._free: deque[Connection] = deque()
         self._all: set[Connection] = set()
         self._waiting: deque[float] = deque()
+        self._repeats: deque[tuple[bytes, float]] = deque()
+        self._again: Counter[int] = Counter()
+        self._example = ""
         self._latencies = Latencies()
         self._statuses: Counter[int] = Counter()
         self._sent = self._under_way = 0
         self._until = 0.0
-        self._unanswered = 0
+        self._unanswered = self._sleeping = 0
 
     async def run(self) -> Answered:
         """Connect, send for the time that is set, and wait for the answers."""
@@ -181,8 +204,14 @@ class Caller:
             statuses=dict(self._statuses),
             latencies=self._latencies.encoded(),
             seconds=last - begun,
-            unanswered=self._unanswered + self._under_way + len(self._waiting),
+            unanswered=self._unanswered
+            + self._under_way
+            + len(self._waiting)
+            + len(self._repeats)
+            + self._sleeping,
             cpu_s=time.process_time() - cpu_s,
+            again=dict(self._again),
+            example=self._example,
         )
 
     async def _connect(self) -> None:
@@ -220,9 +249,12 @@ class Caller:
         return ended
 
     def _is_awaited(self) -> bool:
-        return bool(self._all and (self._under_way or self._waiting))
+        return bool(self._all and (self._under_way or self._waiting or self._repeats or self._sleeping))
 
     def _send_waiting(self) -> None:
+        while self._repeats and self._free:
+            self._under_way += 1
+            self._free.popleft().send(*self._repeats.popleft())
         while self._waiting and self._free:
             request = next(self._requests, None)
             if request is None:
@@ -232,15 +264,30 @@ class Caller:
             self._under_way += 1
             self._free.popleft().send(request, self._waiting.popleft())
 
-    def answered(self, connection: Connection, due: float, status: int) -> None:
-        """Count an answer; the connection is free again."""
-        now = time.monotonic()
-        self._latencies.add((now - due) * 1e6)
-        self._statuses[status] += 1
+    def answered(self, connection: Connection, answer: Answer) -> None:
+        """Count an answer, or send its request again; the connection is free again."""
         self._under_way -= 1
         self._free.append(connection)
+        if answer.status >= ERRORS and not self._example:
+            self._example = answer.received.decode(errors="replace")[-EXAMPLE_MAX:]
+        if answer.status in TURNED_AWAY and isinstance(self._calls.what, Events):
+            self._again[answer.status] += 1
+            asyncio.get_running_loop().call_later(AGAIN_S, self._repeat, answer)
+            self._sleeping += 1
+        else:
+            self._count(answer)
+        self._send_waiting()
+
+    def _count(self, answer: Answer) -> None:
+        now = time.monotonic()
+        self._latencies.add((now - answer.due) * 1e6)
+        self._statuses[answer.status] += 1
         if not self._calls.rate and now < self._until:
             self._waiting.append(now)
+
+    def _repeat(self, answer: Answer) -> None:
+        self._sleeping -= 1
+        self._repeats.append((answer.request, answer.due))
         self._send_waiting()
 
     def lost(self, connection: Connection, *, waiting: bool) -> None:
