@@ -30,7 +30,7 @@ from loadtests.bench.growth import NoRoomError
 from loadtests.bench.machine import this_machine, versions
 from loadtests.bench.page import page
 from loadtests.bench.report import render, render_comparison
-from loadtests.bench.results import Report, UnreadableReportError, encode, load, save
+from loadtests.bench.results import Report, UnreadableReportError, encode, load, save, slim
 from loadtests.bench.stage import Wishes, servers, tell
 from loadtests.bench.targets import judge, missed
 
@@ -107,6 +107,8 @@ def show(given: argparse.Namespace) -> int:
     sys.stdout.write(render(report))
     if given.html:
         given.html.write_text(page(report), encoding="utf-8")
+    if given.baseline:
+        save(slim(report), given.baseline)
     return int(bool(report.faults))
 
 
@@ -140,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     showing = commands.add_parser("report", help="show a report again")
     showing.add_argument("report", type=Path, help="report.json, or the folder that holds it")
     showing.add_argument("--html", type=Path, help="write its page to this file")
+    showing.add_argument("--baseline", type=Path, help="write what a comparison needs of it to this file")
     showing.set_defaults(command=show)
     comparing = commands.add_parser("compare", help="hold two reports against each other")
     comparing.add_argument("before", type=Path)

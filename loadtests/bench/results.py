@@ -113,6 +113,20 @@ class Report(msgspec.Struct, forbid_unknown_fields=True):
         ]
 
 
+def slim(report: Report) -> Report:
+    """Give what a comparison needs: everything but the series, and what comes of cost in parts."""
+    cases = {
+        case: [
+            msgspec.structs.replace(
+                run, series={}, cost={name: value for name, value in run.cost.items() if "." not in name}
+            )
+            for run in runs
+        ]
+        for case, runs in report.cases.items()
+    }
+    return msgspec.structs.replace(report, cases=cases)
+
+
 class UnreadableReportError(ValueError):
     """This file holds no report that can be read."""
 

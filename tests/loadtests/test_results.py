@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.bench.compare import compare
 from loadtests.bench.latencies import Latencies, decoded
-from loadtests.bench.results import Point, UnreadableReportError, decode, encode, load, save
+from loadtests.bench.results import Point, UnreadableReportError, decode, encode, load, save, slim
 from loadtests.bench.targets import judge
 from tests.loadtests.reports import report_of, run
 
@@ -20,6 +21,18 @@ def test_a_report_comes_back_as_it_was_saved(tmp_path: Path) -> None:
 
     assert load(tmp_path / "new" / "report.json") == report
     assert load(tmp_path / "new") == report
+
+
+def test_a_baseline_is_small_and_compares_like_its_report() -> None:
+    report = report_of(drain_uniform=[10.0, 11.0], reference_raw=[20.0, 21.0])
+    report.cases["drain/uniform"][0].series = {"rate": [Point(float(at), 9.0) for at in range(1000)]}
+    report.add(run("paced/uniform@100", 100, published_to_committed=12.5))
+
+    baseline = decode(encode(slim(report)))
+
+    assert len(encode(baseline)) < len(encode(report)) / 4
+    assert [each.speed for each in compare(baseline, report)] == [1.0] * 3
+    assert report.cases["drain/uniform"][0].series != {}
 
 
 @pytest.mark.parametrize(
