@@ -49,7 +49,8 @@ class Reads(NamedTuple):
     key: str
     rate: float
     consistency: str = "strong"
-    starts_after_s: float = 0.0
+    begins_after_s: float = 0.0
+    ends_after_s: float = float("inf")
 
 
 class Heard(NamedTuple):
@@ -106,8 +107,9 @@ class Beside:
         if "noise" in needs:
             noisy = _noisy_key(self._stage.state)
             return [
-                Reads("read_quiet", key, QUIET_RATE),
-                Reads("read_noisy", noisy, QUIET_RATE * NOISY_TIMES, starts_after_s=ALONE_S),
+                Reads("read_quiet_alone", key, QUIET_RATE, ends_after_s=ALONE_S),
+                Reads("read_quiet", key, QUIET_RATE, begins_after_s=ALONE_S),
+                Reads("read_noisy", noisy, QUIET_RATE * NOISY_TIMES, begins_after_s=ALONE_S),
             ]
         kinds = ("strong", "cached", *(["eventual"] if self._stage.wishes.windows else []))
         return [Reads(f"read_{kind}", key, READS_RATE, kind) for kind in kinds]
@@ -116,9 +118,10 @@ class Beside:
         self, processes: ProcessPoolExecutor, wanted: Reads, stopping: asyncio.Event
     ) -> tuple[Latencies, Counter[int], int]:
         latencies, answers, not_sent = Latencies(), Counter[int](), 0
-        await _until(stopping, wanted.starts_after_s)
         loop, url = asyncio.get_running_loop(), self._stage.url("api")
-        while not stopping.is_set():
+        ends = loop.time() + wanted.ends_after_s
+        await _until(stopping, wanted.begins_after_s)
+        while not stopping.is_set() and loop.time() < ends:
             heard = await loop.run_in_executor(processes, read, url, wanted, SLICE_S)
             latencies.add_encoded(heard.latencies)
             answers.update(heard.answers)

@@ -20,6 +20,7 @@ group by 1
 _WAL = "select pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
 _STEP = re.compile(r'^ledger_step_seconds_sum\{step="(\w+)"\} (\S+)$', re.MULTILINE)
 
+KAFKA, PAYMENTS = "kafka_bytes", "kafka_bytes.payments"
 Costs = dict[str, float]
 
 
@@ -37,10 +38,12 @@ async def costs(stage: Stage, connection: Any) -> Costs:
     return found
 
 
-def spent(before: Costs, after: Costs) -> Costs:
-    """Give what was added; the records sent count as well, whenever they were written."""
-    given = {name: after[name] for name in after if name.startswith("kafka_bytes")}
-    added = {name: size - before.get(name, 0.0) for name, size in after.items()} | given
+def spent(before: Costs, after: Costs, share: float = 1.0) -> Costs:
+    """Give what was added. The topic of payments was filled before: of it, the share of the events that count."""
+    added = {name: size - before.get(name, 0.0) for name, size in after.items() if name != KAFKA}
+    if PAYMENTS in added:
+        added[PAYMENTS] = round(after[PAYMENTS] * share)
+    added[KAFKA] = sum(size for name, size in added.items() if name.startswith(f"{KAFKA}."))
     return {name: size for name, size in added.items() if size}
 
 

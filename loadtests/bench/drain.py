@@ -167,7 +167,7 @@ class Drain:
             cpu_s=cpu_s,
             steps_s=steps_s,
             series={"rate": seen.rates, "lag": seen.lags, **memory(self._meter)},
-            cost=spent(seen.costs, seen.costs_after),
+            cost=spent(seen.costs, seen.costs_after, events / self._goal.records),
             settings=self._told(found),
         )
 
