@@ -48,21 +48,13 @@ recipes: $(READY) ## run the recipes, and write what they print into docs/recipe
 	@$(BIN)/python -m tests.recipes
 
 bench: $(READY) ## how fast, at what latency, compared with what, in five minutes; bench-out/report.html has the plots
-	@$(BIN)/python -m loadtestsbench-out run --out bench-out
+	@$(BIN)/python -m loadtests.bench run --out bench-out
 
 bench-full: $(READY) ## the same of every workload, with repeats, growth, a soak and HTTP, in an hour
-	@$(BIN)/python -m loadtestsbench-out run --full --repeats 3 --targets --out bench-out
-
-bench: $(READY) ## how fast the ledger is on this machine, against what else it can do; under five minutes
-	@$(BIN)/python -m loadtestsbench-out run --out bench-out
-	@echo "the page: bench-out/report.html"
-
-bench-full: $(READY) ## the same with every workload and mode, up to fifty million entries; under an hour
-	@$(BIN)/python -m loadtestsbench-out run --full --repeats 3 --out bench-out
-	@echo "the page: bench-out/report.html"
+	@$(BIN)/python -m loadtests.bench run --full --repeats 3 --targets --out bench-out
 
 bench-reads: $(READY) ## how fast balances are read and events taken over HTTP, alone and beside a running stream
-	@$(BIN)/python -m loadtestsbench-out run http --rate 4000
+	@$(BIN)/python -m loadtests.bench run http --rate 4000
 
 bench-payments: $(READY) ## payments at full load over a faulty provider, workers killed on the way, then an independent count
 	@$(BIN)/python -m loadtests.payments
