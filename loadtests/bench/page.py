@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from loadtests.bench.compare import SET_RATES, rate_was_set
-from loadtests.bench.plots import Axis, Line, Mark, bars, lines, short
+from loadtests.bench.plots import COLOURS, Axis, Line, Mark, bars, lines, short
 from loadtests.bench.report import (
     LATENCIES,
     Row,
@@ -24,17 +24,27 @@ from loadtests.bench.results import Measured, Point, Report
 from loadtests.bench.targets import MEMORY, RAW, SOAK, missed
 
 GROWTH, RAMP, PACED, DRAIN = "growth/", "ramp/", "paced/", "drain/"
-IDLE = "idle"
+IDLE, HARNESS = "idle", "what measures"
+MEASURING = ("load", "sender", "observer", "client")
+KINDS = {
+    "worker": "posting",
+    "windows": "windows",
+    "payments": "payments",
+    "chain": "chain",
+    **dict.fromkeys(MEASURING, HARNESS),
+}
+PROCESSES = ("postgres", "kafka", "posting", "windows", "payments", HARNESS, "api", IDLE)
 NINES = [(float(at), name) for at, name in enumerate(LATENCIES)]
 SECONDS = Axis("seconds")
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --faint: #59636e; --paper: #fff; --line: #d1d9e0; --card: #f6f8fa;
 --good: #1a7f37; --bad: #c62828; --c0: #2468c7; --c1: #d9730d; --c2: #2e8b57; --c3: #b5406f; --c4: #7655c9;
---c5: #92781a; --c6: #1492a3; --c7: #7a828c }
+--c5: #92781a; --c6: #1492a3; --c7: #7a828c;
+--c8: #5a8f00; --c9: #a0522d }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --faint: #9198a1; --paper: #0d1117; --line: #30373f;
 --card: #161b22; --good: #4ac26b; --bad: #ff7b72; --c0: #6cb0ff; --c1: #ff9f4a; --c2: #5fcf8f; --c3: #f47fb0;
---c4: #b39cff; --c5: #d9c05a; --c6: #4fd0e0; --c7: #a6adb5 } }
+--c4: #b39cff; --c5: #d9c05a; --c6: #4fd0e0; --c7: #a6adb5; --c8: #a4d65e; --c9: #d9a06b } }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 66rem; padding: 0 1rem;
 color: var(--ink); background: var(--paper) }
 h1 { font-size: 1.6rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin: 2.2rem 0 .4rem }
@@ -54,7 +64,7 @@ svg text.strong { fill: var(--ink) } .grid { stroke: var(--line) } .mark { strok
 stroke-dasharray: 3 3 } .line { fill: none; stroke-width: 2; stroke-linejoin: round }
 """ + "".join(
     f".l{n} {{ stroke: var(--c{n}) }} .f{n} {{ fill: var(--c{n}) }} .b{n} {{ background: var(--c{n}) }}\n"
-    for n in range(8)
+    for n in range(COLOURS)
 )
 
 
@@ -155,7 +165,7 @@ def _cell(kind: str, cell: str, column: str) -> str:
 def _rate_bars(report: Report) -> str:
     """All rates that were found, not set; on one scale, so what is far faster than the ledger is left to the table."""
     rates = {case: rate for case in report.cases if not rate_was_set(case) and (rate := report.rate(case))}
-    ours = [rate for case, rate in rates.items() if not case.startswith("reference/")]
+    ours = [rate for case, rate in rates.items() if case == RAW or not case.startswith("reference/")]
     most = 4 * max(ours, default=max(rates.values(), default=0.0))
     shown = {case: {"events a second": rate} for case, rate in rates.items() if rate <= most}
     return bars("Rates, the median of each case", shown, "events/s", number)
@@ -240,23 +250,33 @@ def _cpu(report: Report) -> str:
     """What a million events take of each process; and of all cases, how busy the processors were."""
     runs = {case: run for case, runs in report.cases.items() if (run := typical(runs)).cpu_s}
     rows = {
-        case: {name: _a_million(value, run) for name, value in _ordered(run.cpu_s) if name != IDLE}
+        case: {name: _a_million(value, run) for name, value in _kinds(run.cpu_s).items() if name != IDLE}
         for case, run in runs.items()
         if _is_drained(case)
     }
-    shares = {case: _shares(run.cpu_s) for case, run in runs.items()}
-    return bars("Processor time by process", rows, "seconds for a million events", number) + bars(
-        "Processor time by process, of what these processes took and what was idle", shares, "%", number
+    shares = {case: _shares(_kinds(run.cpu_s)) for case, run in runs.items()}
+    title = "Processor time by process"
+    return bars(title, rows, "seconds for a million events", number, PROCESSES) + bars(
+        f"{title}, of what these processes took and what was idle", shares, "%", number, PROCESSES
     )
+
+
+def _kinds(cpu_s: Mapping[str, float]) -> dict[str, float]:
+    """Add up what is of one kind: workers that do the same, and all that measures."""
+    found: dict[str, float] = {}
+    for name, seconds in cpu_s.items():
+        kind = KINDS.get(name.rstrip("-0123456789"), name)
+        found[kind] = found.get(kind, 0.0) + seconds
+    return found
 
 
 def _is_drained(case: str) -> bool:
     return case.startswith((DRAIN, RAW))
 
 
-def _shares(cpu_s: Mapping[str, float]) -> dict[str, float]:
-    whole = sum(cpu_s.values()) or 1.0
-    return {name: 100 * value / whole for name, value in _ordered(cpu_s)}
+def _shares(seconds: Mapping[str, float]) -> dict[str, float]:
+    whole = sum(seconds.values()) or 1.0
+    return {name: 100 * value / whole for name, value in seconds.items()}
 
 
 def _steps(report: Report) -> str:
@@ -267,11 +287,6 @@ def _steps(report: Report) -> str:
     }
     title = "Time of the steps of posting, waiting included; of partitions side by side it is added up"
     return bars(title, rows, "seconds for a million events", number)
-
-
-def _ordered(seconds: Mapping[str, float]) -> list[tuple[str, float]]:
-    """The same process comes first in every bar; what was idle comes last."""
-    return sorted(seconds.items(), key=lambda each: (each[0] == IDLE, each[0]))
 
 
 def _a_million(value: float, run: Measured) -> float:

@@ -7,7 +7,7 @@ from html import escape
 
 WIDTH, HEIGHT = 720, 260
 LEFT, RIGHT, TOP, BOTTOM = 72, 16, 12, 40
-COLOURS = 8
+COLOURS = 10
 LETTER = 7.2
 """About how wide a letter is."""
 
@@ -63,13 +63,24 @@ def lines(
     return figure(f"{title} ({up.label})", svg(title, width, HEIGHT, parts), names, width)
 
 
-def bars(title: str, rows: Mapping[str, Mapping[str, float]], unit: str, show: Callable[[float], str]) -> str:
-    """Plot a bar of parts for each row, all on one scale; nothing where there is nothing."""
+def bars(
+    title: str,
+    rows: Mapping[str, Mapping[str, float]],
+    unit: str,
+    show: Callable[[float], str],
+    known: Sequence[str] = (),
+) -> str:
+    """Plot a bar of parts for each row, all on one scale; nothing where there is nothing.
+
+    Parts whose names are `known` have the same colour in every plot, by their place.
+    """
     rows = {name: parts for name, parts in rows.items() if sum(parts.values()) > 0}
     if not rows:
         return ""
-    names = list({name: None for parts in rows.values() for name in parts})
-    colours = {name: number for number, name in enumerate(names)}
+    found = {name: None for parts in rows.values() for name in parts}
+    names = [*(name for name in known if name in found), *(name for name in found if name not in known)]
+    places = [*known, *(name for name in names if name not in known)]
+    colours = {name: places.index(name) for name in names}
     left = 14 + LETTER * max(map(len, rows))
     room = WIDTH - left - 90
     most = max(sum(parts.values()) for parts in rows.values())
@@ -182,7 +193,7 @@ def _bar(
 ) -> Iterator[str]:
     yield _text(left - 8, y + 13, name, "end", "strong")
     at = left
-    for part, value in parts.items():
+    for part, value in ((part, parts[part]) for part in colours if part in parts):
         kind, wide = f"f{colours[part] % COLOURS}", max(0.5, value * scale)
         told = f"<title>{escape(part)}: {escape(show(value))}</title>"
         yield f'<rect class="{kind}" x="{at:.1f}" y="{y}" width="{wide:.1f}" height="18">{told}</rect>'
