@@ -19,6 +19,9 @@ from loadtests.workloads import WORKLOADS, named
 
 KNEE = "ramp/uniform"
 HALF = 0.5
+PACED_WINDOWS = "paced/uniform@windows"
+"""At half the knee as well, and a windows worker on."""
+
 STOCK_EVENTS = 3_000
 PAYMENT_EVENTS = 20_000
 SLOW = ("reference/stock", "reference/pgbench")
@@ -79,9 +82,9 @@ async def _reference(run: Run, name: str) -> Sequence[Measured]:
         return [await REFERENCES[name](own, events, options.seed)]
 
 
-async def _paced(run: Run, case: str, rate: float) -> Sequence[Measured]:
+async def _paced(run: Run, case: str, rate: float, **changes: Any) -> Sequence[Measured]:
     options = run.options
-    wishes = replace(options.wishes, windows=1)
+    wishes = replace(options.wishes, **changes)
     pacing = Pacing(case, "uniform", rate or run.half(), options.seconds, options.seed, wishes=wishes)
     return [await paced(run.servers, pacing)]
 
@@ -119,6 +122,7 @@ CASES: dict[str, Case] = {
     PACED_100: partial(_paced, case=PACED_100, rate=100.0),
     KNEE: _ramp,
     PACED_HALF: partial(_paced, case=PACED_HALF, rate=0.0),
+    PACED_WINDOWS: partial(_paced, case=PACED_WINDOWS, rate=0.0, windows=1),
     "http": _http,
     SOAK: _soak,
     **{f"growth/uniform@{size}": partial(_growth, entries=size) for size in SIZES},
@@ -133,7 +137,9 @@ QUICK = (
     "reference/stock_faust",
     PACED_HALF,
 )
-REPEATED = (*QUICK[:-1], ALL_WORKERS)
+REPEATED = (*QUICK, ALL_WORKERS, ONE_WORKER, TWO_WORKERS, PACED_100)
+"""What `--full` runs as often as `--repeats` says: the targets, but for growth and the soak."""
+
 FULL = (*(name for name in CASES if "@isolated" not in name and "@insert" not in name),)
 
 

@@ -7,6 +7,7 @@ its next request when it has the answer: that gives the highest rate, and latenc
 
 import asyncio
 import gc
+import signal
 import sys
 import time
 from collections import Counter, deque
@@ -302,6 +303,7 @@ class Caller:
 
 def main() -> None:
     """Read the order from the standard input, carry it out, and tell what came of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this process ends it
     calls = msgspec.json.decode(sys.stdin.buffer.read(), type=Calls)
     gc.disable()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

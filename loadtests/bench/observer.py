@@ -6,6 +6,7 @@ the end of its millisecond; and its *outcome* is seen when this process has it.
 """
 
 import gc
+import signal
 import sys
 import time
 from array import array
@@ -35,7 +36,9 @@ AHEAD_S = 30.0
 
 POLL_S = 0.05
 TELL_S = 0.25
-PREPARED_AT_ONCE = 1000
+PREPARED_AT_ONCE = 20
+"""So few that no outcome waits for it."""
+
 DECIDED, COMMITTED, OUTCOME = "published_to_decided", "published_to_committed", "published_to_outcome"
 
 
@@ -83,13 +86,11 @@ class Awaited:
         self._again: dict[str, deque[int]] = {}
         self._prepared = 0
 
-    def prepare(self, until_s: float) -> None:
-        """Learn the ids that are due until then."""
-        upto = self._schedule.due_by(until_s)
-        while self._prepared < upto:
-            for index, record in self._some(upto - self._prepared):
-                if index % self._every == 0:
-                    self._expect(index, record.value)
+    def prepare(self, until_s: float, most: int = sys.maxsize) -> None:
+        """Learn the ids that are due until then, at most so many."""
+        for index, record in self._some(min(most, self._schedule.due_by(until_s) - self._prepared)):
+            if index % self._every == 0:
+                self._expect(index, record.value)
 
     def take(self, event_id: str) -> int | None:
         """Give the record that an outcome is of; None if nobody waits for it."""
@@ -178,7 +179,7 @@ class Observer:
             if now - told > TELL_S:
                 told = now
                 tell(Seen(now - start, len(self._indexes), self._foreign))
-                self._awaited.prepare(now - start + AHEAD_S)
+            self._awaited.prepare(now - start + AHEAD_S, PREPARED_AT_ONCE)
             if message is None and self._sent is not None and not self._awaited.left(self._sent):
                 return
 
@@ -247,7 +248,8 @@ def _tell_probe(value: bytes, due_s: float) -> None:
 
 
 def main() -> None:
-    """Read the order, and observe it."""
+    """Read the order, and observe it; whoever started this process ends it when interrupted."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         tell(Observer(order()).run())
     except KafkaException as error:

@@ -47,11 +47,15 @@ def case_rows(report: Report) -> list[Row]:
     rows: list[Row] = [("case", "events/s", "from", "to", "runs", "÷ raw", "books")]
     for case, runs in report.cases.items():
         rates = [run.rate for run in runs]
-        to_raw = [] if case == RAW or rate_was_set(case) else ratios(rates, report.rates(RAW))
+        to_raw = ratios(rates, report.rates(RAW)) if _is_like_raw(case) else []
         shown = f"{median(to_raw):.2f}" if to_raw else ""
         spread = [number(bound) for bound in (median(rates), min(rates), max(rates))]
         rows.append((case, *spread, str(len(runs)), shown, books(runs)))
     return rows
+
+
+def _is_like_raw(case: str) -> bool:
+    return case != RAW and not rate_was_set(case) and not case.startswith("http/")
 
 
 def books(runs: Sequence[Measured]) -> str:

@@ -6,10 +6,12 @@ due when it was due, and every latency counts from there.
 
 import gc
 import signal
+import sys
 import time
 from array import array
 from collections.abc import Iterator
 from itertools import chain, islice
+from threading import Thread
 from typing import Any
 
 from confluent_kafka import KafkaException, Producer
@@ -59,6 +61,7 @@ class Sender:
         gc.freeze()
         gc.disable()
         start, begun = start_at(), time.process_time()
+        Thread(target=self._listen, daemon=True).start()
         self._send(chain(prepared, records), start)
         left = self._producer.flush(FLUSH_S)
         spent = time.process_time() - begun
@@ -88,12 +91,18 @@ class Sender:
     def _delivered(self, error: Any, message: Any) -> None:
         self._failed += error is not None
 
+    def _listen(self) -> None:
+        """Stop when whoever started this process is gone."""
+        sys.stdin.buffer.readline()
+        self._stopped = True
+
     def _stop(self, *_: object) -> None:
         self._stopped = True
 
 
 def main() -> None:
-    """Read the order, and carry it out."""
+    """Read the order, and carry it out; whoever started this process ends it when interrupted."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         tell(Sender(order()).run())
     except KafkaException as error:
