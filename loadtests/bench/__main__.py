@@ -35,6 +35,8 @@ from loadtests.bench.stage import Wishes, servers, tell
 from loadtests.bench.targets import judge, missed
 
 INTERRUPTED = 130
+FULL_EVENTS = 300_000
+FULL_S = 20.0
 
 
 def main() -> int:
@@ -45,7 +47,8 @@ def main() -> int:
     except (UnknownCaseError, MissingKneeError, UnreadableReportError) as error:
         tell(str(error))
         return 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        tell("interrupted; nothing is left running")
         return INTERRUPTED
     return status
 
@@ -96,7 +99,7 @@ def _options(given: argparse.Namespace) -> Options:
     )
     options = Options(seed=given.seed, rate=given.rate, wishes=wishes)
     if given.full:
-        options = replace(options, events=500_000, seconds=30.0)
+        options = replace(options, events=FULL_EVENTS, seconds=FULL_S)
     asked = {"events": given.events, "seconds": given.seconds, "soak_s": given.soak_seconds}
     return replace(options, **{name: value for name, value in asked.items() if value})
 
@@ -156,8 +159,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("cases", nargs="*", help="as `list` names them; `drain` is all that begin with drain/")
     add("--full", action="store_true", help="all cases, as `make bench-full`")
-    add("--events", type=int, default=0, help="of a drain (200,000; --full: 500,000)")
-    add("--seconds", type=float, default=0.0, help="of what is timed (15; --full: 30)")
+    add("--events", type=int, default=0, help="of a drain (200,000; --full: 300,000)")
+    add("--seconds", type=float, default=0.0, help="of what is timed (15; --full: 20)")
     add("--soak-seconds", type=float, default=0.0, help="of a soak (300)")
     add(
         "--rate",

@@ -81,6 +81,7 @@ async def check_books(stage: Stage, expected: ExpectedBooks) -> list[str]:
 
 async def check_tables(connection: Any, expected: ExpectedBooks) -> list[str]:
     """The same over a connection whose search path is the schema of the books."""
+    await connection.execute("set work_mem = '256MB'; set jit = off")
     await _load(connection, expected)
     return [
         *await _differences(connection, "balance", _DIFFERENT, "debits, credits, held, version"),
