@@ -14,7 +14,7 @@ from loadtests.bench.results import Measured, Report
 
 CONFIDENCE = 0.95
 SET_RATES = ("paced/", "soak/")
-SET_HTTP = ("@paced", "@beside", "@wait")
+SET_HTTP = ("@paced", "@wait")
 
 FASTER, SLOWER, SAME, UNKNOWN = "faster", "slower", "no difference shown", "too few repeats"
 _STEPS = 2000
