@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test check fast lock fix schemas recipes bench-reads bench-payments bench-replays fuzz-api chaos-transport chaos-kills chaos-payments clean
+.PHONY: help install demo test check fast lock fix schemas recipes bench bench-full bench-reads bench-payments bench-replays fuzz-api chaos-transport chaos-kills chaos-payments clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -47,8 +47,14 @@ schemas: $(READY) ## write docs/schemas, docs/asyncapi.yaml and docs/openapi.jso
 recipes: $(READY) ## run the recipes, and write what they print into docs/recipes and the runbook
 	@$(BIN)/python -m tests.recipes
 
-bench-reads: $(READY) ## how fast balances are read beside a running stream, and how far windows are behind (needs wrk)
-	@$(BIN)/python -m loadtests.reads
+bench: $(READY) ## how fast, at what latency, compared with what, in five minutes; bench-out/report.html has the plots
+	@$(BIN)/python -m loadtests.bench run --out bench-out
+
+bench-full: $(READY) ## the same of every workload, with repeats, growth, a soak and HTTP, in an hour
+	@$(BIN)/python -m loadtests.bench run --full --repeats 3 --targets --out bench-out
+
+bench-reads: $(READY) ## how fast balances are read and events taken over HTTP, alone and beside a running stream
+	@$(BIN)/python -m loadtests.bench run http --rate 4000
 
 bench-payments: $(READY) ## payments at full load over a faulty provider, workers killed on the way, then an independent count
 	@$(BIN)/python -m loadtests.payments
@@ -74,4 +80,4 @@ lock: ## resolve the dependencies anew (hashes, no addresses)
 
 clean: ## remove the environment and the default state directory (stop the stack first)
 	@test ! -e .ledger || $(BIN)/ledger down
-	@rm -rf $(VENV) .ledger
+	@rm -rf $(VENV) .ledger bench-out

@@ -1,34 +1,74 @@
-"""How much of the processors each part of a stack uses."""
+"""How much of the processors and of the memory each part of a stack uses."""
 
 import asyncio
 import os
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, suppress
+from time import monotonic
+from typing import Protocol
 
 import psutil
 
-from streams.embedded.stack import EmbeddedStack
+from streams.embedded.state import ProcessRecord
 
 SAMPLE_S = 0.5
+MEMORY_SAMPLES = 4
+"""Memory is looked at in one sample of so many: counting shared pages takes the kernel some time."""
+
+
+class Watched(Protocol):
+    """What has processes, which may come and go."""
+
+    def processes(self) -> Iterable[ProcessRecord]: ...
 
 
 class CpuMeter:
     """Samples processor time, so that processes which were killed count as well; the last sample of each is lost."""
 
-    def __init__(self, stack: EmbeddedStack) -> None:
+    def __init__(self, stack: Watched) -> None:
         self._stack = stack
         self._first: dict[tuple[str, int], float] = {}
         self._last: dict[tuple[str, int], float] = {}
         self._idle = psutil.cpu_times().idle
+        self._begun = monotonic()
+        self.memory_mib: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        """By part: seconds since the start, and memory. Pages that processes share count in part for each."""
 
     async def run(self) -> None:
         """Sample until cancelled."""
-        self._sample()
-        self._first = dict(self._last)
+        self.start()
+        samples = 0
         while True:
             await asyncio.sleep(SAMPLE_S)
             self._sample()
+            samples += 1
+            if samples % MEMORY_SAMPLES == 0:
+                self._sample_memory()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["CpuMeter"]:
+        """Sample until the block ends."""
+        task = asyncio.create_task(self.run())
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            self._sample()
+            self._sample_memory()
+
+    def start(self) -> None:
+        """Count from now on; of a process that comes later, all counts."""
+        self._sample()
+        self._first = dict(self._last)
+        self.memory_mib.clear()
+        self._idle = psutil.cpu_times().idle
+        self._begun = monotonic()
+
+    def stop(self) -> None:
+        """Count until now: for who cannot have it sample meanwhile."""
+        self._sample()
 
     def told(self) -> dict[str, float]:
         """Give seconds of processor time by part; `idle` is that of the machine."""
@@ -43,6 +83,15 @@ class CpuMeter:
             with suppress(psutil.Error):
                 times = process.cpu_times()
                 self._last[name, process.pid] = times.user + times.system
+
+    def _sample_memory(self) -> None:
+        used: dict[str, float] = defaultdict(float)
+        for name, process in self._processes():
+            with suppress(psutil.Error):
+                used[name] += process.memory_full_info().pss / 2**20
+        at_s = monotonic() - self._begun
+        for name, mib in used.items():
+            self.memory_mib[name].append((round(at_s, 1), round(mib, 1)))
 
     def _processes(self) -> Iterator[tuple[str, psutil.Process]]:
         yield "load", psutil.Process(os.getpid())

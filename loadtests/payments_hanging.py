@@ -8,16 +8,21 @@ import argparse
 import asyncio
 import json
 import sys
+from random import Random
 from statistics import median
 from time import monotonic
 from typing import Any
 
+from ledger.adapters.system import new_event_id
+from ledger.contract.outgoing import CONTENT_TYPE, record_key
 from loadtests.payments_load import PaymentLoad
 from loadtests.payments_stage import Stage, Wishes, payments_stage, tell
-from loadtests.reads import Uniform
+from streams.development_keys import TENANT
+from streams.transport.publisher import Outgoing
 
 KEPT_MIN = 0.8
 CUSTOMERS = 500
+ACCOUNTS = 10_000
 LOOK_S = 0.05
 WAIT_S = 240.0
 ALL = ["charge", "refund", "status"]
@@ -25,6 +30,27 @@ ALL = ["charge", "refund", "status"]
 _HANDLED = "select coalesce(sum(next_offset), 0)::bigint from stream_offsets"
 _OPEN = "select count(*) from payments where due_at is not null"
 _ACCEPTED = "select count(*) from payments"
+
+
+class Uniform:
+    """Transfers between accounts that no payment touches, each as likely as any other."""
+
+    def __init__(self, topic: str, seed: int = 1) -> None:
+        self._topic = topic
+        self._random = Random(seed)
+
+    def make(self, count: int) -> list[Outgoing]:
+        """Make events; their ids hold the time of now."""
+        return [self._transfer(*self._random.sample(range(ACCOUNTS), 2)) for _ in range(count)]
+
+    def _transfer(self, debit: int, credit: int) -> Outgoing:
+        accounts = f'"debit":"external:{debit}","credit":"external:{credit}"'
+        value = (
+            f'{{"specversion":"1.0","id":"{new_event_id()}","source":"loadtests","type":"transfer.post.v1",'
+            f'"tenant":"{TENANT}","data":{{{accounts},"amount":{1 + debit % 100},"asset":"USD/2"}}}}'
+        )
+        key = record_key(TENANT, f"external:{debit}")
+        return Outgoing(self._topic, key, value.encode(), (CONTENT_TYPE,))
 
 
 class Pairs:

@@ -1,0 +1,1 @@
+"""What else this machine can do, to hold the ledger against."""

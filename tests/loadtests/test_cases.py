@@ -1,0 +1,62 @@
+"""Cases are found by their names, and the command says by its exit status what came out."""
+
+from pathlib import Path
+
+import pytest
+
+from loadtests.bench import __main__ as command
+from loadtests.bench.cases import CASES, FULL, QUICK, REPEATED, UnknownCaseError, find_cases, repeated
+from loadtests.bench.targets import TARGETS
+from loadtests.workloads import WORKLOADS
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr("sys.argv", ["bench", *arguments])
+    return command.main()
+
+
+def test_selections_are_of_cases_that_exist() -> None:
+    assert {*QUICK, *REPEATED, *FULL} <= CASES.keys()
+
+
+def test_every_workload_can_be_drained() -> None:
+    assert {f"drain/{name}" for name in WORKLOADS} <= CASES.keys()
+
+
+def test_every_target_goes_by_cases_that_the_full_run_has() -> None:
+    words = (word.strip(",") for target in TARGETS for word in target.figure.of.split())
+    named = {word for word in words if word.partition("/")[0].isalpha() and "/" in word}
+
+    assert named
+    assert named <= set(FULL)
+
+
+def test_what_goes_by_a_rate_comes_after_what_finds_it() -> None:
+    order = list(FULL)
+
+    assert order.index("drain/uniform") < order.index("ramp/uniform") < order.index("paced/uniform@half")
+    assert QUICK.index("drain/uniform") < QUICK.index("paced/uniform@half")
+
+
+def test_a_mode_stands_for_all_its_cases() -> None:
+    assert find_cases(["growth", "drain/hot"])[-2:] == ["growth/uniform@50000000", "drain/hot"]
+
+
+def test_an_unknown_case_is_an_error() -> None:
+    with pytest.raises(UnknownCaseError, match="drain/cold"):
+        find_cases(["drain/cold"])
+
+
+def test_repeats_take_turns() -> None:
+    assert repeated(["drain/hot", "http"], 2, only_main=False) == ["drain/hot", "http", "drain/hot", "http"]
+    assert repeated(["drain/hot", "http"], 2, only_main=True) == ["drain/hot", "http", "drain/hot"]
+
+
+def test_cases_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "list") == 0
+    assert set(CASES) == {line.split()[0] for line in capsys.readouterr().out.splitlines()}
+
+
+def test_wrong_use_exits_with_2(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert run(monkeypatch, "run", "drain/cold") == 2
+    assert run(monkeypatch, "report", str(tmp_path / "nothing")) == 2
