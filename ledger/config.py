@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ledger.domain.payments.rules import PaymentRules
 
 PREFIX = "LEDGER_"
+COMPRESSION = "snappy"
+"""Of all records: aiokafka packs lz4 at its slowest level, 8 µs a record against 0.5, for a fifth less bytes."""
 
 _PORT = r"(6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3})"
 _SERVER = rf"(\[[0-9a-fA-F:.]+\]|[^\s,:/\[\]]+):{_PORT}"

@@ -10,8 +10,7 @@ from faust.serializers.schemas import Schema
 from faust.types import AppT, Message
 from mode.supervisors import CrashingSupervisor
 
-from ledger.adapters.kafka.compression import COMPRESSION
-from ledger.config import Settings
+from ledger.config import COMPRESSION, Settings
 from ledger.observability.signals import Signals
 from streams.transport.consumer import ChunkedTransport
 from streams.transport.errors import ConfigurationError

@@ -19,7 +19,7 @@ from aiokafka.errors import (
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
-from ledger.adapters.kafka.compression import COMPRESSION
+from ledger.config import COMPRESSION
 from streams.transport.errors import PublishError, RecordTooLargeError
 from streams.transport.partitioning import Partitioner
 

@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import murmur2
 
-from ledger.adapters.kafka.compression import COMPRESSION
 from ledger.application.faults import LogAwayError, RecordRefusedError
+from ledger.config import COMPRESSION
 from ledger.contract.decode import ADDRESS_BYTES_MAX, RECORD_BYTES_MAX
 from ledger.contract.outgoing import CONTENT_TYPE
 from ledger.observability.signals import Signals
