@@ -10,7 +10,9 @@ import orjson
 from ledger.adapters.postgres.copying import (
     ENTRY_COLUMNS,
     TRANSACTION_COLUMNS,
+    entry_columns,
     entry_rows,
+    transaction_columns,
     transaction_rows,
 )
 from ledger.adapters.postgres.directory import Tenant, json_text
@@ -24,6 +26,9 @@ from ledger.domain.holds import Hold
 from ledger.domain.outcome import Outcome
 
 Tenants = Mapping[str, Tenant]
+
+FEW = 50
+"""Transactions that go in one statement with what they move: a trip costs more than COPY spares."""
 
 LETTERS_BYTES_MAX = 8 * 1024**2
 """Of dead letters written by one statement, unless it is one alone."""
@@ -56,8 +61,7 @@ async def write(
     changes = books.changes
     await _insert_accounts(connection, tenants, books, decided)
     await _insert_balances(connection, tenants, [each for each in changes.balances if each.row is None])
-    await _update_balances(connection, tenants, changes.balances)
-    await _copy_transactions(connection, tenants, books)
+    await _post(connection, tenants, books)
     await _write_holds(connection, tenants, books)
     await insert_payments(connection, tenants, changes.payments)
     await _write_reversals(connection, tenants, books)
@@ -128,29 +132,27 @@ def _totals(balances: Sequence[Balance]) -> list[list[Any]]:
     ]
 
 
-async def _update_balances(connection: Any, tenants: Tenants, balances: list[Balance]) -> None:
-    changed = [balance for balance in balances if balance.changed]
-    if changed:
-        debited, credited, held, versions, times = _totals(changed)
-        await connection.execute(
-            sql("update_balances"),
-            column([tenants[balance.account.tenant].id for balance in changed]),
-            [balance.row for balance in changed],
-            debited,
-            credited,
-            column(held),
-            versions,
-            column(times),
-        )
-
-
-async def _copy_transactions(connection: Any, tenants: Tenants, books: Books) -> None:
+async def _post(connection: Any, tenants: Tenants, books: Books) -> None:
+    changed = [balance for balance in books.changes.balances if balance.changed]
+    balances = _balance_columns(tenants, changed)
     posted = books.changes.transactions
-    if not posted:
-        return
     ids = {code: tenant.id for code, tenant in tenants.items()}.__getitem__
-    await _copy(connection, "transactions", TRANSACTION_COLUMNS, transaction_rows(posted, ids))
-    await _copy(connection, "entries", ENTRY_COLUMNS, entry_rows(posted, ids))
+    if posted and len(posted) <= FEW:
+        columns = (*balances, *transaction_columns(posted, ids), *entry_columns(posted, ids))
+        await connection.execute(sql("post_few"), *columns)
+        return
+    if changed:
+        await connection.execute(sql("update_balances"), *balances)
+    if posted:
+        await _copy(connection, "transactions", TRANSACTION_COLUMNS, transaction_rows(posted, ids))
+        await _copy(connection, "entries", ENTRY_COLUMNS, entry_rows(posted, ids))
+
+
+def _balance_columns(tenants: Tenants, changed: Sequence[Balance]) -> tuple[Sequence[Any], ...]:
+    debited, credited, held, versions, times = _totals(changed)
+    tenant_ids = column([tenants[balance.account.tenant].id for balance in changed])
+    rows = [balance.row for balance in changed]
+    return tenant_ids, rows, debited, credited, column(held), versions, column(times)
 
 
 async def _copy(connection: Any, table: str, columns: Sequence[str], rows: bytes) -> None:
