@@ -21,11 +21,12 @@ from rich.progress import (
 
 from ledger.application.archive_ports import ArchiveError
 from ledger.application.dead_letters import LetterQuery, Place, PlaceFormatError
+from ledger.application.replaying import NoLongerAloneError
 from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetterReason
 from streams.cli.asking import asked, confirm, user_name
 from streams.cli.moments import MomentFormatError, parse_moment
-from streams.cli.running import FOUND_WRONG, USED_WRONGLY, complain, print_json, refuse, told_faults
+from streams.cli.running import FOUND_WRONG, SERVICE_AWAY, USED_WRONGLY, complain, print_json, refuse, told_faults
 from streams.replay.faults import NotReplayableError
 from streams.replay.outcomes import NotAnOutcomeError
 from streams.replay.plan import Filters
@@ -193,7 +194,10 @@ def _check(wish: Wish) -> None:
     if wish.resume and wish.target == "dry-run":
         refuse("A dry run leaves nothing to go on with: begin it anew.")
     if wish.resume and wish.filters.accounts:
-        refuse("A replay with --account is not gone on with: begin it anew, into live books with --anew.")
+        refuse(
+            "A replay with --account is not gone on with: begin it anew, a rebuild under another name, and one of "
+            "the topic or of the archive into live books with --anew."
+        )
 
 
 def _meant(wish: Wish, *, yes: bool) -> Wish:
@@ -215,6 +219,9 @@ def _run(wish: Wish, *, quiet: bool) -> Report:
             f"{str(error)[:1].upper()}{str(error)[1:]}: only the owner of the books may replay into them."
         )
         raise typer.Exit(USED_WRONGLY) from error
+    except NoLongerAloneError as error:
+        complain(str(error))
+        raise typer.Exit(SERVICE_AWAY) from error
     except (NotReplayableError, BelowHorizonError, NotAnOutcomeError, ArchiveError) as error:
         complain(f"{str(error)[:1].upper()}{str(error)[1:]}")
         raise typer.Exit(USED_WRONGLY if isinstance(error, NotReplayableError) else FOUND_WRONG) from error

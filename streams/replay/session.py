@@ -1,8 +1,9 @@
 """Composes and runs one replay: into memory, into a schema of its own, or into the live books."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,18 +21,19 @@ from ledger.domain.digest import BooksDigest
 from ledger.domain.replaying import DecideAgain
 from streams.dead_letters import kept_letters
 from streams.embedded.addresses import find_kafka, find_postgres
+from streams.replay.alone import alone_in
+from streams.replay.covering import concerns, covers, source_in
 from streams.replay.faults import NotReplayableError
 from streams.replay.letters import closing_letters, finding_letters
 from streams.replay.outcomes import OutcomeIndex
 from streams.replay.plan import Selection
 from streams.replay.read import Decoder, archived
 from streams.replay.run import BEGINNING, BelowHorizonError, Progress, Replayer, Stage
-from streams.replay.sources import first_time, lanes_of, refuse_forgetful, source_of
+from streams.replay.sources import beginnings, first_time, lanes_of, refuse_forgetful, source_of
 from streams.replay.stages import (
     Publishing,
     RealBooks,
     WrittenDown,
-    alone_in,
     make_schema,
     of_schema,
     overlay_of,
@@ -114,7 +116,7 @@ class Session:
     async def _into(self) -> Report:
         name = await self._schema()
         target = of_schema(self._settings, name)
-        async with alone_in(self._dsn, name), RealBooks.open(target, self._dsn) as books:
+        async with alone_in(self._dsn, name) as run, RealBooks.open(target, self._dsn) as books:
             found = await self._unfinished_into(books, name) if self._wish.resume else None
             await make_schema(target, self._dsn)
             replay, source, lanes = found or await self._begun_into(books)
@@ -127,7 +129,7 @@ class Session:
                     posting_to(books.store, self._settings, judge),
                     precedents=precedents,
                     judge=judge,
-                    checkpoints=WrittenDown(books, replay.id, topic, _moved(source, replay)),
+                    checkpoints=WrittenDown(books, replay.id, run, topic, _moved(source, replay)),
                     in_the_past=True,
                     letters=topic is not None,
                 )
@@ -190,12 +192,12 @@ class Session:
 
     async def _live(self) -> Report:
         # Two at a time would publish everything twice.
-        async with alone_in(self._dsn, self._settings.postgres_schema), AsyncExitStack() as stack:
+        async with alone_in(self._dsn, self._settings.postgres_schema) as run, AsyncExitStack() as stack:
             books = await stack.enter_async_context(RealBooks.open(self._settings, self._dsn))
             # What is read of dead letters is read while they are replayed.
             letters = await stack.enter_async_context(kept_letters(self._settings))
             replay, source, lanes = await self._begun_live(books, letters)
-            stage = await self._live_stage(stack, books, letters, (replay, source, lanes))
+            stage = await self._live_stage(stack, books, letters, (replay, source, lanes), run)
             try:
                 told = await self._replayer(source, lanes, stage, replay).run()
             except BelowHorizonError:
@@ -203,11 +205,11 @@ class Session:
                 if not self._wish.resume and source.own_since is None:
                     await books.records.end([replay.id], datetime.now(UTC))
                 raise
-            await self._end_older(books, replay, source)
+            await books.records.end(source.takes_over, datetime.now(UTC))
             return Report(target="live", name=None, source=source, told=told)
 
     async def _live_stage(
-        self, stack: AsyncExitStack, books: RealBooks, letters: PostgresDeadLetters, begun: Begun
+        self, stack: AsyncExitStack, books: RealBooks, letters: PostgresDeadLetters, begun: Begun, run: int
     ) -> Stage:
         replay, source, lanes = begun
         publish = await stack.enter_async_context(Publishing.open(self._settings, find_kafka(self._settings)))
@@ -216,6 +218,7 @@ class Session:
             judge, topic = DecideAgain(), source.topic
             precedents = await stack.enter_async_context(self._outcomes(source, lanes))
         of_letters = source.kind == "dead-letters"
+        ensure = partial(books.records.ensure_alone, run)
         return Stage(
             posting_to(books.store, self._settings, judge),
             there=books.precedents,
@@ -224,11 +227,11 @@ class Session:
             publish=publish,
             # What came by no topic would be missing in every rebuild from it.
             send=publish.send if source.kind == "file" else None,
-            checkpoints=WrittenDown(books, replay.id, topic, _moved(source, replay)),
+            checkpoints=WrittenDown(books, replay.id, run, topic, _moved(source, replay)),
             own_since=_own_since(source, replay),
             own_records=of_letters,
             find_letters=finding_letters(letters, source),
-            settle=closing_letters(letters, self._wish.by, self._wish.why) if of_letters else None,
+            settle=closing_letters(letters, self._wish.by, self._wish.why, ensure) if of_letters else None,
             horizon=None if source.since_books else timedelta(days=self._settings.dedupe_horizon_days),
             letters=source.since_books,
         )
@@ -239,16 +242,19 @@ class Session:
             if found is None:
                 raise NotReplayableError("No replay into the live books was stopped before its end.")
             return found
-        own_since = await self._left_since(books) if self._wish.source in PUBLISHING else None
+        left = await books.records.unfinished("live")
+        own_since = self._left_since(left)
         async with self._snapshot() as standings:
             positions = await standings.positions(self._settings.payments_topic)
         source, lanes = await source_of(self._wish, self._settings, positions, letters)
-        source = msgspec.structs.replace(source, own_since=own_since)
+        begins = await beginnings(self._wish, self._settings)
+        taken = [each.id for each in left if covers(source, source_in(each), each.state, begins)]
+        source = msgspec.structs.replace(source, own_since=own_since, takes_over=taken)
         return await self._begin(books, source), source, lanes
 
-    async def _left_since(self, books: RealBooks) -> datetime | None:
+    def _left_since(self, left: Sequence[Replay]) -> datetime | None:
         """Say since when stopped replays may have posted what they did not publish; raises NotReplayableError."""
-        left = [each for each in await books.records.unfinished("live") if each.source["kind"] in PUBLISHING]
+        left = [each for each in left if concerns(self._wish, source_in(each))]
         if left and not self._wish.anew:
             raise NotReplayableError(
                 f"The replay that {left[0].by} began at {left[0].started_at:%Y-%m-%dT%H:%M:%SZ} was stopped before "
@@ -256,16 +262,6 @@ class Session:
                 "this one nevertheless, and publishes what that one left where this one reads it."
             )
         return min((each.started_at for each in left), default=None)
-
-    async def _end_older(self, books: RealBooks, replay: Replay, source: Source) -> None:
-        """Say of those that were stopped before this one began that nothing is left of them to do."""
-        kinds = PUBLISHING if source.kind in PUBLISHING else (source.kind,)
-        older = [
-            each.id
-            for each in await books.records.unfinished("live")
-            if each.started_at < replay.started_at and each.source["kind"] in kinds
-        ]
-        await books.records.end(older, datetime.now(UTC))
 
     # Both
 
@@ -289,7 +285,7 @@ class Session:
             return None
         # Of letters, which are begun anew, none keeps another from its end.
         replay = next((each for each in unfinished if each.source["kind"] != "dead-letters"), unfinished[0])
-        source = msgspec.convert(replay.source, Source, strict=False)
+        source = source_in(replay)
         refuse_forgetful(source)
         return replay, source, lanes_of(source, self._settings)
 

@@ -22,7 +22,7 @@ from ledger.domain.moments import milliseconds, moment_of
 from streams.embedded.addresses import find_kafka
 from streams.replay.faults import NotReplayableError
 from streams.replay.read import ArchiveLane, FileLane, Lane, LettersLane, TopicLane, archived, stretches
-from streams.replay.wish import Source, Stretch, Wish
+from streams.replay.wish import PUBLISHING, Source, Stretch, Wish
 
 LETTERS_MAX = 1_000_000
 
@@ -63,6 +63,14 @@ async def _open_places(wish: Wish, letters: DeadLetters) -> Sequence[Place]:
     return wish.places or await places_of(letters, wish.letters, LETTERS_MAX)
 
 
+async def beginnings(wish: Wish, settings: Settings) -> Mapping[int, int]:
+    """Say, by partition, before which offset nobody can read anything any more; nothing where an archive may."""
+    if wish.source not in PUBLISHING or (wish.source == "topic" and wish.archive):
+        return {}
+    async with _records(wish, settings) as records:
+        return {at: low for at, (low, _) in (await records.bounds()).items()}
+
+
 @asynccontextmanager
 async def _records(wish: Wish, settings: Settings) -> AsyncIterator[RecordSource]:
     if wish.source == "archive":
@@ -100,7 +108,8 @@ def refuse_forgetful(source: Source) -> None:
     if source.filters.accounts:
         raise NotReplayableError(
             "A replay with --account is not gone on with, as what follows on the events of an account is taken with "
-            "them: begin it anew, into live books with --anew. What was posted is recognised."
+            "them: begin it anew with the same options, a rebuild under another name, and one of the topic or of "
+            "the archive into live books with --anew. What was posted is recognised."
         )
 
 

@@ -13,6 +13,7 @@ import pytest
 from ledger.application.compare_books import Comparison, View
 from ledger.application.dead_letters import Place
 from streams.replay.faults import NotReplayableError
+from streams.replay.plan import Filters
 from streams.replay.session import Session, compare_schemas
 from streams.replay.stages import RealBooks, WrittenDown, alone_in
 from streams.replay.wish import Report, Wish
@@ -270,6 +271,10 @@ async def test_what_a_killed_replay_left_is_published_by_one_that_is_begun_anew_
     unaware = await command(books, *LIVE)
     assert (unaware.returncode, "--resume goes on with it; --anew begins" in unaware.stderr) == (2, True)
 
+    # Neither what the books have lost nor a part of what was left is all that was left.
+    await replayed(books, target="live", since_books=True)
+    await replayed(books, target="live", anew=True, filters=Filters(ids=newest[:1]))
+    assert await unfinished(books) == 1
     done = await command(books, *LIVE, "--anew")
     assert done.returncode == 0, done.stderr
     assert await books.balances() == before

@@ -1,0 +1,61 @@
+"""A replay ends only those stopped ones of which it does all that they left."""
+
+from typing import Any
+
+import pytest
+
+from ledger.application.replaying import Reached
+from streams.replay.covering import covers
+from streams.replay.plan import Filters
+from streams.replay.wish import Source
+from tests.builders import NOW
+
+LANES = {0: (10, 100), 1: (0, 50)}
+REACHED = {0: Reached(60, NOW), 1: Reached(50, NOW)}
+
+
+def topic(lanes: Any = LANES, **more: Any) -> Source:
+    return Source("topic", lanes, "payments", **more)
+
+
+def of(**named: list[str]) -> Filters:
+    return Filters(**named)
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "covered"),
+    [
+        (topic(), topic(), True),
+        (Source("archive", LANES, "payments"), topic(), True),
+        (topic({0: (60, 100)}), topic(), True),
+        (topic({0: (61, 100)}), topic(), False),
+        (topic({0: (60, 99)}), topic(), False),
+        (topic({0: (5, 8)}), topic(), False),
+        (topic({1: (0, 50)}), topic(), False),
+        (topic(filters=of(ids=["x"])), topic(), False),
+        (topic(filters=of(ids=["x", "y"])), topic(filters=of(ids=["y", "x"])), True),
+        (topic(), topic(filters=of(tenants=["acme"])), True),
+        (topic(filters=of(accounts=["a"])), topic(filters=of(accounts=["a"])), True),
+        (topic({0: (60, 100)}, filters=of(accounts=["a"])), topic(filters=of(accounts=["a"])), False),
+        (topic(), topic(since_books=True), False),
+        (topic(since_books=True), topic(), False),
+        (topic(since_books=True), topic(since_books=True), True),
+        (Source("file", {0: (0, 100)}, file="a"), topic(), False),
+        (Source("file", {0: (0, 9)}, file="a"), Source("file", {0: (0, 9)}, file="a"), True),
+        (Source("file", {0: (0, 9)}, file="a"), Source("file", {0: (0, 9)}, file="b"), False),
+        (Source("dead-letters", {0: (0, 1)}), Source("dead-letters", {0: (0, 9)}), True),
+        (Source("dead-letters", LANES), topic(), False),
+    ],
+)
+def test_one_that_was_stopped_is_covered_by_what_reads_all_that_it_left(
+    new: Source, old: Source, covered: bool
+) -> None:
+    reached = REACHED if old.kind == "topic" else {}
+    assert covers(new, old, reached, {}) is covered
+
+
+def test_what_nobody_can_read_any_more_is_left_to_nobody() -> None:
+    new = topic({0: (70, 100), 1: (30, 60)})
+    assert not covers(new, topic(), {}, {0: 69, 1: 30})
+    assert covers(new, topic(), {}, {0: 70, 1: 30})
+    assert covers(new, topic(), {}, {0: 100, 1: 80})
