@@ -26,7 +26,15 @@ from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetterReason
 from streams.cli.asking import asked, confirm, user_name
 from streams.cli.moments import MomentFormatError, parse_moment
-from streams.cli.running import FOUND_WRONG, SERVICE_AWAY, USED_WRONGLY, complain, print_json, refuse, told_faults
+from streams.cli.running import (
+    FOUND_WRONG,
+    SERVICE_AWAY,
+    USED_WRONGLY,
+    complain,
+    print_json,
+    refuse,
+    told_faults,
+)
 from streams.replay.faults import NotReplayableError
 from streams.replay.outcomes import NotAnOutcomeError
 from streams.replay.plan import Filters

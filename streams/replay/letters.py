@@ -29,8 +29,15 @@ def finding_letters(letters: DeadLetters, source: Source) -> FindLetters | None:
     return None if source.kind == "dead-letters" else find
 
 
-def closing_letters(letters: DeadLetters, by: str, why: str) -> Settle:
-    """Give what writes down, of each letter that came to an outcome, which one it was."""
+def closing_letters(letters: DeadLetters, by: str, why: str, ensure: Callable[[], Awaitable[None]]) -> Settle:
+    """Give what writes down, of each letter that came to an outcome, which one it was.
+
+    `ensure` raises where the books may have lost that outcome since: they failed over.
+    """
+
+    async def record(places: Sequence[Place], action: Action) -> None:
+        await ensure()
+        await letters.record(places, action)
 
     async def settle(batch: Sequence[Placed], outcomes: Sequence[Outcome]) -> None:
         found = {outcome.event.identity: outcome for outcome in outcomes}
@@ -38,7 +45,7 @@ def closing_letters(letters: DeadLetters, by: str, why: str) -> Settle:
         for told, group in groupby(ended, key=lambda each: each[0]):
             places = [place for _, place in group]
             action = Action(Deed.REQUEUED, by, datetime.now(UTC), f"{told}: {why}")
-            await insist(partial(letters.record, places, action))
+            await insist(partial(record, places, action))
 
     return settle
 

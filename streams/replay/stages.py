@@ -135,26 +135,15 @@ async def replays_stand(dsn: str, schema: str) -> bool:
         await connection.close()
 
 
-@asynccontextmanager
-async def alone_in(dsn: str, schema: str) -> AsyncIterator[None]:
-    """Let nobody else rebuild the same books meanwhile; raises NotReplayableError."""
-    connection = await asyncpg.connect(dsn)
-    try:
-        if not await connection.fetchval("select pg_try_advisory_lock(72619943, hashtext($1))", schema):
-            raise NotReplayableError(f"Another replay into {schema} is running.")
-        yield
-    finally:
-        await connection.close()
-
-
 class WrittenDown:
     """Checkpoints in the record of a replay; with `topic`, the books' own positions go along."""
 
     def __init__(
-        self, books: RealBooks, replay_id: str, topic: str | None, state: Mapping[int, Reached]
+        self, books: RealBooks, replay_id: str, run: int, topic: str | None, state: Mapping[int, Reached]
     ) -> None:
         self._books = books
         self._replay_id = replay_id
+        self._run = run
         self._topic = topic
         self._moved = {partition: reached.next for partition, reached in state.items()}
         self._since = _time_reached(state)
@@ -162,32 +151,32 @@ class WrittenDown:
     async def save(
         self, state: Mapping[int, Reached], counts: Mapping[str, int], *, ended: bool = False
     ) -> None:
-        """Move the positions, then write it down: what lies between is gone through again, and recognised."""
-        if self._topic is not None:
-            await insist(lambda: self._move(self._topic or "", state))
+        """Move the positions and write it down, at once; raises NoLongerAloneError."""
+        ahead = {} if self._topic is None else self._ahead(state)
+        moved = [
+            Position(self._topic or "", at, self._moved[at], following) for at, following in ahead.items()
+        ]
+        if moved:
+            # What was posted since then stands under times that the audit chain had done with.
+            await insist(lambda: self._books.chain.lower(self._since))
         at = datetime.now(UTC)
         still_runs = await insist(
-            lambda: self._books.records.save(self._replay_id, state, counts, at, ended=ended)
+            lambda: self._books.records.save(
+                self._replay_id, self._run, state, counts, at, moved=moved, ended=ended
+            )
         )
         if not still_runs and not ended:
             raise NotReplayableError("Another run has brought this replay to its end.")
+        if moved:
+            self._moved |= ahead
+            self._since = _time_reached(state)
 
-    async def _move(self, topic: str, state: Mapping[int, Reached]) -> None:
-        ahead = {
+    def _ahead(self, state: Mapping[int, Reached]) -> dict[int, int]:
+        return {
             partition: reached.next
             for partition, reached in sorted(state.items())
             if reached.next > self._moved[partition]
         }
-        if not ahead:
-            return
-        async with self._books.store.unit_of_work() as unit:
-            for partition, following in ahead.items():
-                await unit.advance(Position(topic, partition, self._moved[partition], following))
-            await unit.commit()
-        # What was posted since then stands under times that the audit chain had done with.
-        await self._books.chain.lower(self._since)
-        self._moved |= ahead
-        self._since = _time_reached(state)
 
 
 def _time_reached(state: Mapping[int, Reached]) -> datetime:

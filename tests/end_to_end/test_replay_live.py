@@ -12,10 +12,11 @@ import pytest
 
 from ledger.application.compare_books import Comparison, View
 from ledger.application.dead_letters import Place
+from streams.replay.alone import alone_in
 from streams.replay.faults import NotReplayableError
 from streams.replay.plan import Filters
 from streams.replay.session import Session, compare_schemas
-from streams.replay.stages import RealBooks, WrittenDown, alone_in
+from streams.replay.stages import RealBooks, WrittenDown
 from streams.replay.wish import Report, Wish
 from tests.end_to_end.books import Books, event, id_of, transfer
 from tests.end_to_end.command import Ledger
@@ -293,10 +294,11 @@ async def test_two_replays_into_the_same_books_never_run_at_a_time(books: Books,
 
 async def test_a_replay_that_has_ended_stays_so(books: Books, rebuilt: str) -> None:
     [row] = await books.sql("select replay_id::text as id, ended_at from replays order by started_at limit 1")
-    async with RealBooks.open(books.settings, str(books.settings.postgres_dsn)) as real:
-        assert not await real.records.save(row["id"], {}, {}, datetime.now(UTC))
+    dsn = str(books.settings.postgres_dsn)
+    async with RealBooks.open(books.settings, dsn) as real, alone_in(dsn, "any") as run:
+        assert not await real.records.save(row["id"], run, {}, {}, datetime.now(UTC))
         with pytest.raises(NotReplayableError, match="Another run"):
-            await WrittenDown(real, row["id"], None, {}).save({}, {})
+            await WrittenDown(real, row["id"], run, None, {}).save({}, {})
     ended = await books.sql("select ended_at from replays where replay_id = $1::text::uuid", row["id"])
     assert ended[0]["ended_at"] == row["ended_at"] is not None
 
