@@ -1,7 +1,7 @@
 """Composes and runs one replay: into memory, into a schema of its own, or into the live books."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -24,7 +24,7 @@ from streams.embedded.addresses import find_kafka, find_postgres
 from streams.replay.alone import alone_in
 from streams.replay.covering import concerns, covers, source_in
 from streams.replay.faults import NotReplayableError
-from streams.replay.letters import closing_letters, finding_letters
+from streams.replay.letters import closing_letters, finding_letters, holding_letters
 from streams.replay.outcomes import OutcomeIndex
 from streams.replay.plan import Selection
 from streams.replay.read import Decoder, archived
@@ -231,6 +231,7 @@ class Session:
             own_since=_own_since(source, replay),
             own_records=of_letters,
             find_letters=finding_letters(letters, source),
+            hold=holding_letters(letters) if of_letters else nullcontext,
             settle=closing_letters(letters, self._wish.by, self._wish.why, ensure) if of_letters else None,
             horizon=None if source.since_books else timedelta(days=self._settings.dedupe_horizon_days),
             letters=source.since_books,

@@ -349,6 +349,8 @@ async def test_letters_that_are_events_by_now_are_posted_and_closed_though_kille
     )
     # Posted and not written down: the two of the batch that it died of.
     assert len(open_ones) == 5
+    drop = await command(books, "dlq", "drop", letters[2], "--yes", "--why", "a test")
+    assert (drop.returncode, "books have posted" in drop.stderr) == (1, True), drop.stderr
 
     done = await command(books, *LIVE, "--dead-letters", "--json")
     assert done.returncode == 0, done.stderr
