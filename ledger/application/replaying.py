@@ -58,8 +58,8 @@ class Precedents(Protocol):
 class ReplayRecords(Protocol):
     """Replays, where they are written down. Every method may raise TransientFaultError."""
 
-    async def begin(self, replay: Replay) -> None:
-        """Write down a replay before it does anything."""
+    async def begin(self, replay: Replay) -> Replay:
+        """Write down a replay before it does anything; give it as begun by the clock of the books, whatever it says."""
         ...
 
     async def ensure_alone(self, run: int) -> None:

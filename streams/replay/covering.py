@@ -1,12 +1,17 @@
 """Whether one replay does what another one left, which was stopped before its end. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 import msgspec
 
 from ledger.application.replaying import Reached, Replay
 from streams.replay.plan import Filters
+from streams.replay.run import BEGINNING
 from streams.replay.wish import PUBLISHING, Source, Wish
+
+CLOCKS_APART = timedelta(hours=1)
+"""What a replay posts stands under the time of its machine, and when it began under that of the books."""
 
 
 def source_in(replay: Replay) -> Source:
@@ -37,6 +42,20 @@ def covers(new: Source, old: Source, reached: Mapping[int, Reached], begins: Map
         if left < end and not low <= left < end <= high:
             return False
     return True
+
+
+def left_since(left: Sequence[Replay]) -> datetime | None:
+    """Say from which time on the books may hold what stopped replays posted and did not publish."""
+    return min((each.started_at - CLOCKS_APART for each in left), default=None)
+
+
+def own_since(source: Source, replay: Replay, *, resumed: bool) -> datetime | None:
+    """Say from which time on the books may hold what this replay posted before it was killed, and did not publish."""
+    if source.since_books:
+        return BEGINNING  # decided at the times of the first decisions
+    if source.kind not in PUBLISHING:
+        return None
+    return source.own_since or (left_since([replay]) if resumed else replay.started_at)
 
 
 def _what(source: Source) -> tuple[object, ...]:

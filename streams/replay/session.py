@@ -22,7 +22,7 @@ from ledger.domain.replaying import DecideAgain
 from streams.dead_letters import kept_letters
 from streams.embedded.addresses import find_kafka, find_postgres
 from streams.replay.alone import alone_in
-from streams.replay.covering import concerns, covers, source_in
+from streams.replay.covering import concerns, covers, left_since, own_since, source_in
 from streams.replay.faults import NotReplayableError
 from streams.replay.letters import closing_letters, finding_letters, holding_letters
 from streams.replay.outcomes import OutcomeIndex
@@ -42,7 +42,7 @@ from streams.replay.stages import (
     replays_stand,
     schema_stands,
 )
-from streams.replay.wish import PUBLISHING, Proof, Report, Source, Wish
+from streams.replay.wish import Proof, Report, Source, Wish
 
 CHANGED_SHOWN_MAX = 1000
 
@@ -228,7 +228,7 @@ class Session:
             # What came by no topic would be missing in every rebuild from it.
             send=publish.send if source.kind == "file" else None,
             checkpoints=WrittenDown(books, replay.id, run, topic, _moved(source, replay)),
-            own_since=_own_since(source, replay),
+            own_since=own_since(source, replay, resumed=self._wish.resume),
             own_records=of_letters,
             find_letters=finding_letters(letters, source),
             hold=holding_letters(letters) if of_letters else nullcontext,
@@ -244,13 +244,13 @@ class Session:
                 raise NotReplayableError("No replay into the live books was stopped before its end.")
             return found
         left = await books.records.unfinished("live")
-        own_since = self._left_since(left)
+        since = self._left_since(left)
         async with self._snapshot() as standings:
             positions = await standings.positions(self._settings.payments_topic)
         source, lanes = await source_of(self._wish, self._settings, positions, letters)
         begins = await beginnings(self._wish, self._settings)
         taken = [each.id for each in left if covers(source, source_in(each), each.state, begins)]
-        source = msgspec.structs.replace(source, own_since=own_since, takes_over=taken)
+        source = msgspec.structs.replace(source, own_since=since, takes_over=taken)
         return await self._begin(books, source), source, lanes
 
     def _left_since(self, left: Sequence[Replay]) -> datetime | None:
@@ -262,7 +262,7 @@ class Session:
                 "its end, and may have posted what it has not published. --resume goes on with it; --anew begins "
                 "this one nevertheless, and publishes what that one left where this one reads it."
             )
-        return min((each.started_at for each in left), default=None)
+        return left_since(left)
 
     # Both
 
@@ -276,8 +276,7 @@ class Session:
             wish.why,
             datetime.now(UTC),
         )
-        await books.records.begin(replay)
-        return replay
+        return await books.records.begin(replay)
 
     async def _unfinished(self, books: RealBooks, target: Any) -> Begun | None:
         unfinished = await books.records.unfinished(target)
@@ -321,13 +320,6 @@ class Session:
             return
         async with KafkaStream.open(find_kafka(settings), settings.outcomes_topic) as stream:
             yield stream
-
-
-def _own_since(source: Source, replay: Replay) -> datetime | None:
-    """Say from which time on the books may hold what this replay posted before it was killed, and did not publish."""
-    if source.since_books:
-        return BEGINNING  # decided at the times of the first decisions
-    return source.own_since or replay.started_at if source.kind in PUBLISHING else None
 
 
 def _moved(source: Source, replay: Replay) -> dict[int, Reached]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
 
@@ -161,6 +161,17 @@ async def test_a_position_that_is_not_moved_leaves_the_record_as_it_was(books: B
             await real.records.save(replay_id, run, {1: Reached(4, now)}, {}, now, moved=gap)
         assert await state_of(books, replay_id) == stood
         await real.records.save(replay_id, run, {}, {}, datetime.now(UTC), ended=True)
+
+
+async def test_a_replay_begins_by_the_clock_of_the_books(books: Books) -> None:
+    replay_id = "0199aaaa-0000-7000-8000-00000000000e"
+    ahead = datetime.now(UTC) + timedelta(hours=5)
+    async with RealBooks.open(books.settings, str(books.settings.postgres_dsn)) as real:
+        begun = await real.records.begin(Replay(replay_id, "into", {"kind": "topic"}, "tests", "", ahead))
+    [row] = await books.sql(
+        "select started_at, now() from replays where replay_id = $1::text::uuid", replay_id
+    )
+    assert begun.started_at == row["started_at"] <= row["now"] < ahead - timedelta(hours=4)
 
 
 async def test_who_holds_the_lock_is_named(books: Books) -> None:

@@ -1,11 +1,12 @@
 """A replay ends only those stopped ones of which it does all that they left."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from ledger.application.replaying import Reached
-from streams.replay.covering import covers
+from ledger.application.replaying import Reached, Replay
+from streams.replay.covering import covers, left_since, own_since
 from streams.replay.plan import Filters
 from streams.replay.wish import Source
 from tests.builders import NOW
@@ -59,3 +60,14 @@ def test_what_nobody_can_read_any_more_is_left_to_nobody() -> None:
     assert not covers(new, topic(), {}, {0: 69, 1: 30})
     assert covers(new, topic(), {}, {0: 70, 1: 30})
     assert covers(new, topic(), {}, {0: 100, 1: 80})
+
+
+def test_what_was_posted_before_a_kill_is_known_though_clocks_are_apart() -> None:
+    hour, replay = timedelta(hours=1), Replay("x", "live", {}, "tests", "", NOW)
+    later = Replay("y", "live", {}, "tests", "", NOW + hour)
+    assert own_since(topic(), replay, resumed=False) == NOW
+    assert own_since(topic(), replay, resumed=True) == NOW - hour
+    assert left_since([later, replay]) == NOW - hour
+    assert left_since([]) is None
+    assert own_since(topic(own_since=NOW - hour), later, resumed=True) == NOW - hour
+    assert own_since(Source("file", {}), replay, resumed=True) is None

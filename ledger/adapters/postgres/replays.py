@@ -20,18 +20,18 @@ class PostgresReplays:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def begin(self, replay: Replay) -> None:
-        await self._fetch(
+    async def begin(self, replay: Replay) -> Replay:
+        [row] = await self._fetch(
             "begin_replay",
             replay.id,
             replay.target,
             _json(replay.source),
             replay.by,
             replay.why,
-            replay.started_at,
             _json(replay.state),
             _json(replay.counts),
         )
+        return msgspec.structs.replace(replay, started_at=row["started_at"])
 
     async def ensure_alone(self, run: int) -> None:
         with transient_faults():
