@@ -12,8 +12,8 @@ import pytest
 
 from ledger.application.compare_books import Comparison, View
 from ledger.application.dead_letters import Place
-from streams.replay.alone import alone_in
 from streams.dead_letters import kept_letters
+from streams.replay.alone import alone_in
 from streams.replay.faults import NotReplayableError
 from streams.replay.plan import Filters
 from streams.replay.session import Session, compare_schemas
