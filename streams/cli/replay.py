@@ -87,7 +87,9 @@ def replay(
     rate: float = typer.Option(
         0.0, "--rate", min=0, help="At most so many events a second are posted; 0: any."
     ),
-    resume: bool = typer.Option(False, "--resume", help="Go on with the newest replay, which was stopped."),
+    resume: bool = typer.Option(
+        False, "--resume", help="Go on with a replay that was stopped: the newest such one."
+    ),
     anew: bool = typer.Option(
         False, "--anew", help="With --live: begin though one was stopped, and publish what it left."
     ),
@@ -199,6 +201,11 @@ def _check(wish: Wish) -> None:
         refuse("--outcomes goes with --into: other books know what they decided.")
     if wish.anew and (wish.target != "live" or wish.resume or wish.source not in PUBLISHING):
         refuse("--anew goes with --live, of the topic or of the archive, and not with --resume.")
+    if wish.resume and (cut or wish.since or wish.until or wish.source == "dead-letters"):
+        refuse(
+            "How much --resume goes on with is written down: --partition, --offsets, --since and --until say nothing "
+            "more of it, and a replay of dead letters is begun anew. What else is named must be as it was."
+        )
     if wish.resume and wish.target == "dry-run":
         refuse("A dry run leaves nothing to go on with: begin it anew.")
     if wish.resume and wish.filters.accounts:
@@ -253,4 +260,4 @@ async def _replay(wish: Wish, *, quiet: bool) -> Report:
             told = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
             bar.update(task, completed=done, total=total, told=f"{speed:,.0f}/s {told}")
 
-        return await Session(Settings(), wish, note).run()
+        return await Session(Settings(), wish, note, complain).run()

@@ -1,7 +1,8 @@
-"""Whether one replay does what another one left, which was stopped before its end. Pure."""
+"""Which replay that was stopped before its end is gone on with, and whether another does what it left. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import msgspec
 
@@ -13,10 +14,52 @@ from streams.replay.wish import PUBLISHING, Source, Wish
 CLOCKS_APART = timedelta(hours=1)
 """What a replay posts stands under the time of its machine, and when it began under that of the books."""
 
+_KINDS = {"topic": "the topic", "archive": "the archive", "dead-letters": "dead letters", "file": "a file"}
+
 
 def source_in(replay: Replay) -> Source:
     """Give what a replay reads, as it was written down."""
     return msgspec.convert(replay.source, Source, strict=False)
+
+
+def to_go_on(wish: Wish, unfinished: Sequence[Replay]) -> Replay | None:
+    """Find the replay that `wish` goes on with, in those that did not end, the newest first; None: no such one.
+
+    What is named must be as it was written down. Where nothing is, a stopped one that others wait for comes first,
+    and what can only be begun anew comes last.
+    """
+    fitting = [each for each in unfinished if _fits(wish, source_in(each))]
+    return min(fitting, key=lambda each: _rank(source_in(each)), default=None)
+
+
+def _rank(source: Source) -> int:
+    if source.kind == "dead-letters" or source.filters.accounts:
+        return 2
+    return 0 if source.kind in PUBLISHING else 1
+
+
+def _fits(wish: Wish, old: Source) -> bool:
+    return (
+        (wish.source in ("topic", old.kind))
+        and (not wish.since_books or old.since_books)
+        and (wish.outcomes in ("books", old.outcomes))
+        and (not wish.filters.narrow or _named(wish.filters) == _named(old.filters))
+        and (wish.file is None or Path(wish.file).absolute() == Path(old.file or "").absolute())
+    )
+
+
+def told_of(replay: Replay) -> str:
+    """Say in a few words which replay one is."""
+    source = source_in(replay)
+    what = "what the books had lost" if source.since_books else _KINDS[source.kind]
+    named = [each for names in _named(source.filters) for each in sorted(names)]
+    only = f", only {', '.join(named)}" if named else ""
+    count = sum(end - first for first, end in source.lanes.values())
+    why = f": {replay.why}" if replay.why else ""
+    return (
+        f"the replay of {source.file or what}{only} ({count:,} records) that {replay.by} began at "
+        f"{replay.started_at:%Y-%m-%dT%H:%M:%SZ}{why}"
+    )
 
 
 def concerns(wish: Wish, old: Source) -> bool:

@@ -1,6 +1,6 @@
 """Composes and runs one replay: into memory, into a schema of its own, or into the live books."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -22,7 +22,7 @@ from ledger.domain.replaying import DecideAgain
 from streams.dead_letters import kept_letters
 from streams.embedded.addresses import find_kafka, find_postgres
 from streams.replay.alone import alone_in
-from streams.replay.covering import concerns, covers, left_since, own_since, source_in
+from streams.replay.covering import concerns, covers, left_since, own_since, source_in, to_go_on, told_of
 from streams.replay.faults import NotReplayableError
 from streams.replay.letters import closing_letters, finding_letters, holding_letters
 from streams.replay.outcomes import OutcomeIndex
@@ -46,6 +46,8 @@ from streams.replay.wish import Proof, Report, Source, Wish
 
 CHANGED_SHOWN_MAX = 1000
 
+Tell = Callable[[str], None]
+"""Told in a sentence what goes on."""
 Begun = tuple[Replay, Source, Any]
 """A replay as it is written down, what it reads, and the lanes of that."""
 
@@ -53,10 +55,13 @@ Begun = tuple[Replay, Source, Any]
 class Session:
     """One replay over the books that are set, or that `ledger up` started."""
 
-    def __init__(self, settings: Settings, wish: Wish, progress: Progress | None = None) -> None:
+    def __init__(
+        self, settings: Settings, wish: Wish, progress: Progress | None = None, tell: Tell = lambda told: None
+    ) -> None:
         self._settings = settings
         self._wish = wish
         self._progress = progress
+        self._tell = tell
         self._dsn = find_postgres(settings)
 
     async def run(self) -> Report:
@@ -283,10 +288,14 @@ class Session:
         if not unfinished:
             await self._refuse_ended(books, target)
             return None
-        # Of letters, which are begun anew, none keeps another from its end.
-        replay = next((each for each in unfinished if each.source["kind"] != "dead-letters"), unfinished[0])
+        replay = to_go_on(self._wish, unfinished)
+        if replay is None:
+            raise NotReplayableError(
+                f"No such replay was stopped before its end. One that was is {told_of(unfinished[0])}."
+            )
         source = source_in(replay)
         refuse_forgetful(source)
+        self._tell(f"Going on with {told_of(replay)}.")
         return replay, source, lanes_of(source, self._settings)
 
     async def _refuse_ended(self, books: RealBooks, target: Any) -> None:

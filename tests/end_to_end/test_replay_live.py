@@ -86,8 +86,13 @@ async def test_what_was_lost_comes_again_though_the_replay_was_killed(books: Boo
     [row] = await books.sql("select count(*) as n from processed_events")
     assert 0 < row["n"] < COUNT
 
+    with pytest.raises(
+        NotReplayableError, match=r"No such replay was stopped .* the replay of what the books had lost"
+    ):
+        await replayed(books, target="live", resume=True, filters=Filters(ids=[id_of(TRANSFERS[0])]))
     done = await command(books, *LIVE, "--resume", "--json")
     assert done.returncode == 0, done.stderr
+    assert "Going on with the replay of what the books had lost (300 records) that" in done.stderr
     assert orjson.loads(done.stdout)["counts"].get("different", 0) == 0
     assert await books.balances() == before
     # The audit chain is not taken to be done with what stands under old times, and has no link yet.
