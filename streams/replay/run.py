@@ -318,6 +318,8 @@ class Replayer:
             self._counts[outcome.kind] += 1
             if outcome.reason is not None and outcome.kind == "rejected":
                 self._reasons[outcome.reason] += 1
+            if self._stage.precedents is not None and _is_new(each, outcome):
+                self._counts["without_precedent"] += 1
             if _is_different(each, outcome):
                 self._counts["different"] += 1
                 if len(self._different) < DIFFERENT_SHOWN_MAX:
@@ -359,6 +361,11 @@ async def insist(work: Callable[[], Awaitable[Answer]]) -> Answer:
 
 def _name_of(placed: Placed) -> str:
     return placed.fate.value
+
+
+def _is_new(placed: Placed, outcome: Outcome) -> bool:
+    """Tell whether an event was decided by the rules alone."""
+    return placed.precedent is None and not placed.repeats and outcome.kind != "duplicate"
 
 
 def _is_different(placed: Placed, outcome: Outcome) -> bool:

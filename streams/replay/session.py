@@ -8,13 +8,11 @@ from typing import Any
 
 import msgspec
 
-from ledger.adapters.kafka.stream import KafkaStream
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.dead_letters import PostgresDeadLetters
 from ledger.adapters.postgres.standings import PostgresBooksToRead
 from ledger.adapters.system import new_event_id
 from ledger.application.compare_books import CompareBooks, Comparison, View, digest_both, digest_standings
-from ledger.application.record_source import RecordSource
 from ledger.application.replaying import Precedents, Reached, Replay
 from ledger.config import Settings
 from ledger.domain.digest import BooksDigest
@@ -23,13 +21,13 @@ from streams.dead_letters import kept_letters
 from streams.embedded.addresses import find_kafka, find_postgres
 from streams.replay.alone import alone_in
 from streams.replay.covering import concerns, covers, left_since, own_since, source_in, to_go_on, told_of
+from streams.replay.decided import decided
 from streams.replay.faults import NotReplayableError
 from streams.replay.letters import closing_letters, finding_letters, holding_letters
-from streams.replay.outcomes import OutcomeIndex
 from streams.replay.plan import Selection
-from streams.replay.read import Decoder, archived
+from streams.replay.read import Decoder
 from streams.replay.run import BEGINNING, BelowHorizonError, Progress, Replayer, Stage
-from streams.replay.sources import beginnings, first_time, lanes_of, refuse_forgetful, source_of
+from streams.replay.sources import beginnings, lanes_of, refuse_forgetful, source_of
 from streams.replay.stages import (
     Publishing,
     RealBooks,
@@ -129,7 +127,7 @@ class Session:
             if topic is not None:
                 await books.store.begin(topic, {at: first for at, (first, _) in source.lanes.items()})
             judge = DecideAgain()
-            async with self._precedents(source, lanes) as precedents:
+            async with self._precedents(source, lanes, replay) as precedents:
                 stage = Stage(
                     posting_to(books.store, self._settings, judge),
                     precedents=precedents,
@@ -221,7 +219,7 @@ class Session:
         judge, precedents, topic = None, None, None
         if source.since_books:
             judge, topic = DecideAgain(), source.topic
-            precedents = await stack.enter_async_context(self._outcomes(source, lanes))
+            precedents = await stack.enter_async_context(decided(source, lanes, replay.state, self._settings))
         of_letters = source.kind == "dead-letters"
         ensure = partial(books.records.ensure_alone, run)
         return Stage(
@@ -306,29 +304,13 @@ class Session:
             )
 
     @asynccontextmanager
-    async def _precedents(self, source: Source, lanes: Any) -> AsyncIterator[Precedents]:
+    async def _precedents(self, source: Source, lanes: Any, replay: Replay) -> AsyncIterator[Precedents]:
         if source.outcomes != "books":
-            async with self._outcomes(source, lanes) as index:
+            async with decided(source, lanes, replay.state, self._settings) as index:
                 yield index
         else:
             async with precedents_of(self._settings, self._dsn) as precedents:
                 yield precedents
-
-    @asynccontextmanager
-    async def _outcomes(self, source: Source, lanes: Any) -> AsyncIterator[OutcomeIndex]:
-        """Read the outcomes of what some lanes hold: none came before the log took the first of their records."""
-        since = await first_time(lanes) if any(lane.first < lane.end for lane in lanes) else datetime.now(UTC)
-        async with self._outcome_records(source) as records, OutcomeIndex.read(records, since) as index:
-            yield index
-
-    @asynccontextmanager
-    async def _outcome_records(self, source: Source) -> AsyncIterator[RecordSource]:
-        settings = self._settings
-        if source.outcomes == "archive":
-            yield archived(source.archive or "", settings.outcomes_topic)
-            return
-        async with KafkaStream.open(find_kafka(settings), settings.outcomes_topic) as stream:
-            yield stream
 
 
 def _moved(source: Source, replay: Replay) -> dict[int, Reached]:

@@ -1,7 +1,7 @@
 """Finds what a replay is to read: the lanes that a wish means, and where they end."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from ledger.application.dead_letters import (
 )
 from ledger.application.record_source import RecordSource
 from ledger.config import Settings
-from ledger.domain.moments import milliseconds, moment_of
+from ledger.domain.moments import milliseconds
 from streams.embedded.addresses import find_kafka
 from streams.replay.faults import NotReplayableError
 from streams.replay.read import ArchiveLane, FileLane, Lane, LettersLane, TopicLane, archived, stretches
@@ -174,14 +174,3 @@ async def _refuse_forgotten(records: RecordSource, found: Mapping[int, Stretch],
                 f"they have posted them. --since {settings.dedupe_horizon_days}d leaves them out; "
                 "--into NAME can replay them into books of their own."
             )
-
-
-async def first_time(lanes: Sequence[Lane]) -> datetime | None:
-    """Tell when the log took the first of the records of some lanes; None where none has a time."""
-    times = []
-    for lane in lanes:
-        if lane.first < lane.end:
-            async with aclosing(lane.read(lane.first)) as runs:
-                first = await anext(runs, ())
-            times += [each.timestamp_ms for each in first[:1] if each.timestamp_ms is not None]
-    return moment_of(min(times) * 1000) if times else None
