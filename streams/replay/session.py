@@ -220,6 +220,8 @@ class Session:
         if source.since_books:
             judge, topic = DecideAgain(), source.topic
             precedents = await stack.enter_async_context(decided(source, lanes, replay.state, self._settings))
+        checkpoints = WrittenDown(books, replay.id, run, topic, _moved(source, replay))
+        settle = checkpoints.note if source.since_books else None
         of_letters = source.kind == "dead-letters"
         ensure = partial(books.records.ensure_alone, run)
         return Stage(
@@ -230,12 +232,12 @@ class Session:
             publish=publish,
             # What came by no topic would be missing in every rebuild from it.
             send=publish.send if source.kind == "file" else None,
-            checkpoints=WrittenDown(books, replay.id, run, topic, _moved(source, replay)),
+            checkpoints=checkpoints,
             own_since=own_since(source, replay, resumed=self._wish.resume),
             own_records=of_letters,
             find_letters=finding_letters(letters, source),
             hold=holding_letters(letters) if of_letters else nullcontext,
-            settle=closing_letters(letters, self._wish.by, self._wish.why, ensure) if of_letters else None,
+            settle=closing_letters(letters, self._wish.by, self._wish.why, ensure) if of_letters else settle,
             horizon=None if source.since_books else timedelta(days=self._settings.dedupe_horizon_days),
             letters=source.since_books,
         )

@@ -24,7 +24,6 @@ from ledger.application.replaying import Reached, ReplayRecords
 from ledger.bootstrap.posting import PARTITIONS_AHEAD_MONTHS, rules_of
 from ledger.config import Settings
 from ledger.contract.outgoing import CONTENT_TYPE, Message, entry_messages, outcome_message
-from ledger.domain.moments import EPOCH
 from ledger.domain.outcome import Outcome
 from ledger.domain.replaying import DecideAgain
 from ledger.observability.signals import Signals
@@ -146,7 +145,12 @@ class WrittenDown:
         self._run = run
         self._topic = topic
         self._moved = {partition: reached.next for partition, reached in state.items()}
-        self._since = _time_reached(state)
+        self._earliest: datetime | None = None
+
+    async def note(self, _: Sequence[Placed], outcomes: Sequence[Outcome]) -> None:
+        """Take note of the times under which was posted: the audit chain may have done with them."""
+        times = [outcome.posted_at for outcome in outcomes if outcome.kind == "posted"]
+        self._earliest = min([*times, *([self._earliest] if self._earliest else [])], default=None)
 
     async def save(
         self, state: Mapping[int, Reached], counts: Mapping[str, int], *, ended: bool = False
@@ -156,9 +160,9 @@ class WrittenDown:
         moved = [
             Position(self._topic or "", at, self._moved[at], following) for at, following in ahead.items()
         ]
-        if moved:
-            # What was posted since then stands under times that the audit chain had done with.
-            await insist(lambda: self._books.chain.lower(self._since))
+        if (earliest := self._earliest) is not None:
+            await insist(lambda: self._books.chain.lower(earliest))
+            self._earliest = None
         at = datetime.now(UTC)
         still_runs = await insist(
             lambda: self._books.records.save(
@@ -169,7 +173,6 @@ class WrittenDown:
             raise NotReplayableError("Another run has brought this replay to its end.")
         if moved:
             self._moved |= ahead
-            self._since = _time_reached(state)
 
     def _ahead(self, state: Mapping[int, Reached]) -> dict[int, int]:
         return {
@@ -177,11 +180,6 @@ class WrittenDown:
             for partition, reached in sorted(state.items())
             if reached.next > self._moved[partition]
         }
-
-
-def _time_reached(state: Mapping[int, Reached]) -> datetime:
-    """Give the time that nothing comes before any more: records of all partitions are merged by their times."""
-    return max((reached.at for reached in state.values() if reached.at > EPOCH), default=EPOCH)
 
 
 class Publishing:
