@@ -122,6 +122,21 @@ async def test_records_that_expired_first_are_told_and_counted(objects: MemoryOb
     assert told == [{"topic": TOPIC, "partition": 0, "first": 10, "lost": 8}]
 
 
+async def test_all_that_expired_while_a_segment_was_gathered_is_told_and_counted(
+    objects: MemoryObjects,
+) -> None:
+    topic, signals = topic_of(*plain(range(10))), RememberedSignals()
+    archive = ArchiveTopic(topic, objects, signals)
+    await archive.catch_up(close=False)
+    topic.add(plain(range(10, 20)))
+    topic.expire(0, 20)
+    await archive.catch_up(close=True)
+    assert archive.written.expired == 10
+    told = [facts for name, facts in signals.emitted if name == "archive.records_expired"]
+    assert told == [{"topic": TOPIC, "partition": 0, "first": 10, "lost": 10}]
+    assert await refused(objects, 0, 20) == "10 to 19"
+
+
 @pytest.mark.parametrize(
     ("first", "end", "lacks"),
     [(3, 10, None), (3, 12, "10 to 17"), (17, 25, "10 to 17"), (18, 30, None), (20, 31, "30 to 30")],
