@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.dead_letters import PostgresDeadLetters
+from ledger.adapters.postgres.precedents import PostgresPrecedents
 from ledger.adapters.system import SystemClock
-from ledger.application.dead_letters import DropLetters, Place, RequeueLetters
+from ledger.application.dead_letters import DropLetters, Place, RefusePosted, RequeueLetters
 from ledger.config import Settings
 from ledger.contract.outgoing import Message
 from streams.embedded.addresses import find_kafka, find_postgres
@@ -31,7 +32,7 @@ class KafkaPayments:
 @asynccontextmanager
 async def kept_letters(settings: Settings) -> AsyncIterator[PostgresDeadLetters]:
     """The dead letters of the books that are set, or that `ledger up` started."""
-    pool = await open_pool(find_postgres(settings), settings, size=1, name="ledger-dlq")
+    pool = await open_pool(find_postgres(settings), settings, size=2, name="ledger-dlq")
     try:
         yield PostgresDeadLetters(pool)
     finally:
@@ -46,11 +47,21 @@ async def requeueing(settings: Settings, letters: PostgresDeadLetters) -> AsyncI
     await publisher.start()
     try:
         payments = KafkaPayments(publisher, settings.payments_topic)
-        yield RequeueLetters(letters, payments, SystemClock(), bytes_max=settings.record_bytes_max)
+        yield RequeueLetters(
+            letters,
+            payments,
+            SystemClock(),
+            _refusing_posted(settings, letters),
+            bytes_max=settings.record_bytes_max,
+        )
     finally:
         await publisher.stop()
 
 
-def dropping(letters: PostgresDeadLetters) -> DropLetters:
+def dropping(settings: Settings, letters: PostgresDeadLetters) -> DropLetters:
     """The use case, on the same books."""
-    return DropLetters(letters, SystemClock())
+    return DropLetters(letters, SystemClock(), _refusing_posted(settings, letters))
+
+
+def _refusing_posted(settings: Settings, letters: PostgresDeadLetters) -> RefusePosted:
+    return RefusePosted(PostgresPrecedents(letters.pool), bytes_max=settings.record_bytes_max)

@@ -47,6 +47,13 @@ class ArchiveError(Exception):
     """The archive is not such as can be gone on with; nothing was written."""
 
 
+class NotArchivedError(ArchiveError):
+    """The archive has not all of a stretch that is to be read whole."""
+
+    def __init__(self, topic: str, partition: int, first: int, end: int, why: str) -> None:
+        super().__init__(f"{topic}/{partition}: the archive lacks offsets {first} to {end - 1}, {why}")
+
+
 class DamagedArchiveError(ArchiveError):
     """An object of the archive is not what was written."""
 

@@ -137,7 +137,9 @@ class ArchiveTopic:
             if builder.pending_bytes >= self._segment_bytes:
                 return await self._write(partition, builder)
         if partition.builder is not None:
-            partition.builder.skip_to(end)
+            # From where it was to be read on: all before that has expired.
+            self._tell_expired(number, partition.builder.next, at)
+            partition.builder.skip_to(end, at)
         return end
 
     def _builder(self, partition: "_Partition", at: int) -> SegmentBuilder:

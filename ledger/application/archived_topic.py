@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 from ledger.application.archive_manifest import PartitionManifest
-from ledger.application.archive_ports import DamagedArchiveError, Objects
+from ledger.application.archive_ports import DamagedArchiveError, NotArchivedError, Objects
 from ledger.contract.archive.blocks import UnreadableBlockError, unpack
 from ledger.contract.archive.manifest import (
     SegmentLine,
@@ -29,10 +29,15 @@ READ_BYTES = 4 * 1024**2
 
 
 class ArchivedTopic:
-    """A RecordSource over the archive. Raises DamagedArchiveError where it is not what was written."""
+    """A RecordSource over the archive. Raises DamagedArchiveError where it is not what was written.
 
-    def __init__(self, objects: Objects, topic: str) -> None:
+    If `whole`, reading raises NotArchivedError, before it gives anything, where the archive lacks some of what it is
+    asked for; else it gives what there is.
+    """
+
+    def __init__(self, objects: Objects, topic: str, *, whole: bool = False) -> None:
         self._objects = objects
+        self._whole = whole
         self._manifests: dict[int, PartitionManifest] = {}
         self.topic = topic
 
@@ -71,6 +76,8 @@ class ArchivedTopic:
         return end
 
     async def read(self, partition: int, first: int, end: int) -> AsyncIterator[Sequence[Record]]:
+        if self._whole:
+            await self._check_whole(partition, first, end)
         async for line in self._lines(partition, first):
             if line.first >= end:
                 return
@@ -80,6 +87,21 @@ class ArchivedTopic:
                 for block in await self._blocks(partition, line, together):
                     if run := [record for record in block if first <= record.offset < end]:
                         yield run
+
+    async def _check_whole(self, partition: int, first: int, end: int) -> None:
+        """Segments join on to each other, but the first and the newest may have gone; what is empty is no loss."""
+        reached = first
+        async for line in self._lines(partition, first):
+            if reached >= end or line.first > reached:
+                end = min(end, line.first)
+                break
+            for hole in (await self._index(partition, line)).holes if line.expired else ():
+                if hole.kind == "expired" and max(hole.first, first) < min(hole.next, end):
+                    why = "which expired before they were archived"
+                    raise NotArchivedError(self.topic, partition, hole.first, hole.next, why)
+            reached = line.next
+        if reached < end:
+            raise NotArchivedError(self.topic, partition, reached, end, "as segments of it have gone")
 
     async def last_record(self, partition: int, line: SegmentLine) -> Record | None:
         """Read the last record of a segment; None if it has none."""

@@ -10,6 +10,7 @@ import msgspec
 from ledger.application.ports import Clock
 from ledger.domain.books import EventKey
 from ledger.domain.chain import ChainedTransaction, Head, Link
+from ledger.domain.moments import EPOCH
 from ledger.observability.signals import Signals
 
 UNKNOWN_TOLD_MAX = 10
@@ -44,10 +45,14 @@ class ChainStore(Protocol):
         """
         ...
 
-    async def complete(self, before: datetime, since: datetime | None) -> None:
+    async def begin_sweep(self) -> datetime:
+        """Give the mark that `complete` left, or whoever lowered it; before 1970 where no sweep has ended yet."""
+        ...
+
+    async def complete(self, before: datetime, mark: datetime) -> None:
         """Note that everything that was posted before a time, and claimed, has its link.
 
-        It is not noted if `since` is not any more what `complete_before` gives.
+        It is not noted if `mark`, as `begin_sweep` gave it, was lowered since.
         """
         ...
 
@@ -117,13 +122,13 @@ class ChainTransactions:
     async def catch_up(self) -> int:
         """Link what the stream did not say, if it was posted long enough ago; raises TransientFaultError."""
         before = self._clock.now() - self._settle
-        complete = await self._store.complete_before()
-        since = None if complete is None else complete - self._settle
+        mark = await self._store.begin_sweep()
+        since = None if mark <= EPOCH else mark - self._settle
         links = 0
         async with aclosing(self._store.unlinked(since, before)) as pages:
             async for keys in pages:
                 links += (await self._store.append(keys, late=True)).links
-        await self._store.complete(before, complete)
+        await self._store.complete(before, mark)
         if links:
             self._signals.emit("chain.caught_up", links=links, before=before)
             self._signals.emit("chain.extended", links=links, unknown=0, late=True)

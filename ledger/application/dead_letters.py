@@ -1,6 +1,7 @@
 """Dead letters in the hands of an operator: found, sent again, or dropped, and each deed written down."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol, Self
@@ -8,6 +9,7 @@ from typing import NamedTuple, Protocol, Self
 import msgspec
 
 from ledger.application.ports import Clock
+from ledger.application.replaying import Precedents
 from ledger.contract.dead_letter import (
     ORIGIN,
     DeadLetter,
@@ -160,6 +162,10 @@ class DeadLetters(Protocol):
         """Write down that `action` was done about each of the letters."""
         ...
 
+    def held(self) -> AbstractAsyncContextManager[None]:
+        """Let nobody else who asks for them do anything about letters meanwhile."""
+        ...
+
 
 class Payments(Protocol):
     """The topic of events in."""
@@ -182,6 +188,16 @@ class LetterHandledError(Exception):
     def __init__(self, place: Place, action: Action) -> None:
         why = f" ({action.why})" if action.why else ""
         super().__init__(f"{place} was {action.deed} by {action.by} at {action.at:%Y-%m-%dT%H:%M:%SZ}{why}.")
+
+
+class LetterPostedError(Exception):
+    """A replay posted the dead letter's event, and was stopped before it wrote that down, or before it published it."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(
+            f"The books have posted {place}: a replay that did was stopped before it wrote that down. "
+            f"`ledger replay --live --place {place}` does."
+        )
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -234,6 +250,31 @@ async def places_of(letters: DeadLetters, query: LetterQuery, limit: int) -> lis
     return places
 
 
+class RefusePosted:
+    """Refuses letters that the books have posted from where they stand, though they look open."""
+
+    def __init__(self, posted: Precedents, *, bytes_max: int = RECORD_BYTES_MAX) -> None:
+        self._posted = posted
+        self._bytes_max = bytes_max
+
+    async def __call__(self, stored: Sequence[StoredLetter]) -> None:
+        """Raises LetterPostedError; may raise TransientFaultError."""
+        events = [(each.place, event_of(each.letter, self._bytes_max)) for each in stored]
+        found = await self._posted.of([event for _, event in events if event])
+        for place, event in events:
+            earlier = found.get(event.identity) if event else None
+            if earlier is not None and (earlier.topic, earlier.partition, earlier.offset) == place:
+                raise LetterPostedError(place)
+
+
+def event_of(letter: DeadLetter, bytes_max: int) -> Event | None:
+    """Decode a letter anew; None: it is no event to this version either."""
+    try:
+        return decode_record(letter.record, bytes_max=bytes_max)
+    except NotAnEventError:
+        return None
+
+
 def pages_of(places: Sequence[Place]) -> Iterator[Sequence[Place]]:
     """Part places into what is sent, and then written down, at a time."""
     for begin in range(0, len(places), PAGE_LETTERS_MAX):
@@ -248,10 +289,17 @@ class RequeueLetters:
     """
 
     def __init__(
-        self, letters: DeadLetters, payments: Payments, clock: Clock, *, bytes_max: int = RECORD_BYTES_MAX
+        self,
+        letters: DeadLetters,
+        payments: Payments,
+        clock: Clock,
+        refuse_posted: RefusePosted,
+        *,
+        bytes_max: int = RECORD_BYTES_MAX,
     ) -> None:
         self._letters = letters
         self._payments = payments
+        self._refuse_posted = refuse_posted
         self._clock = clock
         self._bytes_max = bytes_max
 
@@ -259,11 +307,12 @@ class RequeueLetters:
         self, places: Sequence[Place], by: str, why: str | None = None, *, again: bool = False
     ) -> Done:
         """Send the letters as they came; raises NoSuchLetterError or LetterHandledError before anything is sent."""
-        stored = await read_letters(self._letters, places, again=again)
-        records = await self._payments.send([_as_it_came(each) for each in stored])
-        await self._letters.record(places, Action(Deed.REQUEUED, by, self._clock.now(), why))
+        async with self._letters.held():
+            stored = await read_letters(self._letters, places, again=again)
+            records = await self._payments.send([_as_it_came(each) for each in stored])
+            await self._letters.record(places, Action(Deed.REQUEUED, by, self._clock.now(), why))
         sent = [
-            Sent(each.place, record, self._event_of(each.letter))
+            Sent(each.place, record, event_of(each.letter, self._bytes_max))
             for each, record in zip(stored, records, strict=True)
         ]
         return Done(places, sent)
@@ -271,19 +320,19 @@ class RequeueLetters:
     async def edited(
         self, place: Place, value: bytes, by: str, why: str | None = None, *, again: bool = False
     ) -> Done:
-        """Send `value` in place of the letter's bytes; raises NotAnEventError if it is no event either."""
-        event = decode_event(value, bytes_max=self._bytes_max)
-        [stored] = await read_letters(self._letters, [place], again=again)
-        check_address(stored.letter.record.key, stored.letter.record.headers)
-        [record] = await self._payments.send([_edited(stored, event, value)])
-        await self._letters.record([place], Action(Deed.REQUEUED, by, self._clock.now(), why, value))
-        return Done([place], [Sent(place, record, event)])
+        """Send `value` in place of the letter's bytes; raises NotAnEventError if it is no event either.
 
-    def _event_of(self, letter: DeadLetter) -> Event | None:
-        try:
-            return decode_record(letter.record, bytes_max=self._bytes_max)
-        except NotAnEventError:
-            return None
+        Raises LetterPostedError unless `again`: under another id it would be posted twice.
+        """
+        event = decode_event(value, bytes_max=self._bytes_max)
+        async with self._letters.held():
+            [stored] = await read_letters(self._letters, [place], again=again)
+            if not again:
+                await self._refuse_posted([stored])
+            check_address(stored.letter.record.key, stored.letter.record.headers)
+            [record] = await self._payments.send([_edited(stored, event, value)])
+            await self._letters.record([place], Action(Deed.REQUEUED, by, self._clock.now(), why, value))
+        return Done([place], [Sent(place, record, event)])
 
 
 def _as_it_came(stored: StoredLetter) -> Message:
@@ -310,12 +359,17 @@ def _linked(key: bytes | None, headers: Sequence[Header], place: Place) -> tuple
 class DropLetters:
     """Writes down that dead letters are not to be sent again, and why; their bytes stay."""
 
-    def __init__(self, letters: DeadLetters, clock: Clock) -> None:
+    def __init__(self, letters: DeadLetters, clock: Clock, refuse_posted: RefusePosted) -> None:
         self._letters = letters
         self._clock = clock
+        self._refuse_posted = refuse_posted
 
     async def __call__(self, places: Sequence[Place], by: str, why: str) -> Done:
-        """Drop the letters; raises NoSuchLetterError or LetterHandledError before any is dropped."""
-        await read_letters(self._letters, places)
-        await self._letters.record(places, Action(Deed.DROPPED, by, self._clock.now(), why))
+        """Drop the letters.
+
+        Raises NoSuchLetterError, LetterHandledError or LetterPostedError before any is dropped.
+        """
+        async with self._letters.held():
+            await self._refuse_posted(await read_letters(self._letters, places))
+            await self._letters.record(places, Action(Deed.DROPPED, by, self._clock.now(), why))
         return Done(places)

@@ -6,11 +6,23 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from ledger.application.ports import Position
 from ledger.domain.books import EventKey
 from ledger.domain.commands import Event
 from ledger.domain.outcome import Earlier
 
 Target = Literal["live", "into"]
+
+
+class NoLongerAloneError(Exception):
+    """The books know nothing of a run any more: they failed over, or its session ended."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The books know nothing of this run any more: they failed over to another server, or its session was "
+            "ended. What they may have lost is not passed by, as nothing was written down since. --resume goes on "
+            "from there; replay dead letters again."
+        )
 
 
 class Reached(msgspec.Struct, frozen=True):
@@ -46,20 +58,29 @@ class Precedents(Protocol):
 class ReplayRecords(Protocol):
     """Replays, where they are written down. Every method may raise TransientFaultError."""
 
-    async def begin(self, replay: Replay) -> None:
-        """Write down a replay before it does anything."""
+    async def begin(self, replay: Replay) -> Replay:
+        """Write down a replay before it does anything; give it as begun by the clock of the books, whatever it says."""
+        ...
+
+    async def ensure_alone(self, run: int) -> None:
+        """Raise NoLongerAloneError where the session of a run is not, or no more, one of these books' server."""
         ...
 
     async def save(
         self,
         replay_id: str,
+        run: int,
         state: Mapping[int, Reached],
         counts: Mapping[str, int],
         at: datetime,
         *,
+        moved: Sequence[Position] = (),
         ended: bool = False,
     ) -> bool:
-        """Write down how far it came; False: it has ended already, and nothing was written."""
+        """Move the books' own positions and write down how far it came, both or nothing; False: it has ended already.
+
+        Raises NoLongerAloneError, as what the run committed before may be lost then, and PositionGapError.
+        """
         ...
 
     async def end(self, replay_ids: Sequence[str], at: datetime) -> None:

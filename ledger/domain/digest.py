@@ -22,7 +22,7 @@ class Standing(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     held: int
     version: int
     entries: int = 0
-    """The sum of hashes of its entries, in whatever order; 0 where they were not read. No part of the digest."""
+    """The sum of hashes of its entries, in whatever order; 0 where they were not read."""
 
     @property
     def key(self) -> BalanceKey:
@@ -46,7 +46,8 @@ class UnorderedError(ValueError):
 
 def digest_of(standing: Standing) -> bytes:
     """Digest one standing; no part can hold the separator."""
-    parts = (*standing.key, standing.posted_debits, standing.posted_credits, standing.held, standing.version)
+    totals = standing.posted_debits, standing.posted_credits, standing.held, standing.version
+    parts = (*standing.key, *totals, standing.entries)
     return hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=DIGEST_BYTES).digest()
 
 

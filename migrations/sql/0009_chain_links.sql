@@ -27,10 +27,11 @@ create table chain_progress (
 --;
 comment on table chain_progress is 'all that was posted before this time, and claimed, has its link'
 --;
--- In new books at once; in books that hold something `ledger migrate` makes it beside posting.
+-- In new books at once; in books that may hold something `ledger migrate` makes it beside posting. By the size of
+-- the table: row-level security hides rows from its owner.
 do $$
 begin
-    if not exists (select from transactions) then
+    if pg_relation_size('transactions') = 0 then
         create index transactions_by_time on transactions using brin (posted_at) with (autosummarize = on);
     end if;
 end $$

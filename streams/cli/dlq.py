@@ -14,6 +14,7 @@ from ledger.adapters.postgres.dead_letters import PostgresDeadLetters
 from ledger.application.dead_letters import (
     Done,
     LetterHandledError,
+    LetterPostedError,
     LetterQuery,
     LetterSummary,
     NoSuchLetterError,
@@ -228,7 +229,7 @@ def drop(
         meant = places or await _meant(kept, query, limit, "dropped", yes=yes)
         if places and not yes:
             confirm(f"{_letters(len(places))} would be dropped.")
-        use_case = dropping(kept)
+        use_case = dropping(Settings(), kept)
         return _together([await use_case(page, user_name(), reasoned) for page in pages_of(meant)])
 
     _report("dropped", _run(mark), json_output)
@@ -244,7 +245,7 @@ def _run(work: Callable[[PostgresDeadLetters], Awaitable[Answer]]) -> Answer:
     try:
         with told_faults():
             return asyncio.run(run())
-    except (NoSuchLetterError, LetterHandledError, RecordTooLargeError) as error:
+    except (NoSuchLetterError, LetterHandledError, LetterPostedError, RecordTooLargeError) as error:
         hint = "\nrequeue --again sends it once more." if isinstance(error, LetterHandledError) else ""
         complain(f"{error}{hint}")
         raise typer.Exit(FOUND_WRONG) from error

@@ -21,11 +21,20 @@ from rich.progress import (
 
 from ledger.application.archive_ports import ArchiveError
 from ledger.application.dead_letters import LetterQuery, Place, PlaceFormatError
+from ledger.application.replaying import NoLongerAloneError
 from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetterReason
 from streams.cli.asking import asked, confirm, user_name
 from streams.cli.moments import MomentFormatError, parse_moment
-from streams.cli.running import FOUND_WRONG, USED_WRONGLY, complain, print_json, refuse, told_faults
+from streams.cli.running import (
+    FOUND_WRONG,
+    SERVICE_AWAY,
+    USED_WRONGLY,
+    complain,
+    print_json,
+    refuse,
+    told_faults,
+)
 from streams.replay.faults import NotReplayableError
 from streams.replay.outcomes import NotAnOutcomeError
 from streams.replay.plan import Filters
@@ -78,7 +87,9 @@ def replay(
     rate: float = typer.Option(
         0.0, "--rate", min=0, help="At most so many events a second are posted; 0: any."
     ),
-    resume: bool = typer.Option(False, "--resume", help="Go on with the newest replay, which was stopped."),
+    resume: bool = typer.Option(
+        False, "--resume", help="Go on with a replay that was stopped: the newest such one."
+    ),
     anew: bool = typer.Option(
         False, "--anew", help="With --live: begin though one was stopped, and publish what it left."
     ),
@@ -190,10 +201,18 @@ def _check(wish: Wish) -> None:
         refuse("--outcomes goes with --into: other books know what they decided.")
     if wish.anew and (wish.target != "live" or wish.resume or wish.source not in PUBLISHING):
         refuse("--anew goes with --live, of the topic or of the archive, and not with --resume.")
+    if wish.resume and (cut or wish.since or wish.until or wish.source == "dead-letters"):
+        refuse(
+            "How much --resume goes on with is written down: --partition, --offsets, --since and --until say nothing "
+            "more of it, and a replay of dead letters is begun anew. What else is named must be as it was."
+        )
     if wish.resume and wish.target == "dry-run":
         refuse("A dry run leaves nothing to go on with: begin it anew.")
     if wish.resume and wish.filters.accounts:
-        refuse("A replay with --account is not gone on with: begin it anew, into live books with --anew.")
+        refuse(
+            "A replay with --account is not gone on with: begin it anew, a rebuild under another name, and one of "
+            "the topic or of the archive into live books with --anew."
+        )
 
 
 def _meant(wish: Wish, *, yes: bool) -> Wish:
@@ -215,6 +234,9 @@ def _run(wish: Wish, *, quiet: bool) -> Report:
             f"{str(error)[:1].upper()}{str(error)[1:]}: only the owner of the books may replay into them."
         )
         raise typer.Exit(USED_WRONGLY) from error
+    except NoLongerAloneError as error:
+        complain(str(error))
+        raise typer.Exit(SERVICE_AWAY) from error
     except (NotReplayableError, BelowHorizonError, NotAnOutcomeError, ArchiveError) as error:
         complain(f"{str(error)[:1].upper()}{str(error)[1:]}")
         raise typer.Exit(USED_WRONGLY if isinstance(error, NotReplayableError) else FOUND_WRONG) from error
@@ -238,4 +260,4 @@ async def _replay(wish: Wish, *, quiet: bool) -> Report:
             told = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
             bar.update(task, completed=done, total=total, told=f"{speed:,.0f}/s {told}")
 
-        return await Session(Settings(), wish, note).run()
+        return await Session(Settings(), wish, note, complain).run()

@@ -72,7 +72,7 @@ class BooksLook:
         """Up to when all that was posted has its link, if that is known; None unless the books are of this version."""
         if await self._revision() != head_revision():
             return None
-        return (await self._connection.fetchval("select complete_before from chain_progress"),)
+        return (await self._connection.fetchval(sql("read_chain_progress")),)
 
     async def positions(self) -> dict[int, int] | None:
         """By partition of the topic of payments, the offset before which all is posted; None without books."""

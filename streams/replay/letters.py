@@ -1,16 +1,19 @@
 """Dead letters in a replay: known where they stand in the topic, and written down as handled once they are posted."""
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
 
-from ledger.application.dead_letters import Action, DeadLetters, Deed, Place
+import msgspec
+
+from ledger.application.dead_letters import SUMMARIES_MAX, Action, DeadLetters, Deed, Place
 from ledger.domain.books import EventKey
 from ledger.domain.commands import Event
 from ledger.domain.outcome import Outcome
 from streams.replay.plan import EventPlace, Fate, Placed, place_of
-from streams.replay.run import FindLetters, insist
+from streams.replay.run import FindLetters, Hold, insist
 from streams.replay.wish import Source
 
 Settle = Callable[[Sequence[Placed], Sequence[Outcome]], Awaitable[None]]
@@ -29,8 +32,44 @@ def finding_letters(letters: DeadLetters, source: Source) -> FindLetters | None:
     return None if source.kind == "dead-letters" else find
 
 
-def closing_letters(letters: DeadLetters, by: str, why: str) -> Settle:
-    """Give what writes down, of each letter that came to an outcome, which one it was."""
+def holding_letters(letters: DeadLetters) -> Hold:
+    """Give what keeps operators from the letters of a batch, and sets apart those that one of them has handled."""
+
+    @asynccontextmanager
+    async def hold(batch: Sequence[Placed]) -> AsyncIterator[Sequence[Placed]]:
+        async with AsyncExitStack() as stack:
+            await insist(lambda: stack.enter_async_context(letters.held()))
+            handled = await _handled(letters, [place for each in batch if (place := _letter_of(each))])
+            yield [
+                msgspec.structs.replace(each, fate=Fate.HANDLED) if _letter_of(each) in handled else each
+                for each in batch
+            ]
+
+    return hold
+
+
+async def _handled(letters: DeadLetters, places: Sequence[Place]) -> Collection[Place]:
+    found: set[Place] = set()
+    for begin in range(0, len(places), SUMMARIES_MAX):
+        page = await insist(partial(letters.summaries, places[begin : begin + SUMMARIES_MAX]))
+        found |= {each.place for each in page if each.action is not None}
+    return found
+
+
+def _letter_of(placed: Placed) -> Place | None:
+    stands = place_of(placed.event) if placed.event else None
+    return None if stands is None else Place(*stands)
+
+
+def closing_letters(letters: DeadLetters, by: str, why: str, ensure: Callable[[], Awaitable[None]]) -> Settle:
+    """Give what writes down, of each letter that came to an outcome, which one it was.
+
+    `ensure` raises where the books may have lost that outcome since: they failed over.
+    """
+
+    async def record(places: Sequence[Place], action: Action) -> None:
+        await ensure()
+        await letters.record(places, action)
 
     async def settle(batch: Sequence[Placed], outcomes: Sequence[Outcome]) -> None:
         found = {outcome.event.identity: outcome for outcome in outcomes}
@@ -38,17 +77,16 @@ def closing_letters(letters: DeadLetters, by: str, why: str) -> Settle:
         for told, group in groupby(ended, key=lambda each: each[0]):
             places = [place for _, place in group]
             action = Action(Deed.REQUEUED, by, datetime.now(UTC), f"{told}: {why}")
-            await insist(partial(letters.record, places, action))
+            await insist(partial(record, places, action))
 
     return settle
 
 
 def _ended(batch: Sequence[Placed], outcomes: dict[EventKey, Outcome]) -> Iterator[tuple[str, Place]]:
     for each in batch:
-        event = each.event
-        if event is None or (stands := place_of(event)) is None:
+        event, place = each.event, _letter_of(each)
+        if event is None or place is None:
             continue
-        place = Place(*stands)
         if each.fate is Fate.KNOWN:
             yield "the books have its event", place
         elif each.fate is Fate.POST:

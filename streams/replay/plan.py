@@ -44,6 +44,8 @@ class Fate(StrEnum):
     """Its id stands for other content."""
     WAS_LETTER = "was_dead_letter"
     """It is in the hands of an operator, or was, who may have dropped or mended it."""
+    HANDLED = "handled"
+    """An operator took its letter in hand after it was read."""
     LEFT_OUT = "left_out"
     """A filter says so."""
 

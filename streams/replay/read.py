@@ -11,6 +11,7 @@ import msgspec
 
 from ledger.adapters.kafka.stream import KafkaStream, RecordsExpiredError
 from ledger.adapters.objects.store import open_objects
+from ledger.application.archive_ports import NotArchivedError
 from ledger.application.archived_topic import ArchivedTopic
 from ledger.application.dead_letters import DeadLetters, Place, pages_of
 from ledger.contract.dead_letter import DeadLetter, NotAnEventError, Record, cut_letter
@@ -76,13 +77,17 @@ class ArchiveLane:
     placed: bool = True
 
     async def read(self, first: int) -> AsyncGenerator[Sequence[Record], None]:
-        async for records in archived(self.url, self.topic).read(self.partition, first, self.end):
-            yield records
+        """Raises NotReplayableError where the archive lacks records, before it gives any."""
+        try:
+            async for records in archived(self.url, self.topic).read(self.partition, first, self.end):
+                yield records
+        except NotArchivedError as error:
+            raise NotReplayableError(f"{error}. --offsets takes what comes before them, or after.") from error
 
 
 def archived(url: str, topic: str) -> ArchivedTopic:
-    """Open what an archive has of a topic; raises ObjectsAwayError."""
-    return ArchivedTopic(open_objects(url), topic)
+    """Open what an archive has of a topic, to be read whole; raises ObjectsAwayError."""
+    return ArchivedTopic(open_objects(url), topic, whole=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -31,6 +31,7 @@ BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 Answer = TypeVar("Answer")
 FindLetters = Callable[[Sequence[Event]], Awaitable[Collection[EventPlace]]]
+Hold = Callable[[Sequence[Placed]], AbstractAsyncContextManager[Sequence[Placed]]]
 Progress = Callable[[int, int, Mapping[str, int]], None]
 """Called with how many of how many records were gone through, and the counts."""
 
@@ -80,6 +81,8 @@ class Stage:
     checkpoints: Checkpoints = field(default_factory=NoCheckpoints)
     own_since: datetime | None = None
     own_records: bool = False
+    hold: Hold = nullcontext
+    """Entered while a batch is posted and settled; gives the batch as it is meant by then."""
     settle: Callable[[Sequence[Placed], Sequence[Outcome]], Awaitable[None]] | None = None
     """Told of every batch, and of the outcomes of what was posted of it, when all of them are published."""
     find_letters: FindLetters | None = None
@@ -262,6 +265,15 @@ class Replayer:
     # Posting
 
     async def _handle(self, batch: Sequence[Placed]) -> None:
+        async with self._stage.hold(batch) as meant:
+            posted = await self._carry_out(meant)
+        self._counts.update(_name_of(each) for each in meant if each.fate is not Fate.POST)
+        for partition, last in {each.partition: each for each in batch}.items():
+            self._state[partition] = Reached(last.offset + 1, last.at)
+        await self._went_on(len(batch), posted)
+
+    async def _carry_out(self, batch: Sequence[Placed]) -> int:
+        """Post, publish and settle a batch; gives how many events were new."""
         posted = [each for each in batch if each.fate is Fate.POST]
         letters = [
             each.letter for each in batch if each.fate is Fate.LETTER and each.letter and self._stage.letters
@@ -279,10 +291,7 @@ class Replayer:
             self._tally_unseen()
         if self._stage.settle is not None:
             await self._stage.settle(batch, outcomes)
-        self._counts.update(_name_of(each) for each in batch if each.fate is not Fate.POST)
-        for partition, last in {each.partition: each for each in batch}.items():
-            self._state[partition] = Reached(last.offset + 1, last.at)
-        await self._went_on(len(batch), len(posted))
+        return len(posted)
 
     async def _post(self, posted: Sequence[Placed], batch: Batch) -> Sequence[Outcome]:
         judge = self._stage.judge
@@ -309,6 +318,8 @@ class Replayer:
             self._counts[outcome.kind] += 1
             if outcome.reason is not None and outcome.kind == "rejected":
                 self._reasons[outcome.reason] += 1
+            if self._stage.precedents is not None and _is_new(each, outcome):
+                self._counts["without_precedent"] += 1
             if _is_different(each, outcome):
                 self._counts["different"] += 1
                 if len(self._different) < DIFFERENT_SHOWN_MAX:
@@ -350,6 +361,11 @@ async def insist(work: Callable[[], Awaitable[Answer]]) -> Answer:
 
 def _name_of(placed: Placed) -> str:
     return placed.fate.value
+
+
+def _is_new(placed: Placed, outcome: Outcome) -> bool:
+    """Tell whether an event was decided by the rules alone."""
+    return placed.precedent is None and not placed.repeats and outcome.kind != "duplicate"
 
 
 def _is_different(placed: Placed, outcome: Outcome) -> bool:

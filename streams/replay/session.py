@@ -1,37 +1,37 @@
 """Composes and runs one replay: into memory, into a schema of its own, or into the live books."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from ledger.adapters.kafka.stream import KafkaStream
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.dead_letters import PostgresDeadLetters
 from ledger.adapters.postgres.standings import PostgresBooksToRead
 from ledger.adapters.system import new_event_id
 from ledger.application.compare_books import CompareBooks, Comparison, View, digest_both, digest_standings
-from ledger.application.record_source import RecordSource
 from ledger.application.replaying import Precedents, Reached, Replay
 from ledger.config import Settings
 from ledger.domain.digest import BooksDigest
 from ledger.domain.replaying import DecideAgain
 from streams.dead_letters import kept_letters
 from streams.embedded.addresses import find_kafka, find_postgres
+from streams.replay.alone import alone_in
+from streams.replay.covering import concerns, covers, left_since, own_since, source_in, to_go_on, told_of
+from streams.replay.decided import decided
 from streams.replay.faults import NotReplayableError
-from streams.replay.letters import closing_letters, finding_letters
-from streams.replay.outcomes import OutcomeIndex
+from streams.replay.letters import closing_letters, finding_letters, holding_letters
 from streams.replay.plan import Selection
-from streams.replay.read import Decoder, archived
+from streams.replay.read import Decoder
 from streams.replay.run import BEGINNING, BelowHorizonError, Progress, Replayer, Stage
-from streams.replay.sources import first_time, lanes_of, refuse_forgetful, source_of
+from streams.replay.sources import beginnings, lanes_of, refuse_forgetful, source_of
 from streams.replay.stages import (
     Publishing,
     RealBooks,
     WrittenDown,
-    alone_in,
     make_schema,
     of_schema,
     overlay_of,
@@ -40,10 +40,12 @@ from streams.replay.stages import (
     replays_stand,
     schema_stands,
 )
-from streams.replay.wish import PUBLISHING, Proof, Report, Source, Wish
+from streams.replay.wish import Proof, Report, Source, Wish
 
 CHANGED_SHOWN_MAX = 1000
 
+Tell = Callable[[str], None]
+"""Told in a sentence what goes on."""
 Begun = tuple[Replay, Source, Any]
 """A replay as it is written down, what it reads, and the lanes of that."""
 
@@ -51,10 +53,13 @@ Begun = tuple[Replay, Source, Any]
 class Session:
     """One replay over the books that are set, or that `ledger up` started."""
 
-    def __init__(self, settings: Settings, wish: Wish, progress: Progress | None = None) -> None:
+    def __init__(
+        self, settings: Settings, wish: Wish, progress: Progress | None = None, tell: Tell = lambda told: None
+    ) -> None:
         self._settings = settings
         self._wish = wish
         self._progress = progress
+        self._tell = tell
         self._dsn = find_postgres(settings)
 
     async def run(self) -> Report:
@@ -114,7 +119,7 @@ class Session:
     async def _into(self) -> Report:
         name = await self._schema()
         target = of_schema(self._settings, name)
-        async with alone_in(self._dsn, name), RealBooks.open(target, self._dsn) as books:
+        async with alone_in(self._dsn, name) as run, RealBooks.open(target, self._dsn) as books:
             found = await self._unfinished_into(books, name) if self._wish.resume else None
             await make_schema(target, self._dsn)
             replay, source, lanes = found or await self._begun_into(books)
@@ -122,12 +127,12 @@ class Session:
             if topic is not None:
                 await books.store.begin(topic, {at: first for at, (first, _) in source.lanes.items()})
             judge = DecideAgain()
-            async with self._precedents(source, lanes) as precedents:
+            async with self._precedents(source, lanes, replay) as precedents:
                 stage = Stage(
                     posting_to(books.store, self._settings, judge),
                     precedents=precedents,
                     judge=judge,
-                    checkpoints=WrittenDown(books, replay.id, topic, _moved(source, replay)),
+                    checkpoints=WrittenDown(books, replay.id, run, topic, _moved(source, replay)),
                     in_the_past=True,
                     letters=topic is not None,
                 )
@@ -190,12 +195,12 @@ class Session:
 
     async def _live(self) -> Report:
         # Two at a time would publish everything twice.
-        async with alone_in(self._dsn, self._settings.postgres_schema), AsyncExitStack() as stack:
+        async with alone_in(self._dsn, self._settings.postgres_schema) as run, AsyncExitStack() as stack:
             books = await stack.enter_async_context(RealBooks.open(self._settings, self._dsn))
             # What is read of dead letters is read while they are replayed.
             letters = await stack.enter_async_context(kept_letters(self._settings))
             replay, source, lanes = await self._begun_live(books, letters)
-            stage = await self._live_stage(stack, books, letters, (replay, source, lanes))
+            stage = await self._live_stage(stack, books, letters, (replay, source, lanes), run)
             try:
                 told = await self._replayer(source, lanes, stage, replay).run()
             except BelowHorizonError:
@@ -203,19 +208,22 @@ class Session:
                 if not self._wish.resume and source.own_since is None:
                     await books.records.end([replay.id], datetime.now(UTC))
                 raise
-            await self._end_older(books, replay, source)
+            await books.records.end(source.takes_over, datetime.now(UTC))
             return Report(target="live", name=None, source=source, told=told)
 
     async def _live_stage(
-        self, stack: AsyncExitStack, books: RealBooks, letters: PostgresDeadLetters, begun: Begun
+        self, stack: AsyncExitStack, books: RealBooks, letters: PostgresDeadLetters, begun: Begun, run: int
     ) -> Stage:
         replay, source, lanes = begun
         publish = await stack.enter_async_context(Publishing.open(self._settings, find_kafka(self._settings)))
         judge, precedents, topic = None, None, None
         if source.since_books:
             judge, topic = DecideAgain(), source.topic
-            precedents = await stack.enter_async_context(self._outcomes(source, lanes))
+            precedents = await stack.enter_async_context(decided(source, lanes, replay.state, self._settings))
+        checkpoints = WrittenDown(books, replay.id, run, topic, _moved(source, replay))
+        settle = checkpoints.note if source.since_books else None
         of_letters = source.kind == "dead-letters"
+        ensure = partial(books.records.ensure_alone, run)
         return Stage(
             posting_to(books.store, self._settings, judge),
             there=books.precedents,
@@ -224,11 +232,12 @@ class Session:
             publish=publish,
             # What came by no topic would be missing in every rebuild from it.
             send=publish.send if source.kind == "file" else None,
-            checkpoints=WrittenDown(books, replay.id, topic, _moved(source, replay)),
-            own_since=_own_since(source, replay),
+            checkpoints=checkpoints,
+            own_since=own_since(source, replay, resumed=self._wish.resume),
             own_records=of_letters,
             find_letters=finding_letters(letters, source),
-            settle=closing_letters(letters, self._wish.by, self._wish.why) if of_letters else None,
+            hold=holding_letters(letters) if of_letters else nullcontext,
+            settle=closing_letters(letters, self._wish.by, self._wish.why, ensure) if of_letters else settle,
             horizon=None if source.since_books else timedelta(days=self._settings.dedupe_horizon_days),
             letters=source.since_books,
         )
@@ -239,33 +248,26 @@ class Session:
             if found is None:
                 raise NotReplayableError("No replay into the live books was stopped before its end.")
             return found
-        own_since = await self._left_since(books) if self._wish.source in PUBLISHING else None
+        left = await books.records.unfinished("live")
+        since = self._left_since(left)
         async with self._snapshot() as standings:
             positions = await standings.positions(self._settings.payments_topic)
         source, lanes = await source_of(self._wish, self._settings, positions, letters)
-        source = msgspec.structs.replace(source, own_since=own_since)
+        begins = await beginnings(self._wish, self._settings)
+        taken = [each.id for each in left if covers(source, source_in(each), each.state, begins)]
+        source = msgspec.structs.replace(source, own_since=since, takes_over=taken)
         return await self._begin(books, source), source, lanes
 
-    async def _left_since(self, books: RealBooks) -> datetime | None:
+    def _left_since(self, left: Sequence[Replay]) -> datetime | None:
         """Say since when stopped replays may have posted what they did not publish; raises NotReplayableError."""
-        left = [each for each in await books.records.unfinished("live") if each.source["kind"] in PUBLISHING]
+        left = [each for each in left if concerns(self._wish, source_in(each))]
         if left and not self._wish.anew:
             raise NotReplayableError(
                 f"The replay that {left[0].by} began at {left[0].started_at:%Y-%m-%dT%H:%M:%SZ} was stopped before "
                 "its end, and may have posted what it has not published. --resume goes on with it; --anew begins "
                 "this one nevertheless, and publishes what that one left where this one reads it."
             )
-        return min((each.started_at for each in left), default=None)
-
-    async def _end_older(self, books: RealBooks, replay: Replay, source: Source) -> None:
-        """Say of those that were stopped before this one began that nothing is left of them to do."""
-        kinds = PUBLISHING if source.kind in PUBLISHING else (source.kind,)
-        older = [
-            each.id
-            for each in await books.records.unfinished("live")
-            if each.started_at < replay.started_at and each.source["kind"] in kinds
-        ]
-        await books.records.end(older, datetime.now(UTC))
+        return left_since(left)
 
     # Both
 
@@ -279,18 +281,21 @@ class Session:
             wish.why,
             datetime.now(UTC),
         )
-        await books.records.begin(replay)
-        return replay
+        return await books.records.begin(replay)
 
     async def _unfinished(self, books: RealBooks, target: Any) -> Begun | None:
         unfinished = await books.records.unfinished(target)
         if not unfinished:
             await self._refuse_ended(books, target)
             return None
-        # Of letters, which are begun anew, none keeps another from its end.
-        replay = next((each for each in unfinished if each.source["kind"] != "dead-letters"), unfinished[0])
-        source = msgspec.convert(replay.source, Source, strict=False)
+        replay = to_go_on(self._wish, unfinished)
+        if replay is None:
+            raise NotReplayableError(
+                f"No such replay was stopped before its end. One that was is {told_of(unfinished[0])}."
+            )
+        source = source_in(replay)
         refuse_forgetful(source)
+        self._tell(f"Going on with {told_of(replay)}.")
         return replay, source, lanes_of(source, self._settings)
 
     async def _refuse_ended(self, books: RealBooks, target: Any) -> None:
@@ -301,36 +306,13 @@ class Session:
             )
 
     @asynccontextmanager
-    async def _precedents(self, source: Source, lanes: Any) -> AsyncIterator[Precedents]:
+    async def _precedents(self, source: Source, lanes: Any, replay: Replay) -> AsyncIterator[Precedents]:
         if source.outcomes != "books":
-            async with self._outcomes(source, lanes) as index:
+            async with decided(source, lanes, replay.state, self._settings) as index:
                 yield index
         else:
             async with precedents_of(self._settings, self._dsn) as precedents:
                 yield precedents
-
-    @asynccontextmanager
-    async def _outcomes(self, source: Source, lanes: Any) -> AsyncIterator[OutcomeIndex]:
-        """Read the outcomes of what some lanes hold: none came before the log took the first of their records."""
-        since = await first_time(lanes) if any(lane.first < lane.end for lane in lanes) else datetime.now(UTC)
-        async with self._outcome_records(source) as records, OutcomeIndex.read(records, since) as index:
-            yield index
-
-    @asynccontextmanager
-    async def _outcome_records(self, source: Source) -> AsyncIterator[RecordSource]:
-        settings = self._settings
-        if source.outcomes == "archive":
-            yield archived(source.archive or "", settings.outcomes_topic)
-            return
-        async with KafkaStream.open(find_kafka(settings), settings.outcomes_topic) as stream:
-            yield stream
-
-
-def _own_since(source: Source, replay: Replay) -> datetime | None:
-    """Say from which time on the books may hold what this replay posted before it was killed, and did not publish."""
-    if source.since_books:
-        return BEGINNING  # decided at the times of the first decisions
-    return source.own_since or replay.started_at if source.kind in PUBLISHING else None
 
 
 def _moved(source: Source, replay: Replay) -> dict[int, Reached]:

@@ -1,7 +1,7 @@
 """Finds what a replay is to read: the lanes that a wish means, and where they end."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,11 +18,11 @@ from ledger.application.dead_letters import (
 )
 from ledger.application.record_source import RecordSource
 from ledger.config import Settings
-from ledger.domain.moments import milliseconds, moment_of
+from ledger.domain.moments import milliseconds
 from streams.embedded.addresses import find_kafka
 from streams.replay.faults import NotReplayableError
 from streams.replay.read import ArchiveLane, FileLane, Lane, LettersLane, TopicLane, archived, stretches
-from streams.replay.wish import Source, Stretch, Wish
+from streams.replay.wish import PUBLISHING, Source, Stretch, Wish
 
 LETTERS_MAX = 1_000_000
 
@@ -63,6 +63,14 @@ async def _open_places(wish: Wish, letters: DeadLetters) -> Sequence[Place]:
     return wish.places or await places_of(letters, wish.letters, LETTERS_MAX)
 
 
+async def beginnings(wish: Wish, settings: Settings) -> Mapping[int, int]:
+    """Say, by partition, before which offset nobody can read anything any more; nothing where an archive may."""
+    if wish.source not in PUBLISHING or (wish.source == "topic" and wish.archive):
+        return {}
+    async with _records(wish, settings) as records:
+        return {at: low for at, (low, _) in (await records.bounds()).items()}
+
+
 @asynccontextmanager
 async def _records(wish: Wish, settings: Settings) -> AsyncIterator[RecordSource]:
     if wish.source == "archive":
@@ -100,7 +108,8 @@ def refuse_forgetful(source: Source) -> None:
     if source.filters.accounts:
         raise NotReplayableError(
             "A replay with --account is not gone on with, as what follows on the events of an account is taken with "
-            "them: begin it anew, into live books with --anew. What was posted is recognised."
+            "them: begin it anew with the same options, a rebuild under another name, and one of the topic or of "
+            "the archive into live books with --anew. What was posted is recognised."
         )
 
 
@@ -165,14 +174,3 @@ async def _refuse_forgotten(records: RecordSource, found: Mapping[int, Stretch],
                 f"they have posted them. --since {settings.dedupe_horizon_days}d leaves them out; "
                 "--into NAME can replay them into books of their own."
             )
-
-
-async def first_time(lanes: Sequence[Lane]) -> datetime | None:
-    """Tell when the log took the first of the records of some lanes; None where none has a time."""
-    times = []
-    for lane in lanes:
-        if lane.first < lane.end:
-            async with aclosing(lane.read(lane.first)) as runs:
-                first = await anext(runs, ())
-            times += [each.timestamp_ms for each in first[:1] if each.timestamp_ms is not None]
-    return moment_of(min(times) * 1000) if times else None

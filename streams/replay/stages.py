@@ -24,7 +24,6 @@ from ledger.application.replaying import Reached, ReplayRecords
 from ledger.bootstrap.posting import PARTITIONS_AHEAD_MONTHS, rules_of
 from ledger.config import Settings
 from ledger.contract.outgoing import CONTENT_TYPE, Message, entry_messages, outcome_message
-from ledger.domain.moments import EPOCH
 from ledger.domain.outcome import Outcome
 from ledger.domain.replaying import DecideAgain
 from ledger.observability.signals import Signals
@@ -135,64 +134,52 @@ async def replays_stand(dsn: str, schema: str) -> bool:
         await connection.close()
 
 
-@asynccontextmanager
-async def alone_in(dsn: str, schema: str) -> AsyncIterator[None]:
-    """Let nobody else rebuild the same books meanwhile; raises NotReplayableError."""
-    connection = await asyncpg.connect(dsn)
-    try:
-        if not await connection.fetchval("select pg_try_advisory_lock(72619943, hashtext($1))", schema):
-            raise NotReplayableError(f"Another replay into {schema} is running.")
-        yield
-    finally:
-        await connection.close()
-
-
 class WrittenDown:
     """Checkpoints in the record of a replay; with `topic`, the books' own positions go along."""
 
     def __init__(
-        self, books: RealBooks, replay_id: str, topic: str | None, state: Mapping[int, Reached]
+        self, books: RealBooks, replay_id: str, run: int, topic: str | None, state: Mapping[int, Reached]
     ) -> None:
         self._books = books
         self._replay_id = replay_id
+        self._run = run
         self._topic = topic
         self._moved = {partition: reached.next for partition, reached in state.items()}
-        self._since = _time_reached(state)
+        self._earliest: datetime | None = None
+
+    async def note(self, _: Sequence[Placed], outcomes: Sequence[Outcome]) -> None:
+        """Take note of the times under which was posted: the audit chain may have done with them."""
+        times = [outcome.posted_at for outcome in outcomes if outcome.kind == "posted"]
+        self._earliest = min([*times, *([self._earliest] if self._earliest else [])], default=None)
 
     async def save(
         self, state: Mapping[int, Reached], counts: Mapping[str, int], *, ended: bool = False
     ) -> None:
-        """Move the positions, then write it down: what lies between is gone through again, and recognised."""
-        if self._topic is not None:
-            await insist(lambda: self._move(self._topic or "", state))
+        """Move the positions and write it down, at once; raises NoLongerAloneError."""
+        ahead = {} if self._topic is None else self._ahead(state)
+        moved = [
+            Position(self._topic or "", at, self._moved[at], following) for at, following in ahead.items()
+        ]
+        if (earliest := self._earliest) is not None:
+            await insist(lambda: self._books.chain.lower(earliest))
+            self._earliest = None
         at = datetime.now(UTC)
         still_runs = await insist(
-            lambda: self._books.records.save(self._replay_id, state, counts, at, ended=ended)
+            lambda: self._books.records.save(
+                self._replay_id, self._run, state, counts, at, moved=moved, ended=ended
+            )
         )
         if not still_runs and not ended:
             raise NotReplayableError("Another run has brought this replay to its end.")
+        if moved:
+            self._moved |= ahead
 
-    async def _move(self, topic: str, state: Mapping[int, Reached]) -> None:
-        ahead = {
+    def _ahead(self, state: Mapping[int, Reached]) -> dict[int, int]:
+        return {
             partition: reached.next
             for partition, reached in sorted(state.items())
             if reached.next > self._moved[partition]
         }
-        if not ahead:
-            return
-        async with self._books.store.unit_of_work() as unit:
-            for partition, following in ahead.items():
-                await unit.advance(Position(topic, partition, self._moved[partition], following))
-            await unit.commit()
-        # What was posted since then stands under times that the audit chain had done with.
-        await self._books.chain.lower(self._since)
-        self._moved |= ahead
-        self._since = _time_reached(state)
-
-
-def _time_reached(state: Mapping[int, Reached]) -> datetime:
-    """Give the time that nothing comes before any more: records of all partitions are merged by their times."""
-    return max((reached.at for reached in state.values() if reached.at > EPOCH), default=EPOCH)
 
 
 class Publishing:

@@ -71,6 +71,8 @@ class Source(msgspec.Struct, frozen=True):
     archive: str | None = None
     own_since: datetime | None = None
     """When the first of the replays began whose work is left to this one."""
+    takes_over: Sequence[str] = ()
+    """The ids of stopped replays of which this one does all that they left."""
 
 
 class Proof(msgspec.Struct, frozen=True):

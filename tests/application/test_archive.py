@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from ledger.adapters.memory.objects import MemoryObjects
-from ledger.application.archive_ports import ArchiveError, ObjectsAwayError
+from ledger.application.archive_ports import ArchiveError, NotArchivedError, ObjectsAwayError
 from ledger.application.archive_topic import ArchiveTopic
 from ledger.application.archived_topic import ArchivedTopic
 from ledger.application.verify_archive import VerifyArchive
@@ -120,6 +120,73 @@ async def test_records_that_expired_first_are_told_and_counted(objects: MemoryOb
     assert archive.written.expired == 8
     told = [facts for name, facts in signals.emitted if name == "archive.records_expired"]
     assert told == [{"topic": TOPIC, "partition": 0, "first": 10, "lost": 8}]
+
+
+async def test_all_that_expired_while_a_segment_was_gathered_is_told_and_counted(
+    objects: MemoryObjects,
+) -> None:
+    topic, signals = topic_of(*plain(range(10))), RememberedSignals()
+    archive = ArchiveTopic(topic, objects, signals)
+    await archive.catch_up(close=False)
+    topic.add(plain(range(10, 20)))
+    topic.expire(0, 20)
+    await archive.catch_up(close=True)
+    assert archive.written.expired == 10
+    told = [facts for name, facts in signals.emitted if name == "archive.records_expired"]
+    assert told == [{"topic": TOPIC, "partition": 0, "first": 10, "lost": 10}]
+    assert await refused(objects, 0, 20) == "10 to 19"
+
+
+@pytest.mark.parametrize(
+    ("first", "end", "lacks"),
+    [(3, 10, None), (3, 12, "10 to 17"), (17, 25, "10 to 17"), (18, 30, None), (20, 31, "30 to 30")],
+)
+async def test_what_is_read_whole_is_refused_where_the_archive_lacks_some(
+    objects: MemoryObjects, first: int, end: int, lacks: str | None
+) -> None:
+    topic = topic_of(*plain(range(10)))
+    await archived(topic, objects)
+    topic.add(plain(range(10, 30)))
+    topic.expire(0, 18)
+    await archived(topic, objects)
+    assert await refused(objects, first, end) == lacks
+    assert [each async for run in ArchivedTopic(objects, TOPIC).read(0, first, end) for each in run] != []
+
+
+@pytest.mark.parametrize(("gone", "lacks"), [(0, "0 to 9"), (2, "20 to 29")])
+async def test_what_is_read_whole_is_refused_where_segments_have_gone(
+    objects: MemoryObjects, gone: int, lacks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.application.archive_manifest.LINES_A_PART", 1)
+    topic = MemoryTopic()
+    for begin in (0, 10, 20):
+        topic.add(plain(range(begin, begin + 10)))
+        await archived(topic, objects)
+    parts = sorted(each for each in objects.contents if "/manifests/" in each)
+    del objects.contents[segments(objects)[gone]], objects.contents[parts[gone]]
+    assert await refused(objects, 0, 30) == lacks
+    assert await refused(objects, 10, 20) is None
+
+
+async def refused(objects: MemoryObjects, first: int, end: int) -> str | None:
+    """Read a stretch whole; says which offsets the archive is said to lack."""
+    try:
+        read = [
+            each
+            async for run in ArchivedTopic(objects, TOPIC, whole=True).read(0, first, end)
+            for each in run
+        ]
+    except NotArchivedError as error:
+        return str(error).partition("lacks offsets ")[2].partition(",")[0]
+    assert [each.offset for each in read] == [*range(first, end)]
+    return None
+
+
+async def test_holes_without_records_are_read_over(objects: MemoryObjects) -> None:
+    topic = topic_of(*plain(range(3)), *plain(range(7, 9)))
+    topic.ends[0] = 12
+    await archived(topic, objects)
+    assert len(await everything(ArchivedTopic(objects, TOPIC, whole=True))) == 5
 
 
 async def test_log_that_begins_late_is_no_loss(objects: MemoryObjects) -> None:

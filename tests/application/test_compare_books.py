@@ -40,6 +40,11 @@ async def compared(
         return await CompareBooks(ours, theirs)(view, shown)
 
 
+async def both_of(books: MemoryBooks) -> str:
+    async with MemoryBooksToRead(books).snapshot() as standings:
+        return await digest_both(standings)
+
+
 @pytest.mark.parametrize("view", list(View))
 async def test_equal_books_are_the_same(view: View) -> None:
     found = await compared(await books_of(*HISTORY), await books_of(*HISTORY), view)
@@ -47,11 +52,14 @@ async def test_equal_books_are_the_same(view: View) -> None:
     assert found.left == found.right
 
 
-async def test_both_views_give_one_digest() -> None:
+async def test_entries_add_up_to_what_balances_say() -> None:
     async with MemoryBooksToRead(await books_of(*HISTORY)).snapshot() as standings:
-        assert await digest_standings(standings, View.BALANCES) == await digest_standings(
-            standings, View.ENTRIES
-        )
+        balances, entries = [
+            [each async for page in standings.read(view) for each in page if not each.is_blank]
+            for view in View
+        ]
+    assert balances == [msgspec.structs.replace(each, entries=0) for each in entries]
+    assert all(each.entries for each in entries)
 
 
 @pytest.mark.parametrize("is_changed", [False, True])
@@ -109,6 +117,8 @@ async def test_amounts_under_each_others_ids_are_no_equal_entries() -> None:
     )
     assert (await compared(await books_of(*ours), await books_of(*theirs))).same
     found = await compared(await books_of(*ours), await books_of(*theirs), View.ENTRIES)
+    assert found.left != found.right
+    assert await both_of(await books_of(*ours)) != await both_of(await books_of(*theirs))
     assert [(each.account, each.what, each.entry) for each in found.differences] == [
         ("ann", ["entries"], 1),
         ("external:bank", ["entries"], 1),
@@ -118,13 +128,17 @@ async def test_amounts_under_each_others_ids_are_no_equal_entries() -> None:
 
 async def test_one_event_left_out_and_an_equal_one_posted_is_no_equal_history() -> None:
     steps = [transfer("external:bank", "ann", 10, name=name) for name in "abc"]
-    found = await compared(await books_of(*steps[:2]), await books_of(steps[0], steps[2]), View.ENTRIES)
+    ours, theirs = await books_of(*steps[:2]), await books_of(steps[0], steps[2])
+    found = await compared(ours, theirs, View.ENTRIES)
+    assert await both_of(ours) != await both_of(theirs)
     assert [(each.what, each.entry) for each in found.differences] == [(["entries"], 2)] * 2
 
 
 async def test_entries_in_another_order_are_equal() -> None:
     steps = [transfer("external:bank", "ann", 10, name=name) for name in "ab"]
-    assert (await compared(await books_of(*steps), await books_of(*steps[::-1]), View.ENTRIES)).same
+    ours, theirs = await books_of(*steps), await books_of(*steps[::-1])
+    assert (await compared(ours, theirs, View.ENTRIES)).same
+    assert await both_of(ours) == await both_of(theirs)
 
 
 async def test_a_hold_that_differs_is_named() -> None:

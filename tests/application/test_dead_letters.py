@@ -1,6 +1,6 @@
 """What an operator can do about dead letters: found, sent again byte for byte or edited, dropped."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import pytest
@@ -11,16 +11,21 @@ from ledger.application.dead_letters import (
     Deed,
     DropLetters,
     LetterHandledError,
+    LetterPostedError,
     LetterQuery,
     NoSuchLetterError,
     Place,
     PlaceFormatError,
+    RefusePosted,
     RequeueLetters,
     places_of,
 )
 from ledger.contract.dead_letter import ORIGIN, DeadLetter, DeadLetterReason, Header, NotAnEventError, Record
 from ledger.contract.decode import ADDRESS_BYTES_MAX
 from ledger.contract.outgoing import CONTENT_TYPE, Message
+from ledger.domain.books import EventKey
+from ledger.domain.commands import Event
+from ledger.domain.outcome import Earlier
 from tests.builders import NOW, HandClock, body, encoded
 
 HEADERS = (("trace", b"\xff\x00"), ("trace", None))
@@ -58,14 +63,29 @@ class Topic:
         return [place(1000 + number) for number in range(len(messages))]
 
 
+class Posted:
+    """Books that have posted every event, as it stood at one offset; None: they have posted nothing."""
+
+    def __init__(self) -> None:
+        self.offset: int | None = None
+
+    async def of(self, events: Sequence[Event]) -> Mapping[EventKey, Earlier]:
+        if self.offset is None:
+            return {}
+        earlier = Earlier(b"f", "posted", NOW, "payments", 0, self.offset)
+        return {each.identity: earlier for each in events}
+
+
 class Desk:
     """The use cases over letters in memory."""
 
     def __init__(self, *letters: DeadLetter) -> None:
         self.letters = MemoryDeadLetters(letters)
         self.topic = Topic()
-        self.requeue = RequeueLetters(self.letters, self.topic, HandClock())
-        self.drop = DropLetters(self.letters, HandClock())
+        self.posted = Posted()
+        refuse = RefusePosted(self.posted)
+        self.requeue = RequeueLetters(self.letters, self.topic, HandClock(), refuse)
+        self.drop = DropLetters(self.letters, HandClock(), refuse)
 
     async def open(self) -> list[int]:
         return [each.offset for each in await places_of(self.letters, LetterQuery(), 100)]
@@ -165,6 +185,25 @@ async def test_dropped_letter_is_sent_nowhere_and_no_longer_open() -> None:
     desk = Desk(letter(1), letter(2))
     await desk.drop([place(1)], "ann", "a test")
     assert (desk.topic.sent, await desk.open()) == ([], [2])
+
+
+async def test_letter_that_was_posted_from_its_place_is_neither_dropped_nor_mended() -> None:
+    desk, value = Desk(letter(1, encoded(body())), letter(2)), encoded(body(name="mended"))
+    desk.posted.offset = 1
+    with pytest.raises(LetterPostedError, match=f"have posted {place(1)}.*replay --live --place"):
+        await desk.drop([place(2), place(1)], "ann", "why")
+    with pytest.raises(LetterPostedError):
+        await desk.requeue.edited(place(1), value, "ann")
+    assert (desk.letters.actions, desk.topic.sent) == ([], [])
+    await desk.requeue.edited(place(1), value, "ann", again=True)
+    assert len(desk.topic.sent) == 1
+
+
+async def test_letter_whose_event_was_posted_from_elsewhere_can_be_dropped() -> None:
+    desk = Desk(letter(1, encoded(body())), letter(2))
+    desk.posted.offset = 7
+    await desk.drop([place(1), place(2)], "ann", "it came twice")
+    assert await desk.open() == []
 
 
 @pytest.mark.parametrize(

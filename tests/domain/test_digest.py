@@ -22,6 +22,7 @@ EVE = Standing("globex", "ann", "USD/2", 0, 20, 0, 1)
         {"posted_credits": 31},
         {"held": 6},
         {"version": 5},
+        {"entries": 9},
     ],
 )
 def test_every_part_of_a_standing_counts(change: dict[str, object]) -> None:

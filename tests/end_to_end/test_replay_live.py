@@ -12,9 +12,12 @@ import pytest
 
 from ledger.application.compare_books import Comparison, View
 from ledger.application.dead_letters import Place
+from streams.dead_letters import kept_letters
+from streams.replay.alone import alone_in
 from streams.replay.faults import NotReplayableError
+from streams.replay.plan import Filters
 from streams.replay.session import Session, compare_schemas
-from streams.replay.stages import RealBooks, WrittenDown, alone_in
+from streams.replay.stages import RealBooks, WrittenDown
 from streams.replay.wish import Report, Wish
 from tests.end_to_end.books import Books, event, id_of, transfer
 from tests.end_to_end.command import Ledger
@@ -83,8 +86,13 @@ async def test_what_was_lost_comes_again_though_the_replay_was_killed(books: Boo
     [row] = await books.sql("select count(*) as n from processed_events")
     assert 0 < row["n"] < COUNT
 
+    with pytest.raises(
+        NotReplayableError, match=r"No such replay was stopped .* the replay of what the books had lost"
+    ):
+        await replayed(books, target="live", resume=True, filters=Filters(ids=[id_of(TRANSFERS[0])]))
     done = await command(books, *LIVE, "--resume", "--json")
     assert done.returncode == 0, done.stderr
+    assert "Going on with the replay of what the books had lost (300 records) that" in done.stderr
     assert orjson.loads(done.stdout)["counts"].get("different", 0) == 0
     assert await books.balances() == before
     # The audit chain is not taken to be done with what stands under old times, and has no link yet.
@@ -270,6 +278,10 @@ async def test_what_a_killed_replay_left_is_published_by_one_that_is_begun_anew_
     unaware = await command(books, *LIVE)
     assert (unaware.returncode, "--resume goes on with it; --anew begins" in unaware.stderr) == (2, True)
 
+    # Neither what the books have lost nor a part of what was left is all that was left.
+    await replayed(books, target="live", since_books=True)
+    await replayed(books, target="live", anew=True, filters=Filters(ids=newest[:1]))
+    assert await unfinished(books) == 1
     done = await command(books, *LIVE, "--anew")
     assert done.returncode == 0, done.stderr
     assert await books.balances() == before
@@ -288,10 +300,11 @@ async def test_two_replays_into_the_same_books_never_run_at_a_time(books: Books,
 
 async def test_a_replay_that_has_ended_stays_so(books: Books, rebuilt: str) -> None:
     [row] = await books.sql("select replay_id::text as id, ended_at from replays order by started_at limit 1")
-    async with RealBooks.open(books.settings, str(books.settings.postgres_dsn)) as real:
-        assert not await real.records.save(row["id"], {}, {}, datetime.now(UTC))
+    dsn = str(books.settings.postgres_dsn)
+    async with RealBooks.open(books.settings, dsn) as real, alone_in(dsn, "any") as run:
+        assert not await real.records.save(row["id"], run, {}, {}, datetime.now(UTC))
         with pytest.raises(NotReplayableError, match="Another run"):
-            await WrittenDown(real, row["id"], None, {}).save({}, {})
+            await WrittenDown(real, row["id"], run, None, {}).save({}, {})
     ended = await books.sql("select ended_at from replays where replay_id = $1::text::uuid", row["id"])
     assert ended[0]["ended_at"] == row["ended_at"] is not None
 
@@ -342,6 +355,8 @@ async def test_letters_that_are_events_by_now_are_posted_and_closed_though_kille
     )
     # Posted and not written down: the two of the batch that it died of.
     assert len(open_ones) == 5
+    drop = await command(books, "dlq", "drop", letters[2], "--yes", "--why", "a test")
+    assert (drop.returncode, "books have posted" in drop.stderr) == (1, True), drop.stderr
 
     done = await command(books, *LIVE, "--dead-letters", "--json")
     assert done.returncode == 0, done.stderr
@@ -362,7 +377,11 @@ async def test_letters_that_were_posted_are_no_violation_and_nothing_is_left_to_
     books: Books, letters: list[str]
 ) -> None:
     assert await broken(books) == {}
-    assert (await replayed(books, target="live", source="dead-letters")).verdict == "nothing changed"
+    async with kept_letters(books.settings) as kept, kept.held():
+        replaying = asyncio.create_task(replayed(books, target="live", source="dead-letters"))
+        # Not while somebody has letters in hand.
+        assert not (await asyncio.wait([replaying], timeout=0.9))[0]
+    assert (await replaying).verdict == "nothing changed"
     with pytest.raises(NotReplayableError, match=f"{letters[0]} was requeued by"):
         await replayed(books, target="live", source="dead-letters", places=[Place.parse(letters[0])])
 

@@ -196,14 +196,29 @@ async def test_what_is_posted_under_an_old_time_is_linked_once_the_mark_is_lower
 async def test_sweep_does_not_lift_a_mark_that_was_lowered_under_it(chained: Chained) -> None:
     await chained.post(20)
     await chained.catch_up()
-    seen = await chained.store.complete_before()
-    assert seen is not None
+    seen, tick = await chained.store.begin_sweep(), timedelta(microseconds=1)
+    assert await chained.store.complete_before() == seen
     lowered = seen - timedelta(minutes=1)
     await chained.store.lower(lowered)
     await chained.store.complete(seen + timedelta(seconds=5), seen)
-    assert await chained.store.complete_before() == lowered
+    assert await chained.store.complete_before() == lowered - tick
+    # Nor one that stands lower already.
+    low = await chained.store.begin_sweep()
     await chained.store.lower(seen)
-    assert await chained.store.complete_before() == lowered
+    await chained.store.complete(seen, low)
+    assert await chained.store.complete_before() == lowered - 2 * tick
+
+
+async def test_first_sweep_does_not_set_a_mark_over_what_is_posted_under_it(chained: Chained) -> None:
+    mark = await chained.store.begin_sweep()
+    assert await chained.store.complete_before() is None
+    await chained.store.lower(chained.bench.clock.now())
+    await chained.store.complete(chained.bench.clock.now(), mark)
+    assert await chained.store.complete_before() is None
+    await chained.post(20)
+    await chained.catch_up()
+    assert await chained.store.complete_before() == chained.bench.clock.now() - timedelta(seconds=0.5)
+    assert await chained.violations() == []
 
 
 async def test_workers_side_by_side_make_one_chain(postgres_chained: Chained) -> None:

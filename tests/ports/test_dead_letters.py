@@ -1,5 +1,6 @@
 """Dead letters, in memory and in PostgreSQL: found, read and acted upon alike."""
 
+import asyncio
 import itertools
 from collections.abc import Sequence
 from datetime import timedelta
@@ -138,6 +139,22 @@ async def test_newest_action_tells_how_a_letter_stands(kept: Kept) -> None:
     await kept.letters.record(kept.places[:1], ACTION)
     [stored] = await kept.letters.read(kept.places[:1])
     assert stored.action == ACTION
+
+
+async def test_letters_are_in_the_hands_of_one_at_a_time(kept: Kept) -> None:
+    deeds: list[str] = []
+
+    async def follow() -> None:
+        async with kept.letters.held():
+            deeds.append("second")
+
+    async with kept.letters.held():
+        second = asyncio.create_task(follow())
+        await kept.letters.summaries(kept.places)
+        await asyncio.sleep(0.1)
+        deeds.append("first")
+    await second
+    assert deeds == ["first", "second"]
 
 
 async def test_many_letters_are_found_page_by_page(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:

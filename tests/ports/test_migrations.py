@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from typing import Any
 
 import asyncpg
@@ -148,6 +149,21 @@ async def test_index_that_was_broken_off_is_made_anew(used: Any, postgres_dsn: s
     await used.execute("update pg_index set indisvalid = false where indexrelid = to_regclass($1)", BY_TIME)
     await asyncio.gather(*[migrate(postgres_dsn, "used") for _ in range(3)])
     assert await is_valid(used, BY_TIME)
+
+
+async def test_owner_who_sees_no_rows_makes_no_index_within_a_transaction(used: Any) -> None:
+    within = used.transaction()
+    await within.start()
+    await used.execute("create role blind; grant usage, create on schema used to blind")
+    await used.execute("alter table transactions owner to blind; set local role blind")
+    assert await used.fetchval("select count(*) from transactions") == 0
+    text = (files("migrations") / "sql" / "0009_chain_links.sql").read_text()
+    for statement in text.split("\n--;\n"):
+        await used.execute(statement)
+    assert await is_valid(used, BY_TIME) is None
+    await used.execute("reset role")
+    assert await used.fetchval("select count(*) from transactions") == 1
+    await within.rollback()
 
 
 async def test_locked_table_is_tried_again(used: Any, postgres_dsn: str) -> None:

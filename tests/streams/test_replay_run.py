@@ -1,5 +1,6 @@
 """A replay in memory: the same digest whatever the pages and batches, stopped anywhere and gone on with."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,18 +11,21 @@ from typing import Any
 import pytest
 
 from ledger.adapters.memory.books import MemoryBooks
+from ledger.adapters.memory.dead_letters import MemoryDeadLetters
 from ledger.adapters.memory.standings import MemoryBooksToRead
 from ledger.application.compare_books import View, digest_standings
+from ledger.application.dead_letters import Action, Deed, Place
 from ledger.application.post_events import Batch, PostEvents
 from ledger.application.replaying import Reached
-from ledger.contract.dead_letter import Record
+from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, Record
 from ledger.contract.decode import decode_record
 from ledger.domain.books import EventKey, Rules
 from ledger.domain.commands import Event
 from ledger.domain.digest import BooksDigest
-from ledger.domain.outcome import Earlier
+from ledger.domain.outcome import Earlier, Outcome
 from ledger.domain.replaying import DecideAgain
-from streams.replay.plan import Filters, Selection
+from streams.replay.letters import closing_letters, holding_letters
+from streams.replay.plan import Filters, Placed, Selection
 from streams.replay.read import Decoder
 from streams.replay.run import BelowHorizonError, Replayer, Stage, Told
 from tests.builders import NOW, HandClock, body, encoded, event_id
@@ -230,6 +234,34 @@ async def test_dead_letters_of_the_topic_stay_in_the_hands_of_the_operator() -> 
     told = await Replayer([lane], stage, Decoder(2**18, 2**20), Selection(Filters()), batch_max=10).run()
     assert told.counts == {"known": 1, "was_dead_letter": 1, "posted": 1}
     assert [each.offset for each in asked] == [1, 2]
+
+
+async def test_letters_that_were_handled_since_they_were_read_are_not_posted() -> None:
+    records = [Record(TOPIC, 0, at, None, encoded(body(name=at))) for at in range(3)]
+    letters = MemoryDeadLetters(DeadLetter(each, DeadLetterReason.UNKNOWN_TYPE, "x", NOW) for each in records)
+    dropped = Action(Deed.DROPPED, "ann", NOW, "paid by hand")
+    await letters.record([Place(TOPIC, 0, 1)], dropped)
+    into = MemoryBooks()
+
+    async def settle(batch: Sequence[Placed], outcomes: Sequence[Outcome]) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05), letters.held():
+                pass
+        await close(batch, outcomes)
+
+    async def sure() -> None:
+        return None
+
+    close = closing_letters(letters, "tests", "a test", sure)
+    stage = Stage(
+        poster(into, HandClock(NOW)), there=Known(into), hold=holding_letters(letters), settle=settle
+    )
+    lane = ListLane(0, records)
+    told = await Replayer([lane], stage, Decoder(2**18, 2**20), Selection(Filters()), batch_max=10).run()
+    assert told.counts == {"posted": 2, "handled": 1}
+    stored = await letters.read([Place(TOPIC, 0, 1)])
+    assert [each.action for each in stored] == [dropped]
+    assert [place.offset for place, _ in letters.actions] == [1, 0, 2]
 
 
 async def test_live_books_refuse_what_they_may_have_forgotten() -> None:

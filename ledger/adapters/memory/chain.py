@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from ledger.adapters.memory.books import MemoryBooks
 from ledger.application.chain import Appended, Linked
@@ -16,7 +16,7 @@ from ledger.domain.chain import (
     extend,
     first_head,
 )
-from ledger.domain.moments import microseconds
+from ledger.domain.moments import EPOCH, microseconds
 from ledger.domain.transaction import Transaction
 
 
@@ -27,7 +27,7 @@ class MemoryChain:
         self._books = books
         self._chains: dict[str, list[Link]] = {}
         self._linked: set[EventKey] = set()
-        self._complete_before: datetime | None = None
+        self._mark: datetime | None = None
 
     # As it grows
 
@@ -43,22 +43,26 @@ class MemoryChain:
         self._linked |= set(fresh)
         return Appended(len(fresh), [key for key in keys if key not in posted and key not in self._linked])
 
-    async def complete(self, before: datetime, since: datetime | None) -> None:
-        if self._complete_before == since:
-            self._complete_before = max(before, since or before)
+    async def begin_sweep(self) -> datetime:
+        self._mark = self._mark or datetime(1, 1, 2, tzinfo=UTC)
+        return self._mark
+
+    async def complete(self, before: datetime, mark: datetime) -> None:
+        if self._mark == mark:
+            self._mark = max(before, mark)
 
     async def lower(self, at: datetime) -> None:
-        if self._complete_before is not None:
-            self._complete_before = min(at, self._complete_before)
+        if self._mark is not None:
+            self._mark = min(at, self._mark) - timedelta(microseconds=1)
 
     # As it stands
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator["MemoryChainSnapshot"]:
-        yield MemoryChainSnapshot(self._books, self._chains, self._linked, self._complete_before)
+        yield MemoryChainSnapshot(self._books, self._chains, self._linked, await self.complete_before())
 
     async def complete_before(self) -> datetime | None:
-        return self._complete_before
+        return None if self._mark is None or self._mark <= EPOCH else self._mark
 
     async def unlinked(
         self, since: datetime | None, before: datetime

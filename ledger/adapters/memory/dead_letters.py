@@ -1,6 +1,8 @@
 """Dead letters in a dictionary, with the semantics of the real ones."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 
 from ledger.application.dead_letters import Action, LetterQuery, LetterSummary, Place, StoredLetter
 from ledger.contract.dead_letter import DeadLetter
@@ -13,6 +15,7 @@ class MemoryDeadLetters:
         stored = (StoredLetter(letter) for letter in letters)
         self._letters = {each.place: each.letter for each in stored}
         self.actions: list[tuple[Place, Action]] = []
+        self._lock = asyncio.Lock()
 
     async def find(
         self, query: LetterQuery, limit: int, after: Place | None = None
@@ -35,6 +38,11 @@ class MemoryDeadLetters:
 
     async def record(self, places: Sequence[Place], action: Action) -> None:
         self.actions += [(place, action) for place in places]
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        async with self._lock:
+            yield
 
     def _in_order(self, places: Iterable[Place]) -> list[StoredLetter]:
         newest = dict(self.actions)

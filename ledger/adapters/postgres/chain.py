@@ -79,10 +79,16 @@ class PostgresChainStore:
                 finally:
                     await connection.execute("close unlinked")
 
-    async def complete(self, before: datetime, since: datetime | None) -> None:
+    async def begin_sweep(self) -> datetime:
         with transient_faults():
             async with self._pool.acquire() as connection:
-                await connection.execute(sql("complete_chains"), before, since)
+                mark: datetime = await connection.fetchval(sql("begin_sweep"))
+                return mark
+
+    async def complete(self, before: datetime, mark: datetime) -> None:
+        with transient_faults():
+            async with self._pool.acquire() as connection:
+                await connection.execute(sql("complete_chains"), before, mark)
 
     async def lower(self, at: datetime) -> None:
         with transient_faults():
@@ -106,7 +112,7 @@ async def _hold_unlinked(
 
 
 async def _complete_before(connection: Connection) -> datetime | None:
-    found: datetime | None = await connection.fetchval("select complete_before from chain_progress")
+    found: datetime | None = await connection.fetchval(sql("read_chain_progress"))
     return found
 
 

@@ -1,7 +1,8 @@
 """Dead letters, and what was done about them, in PostgreSQL."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
@@ -22,7 +23,7 @@ from ledger.contract.dead_letter import ORIGIN, DeadLetter, DeadLetterReason, Re
 
 
 class PostgresDeadLetters:
-    """DeadLetters over a pool."""
+    """DeadLetters over a pool; `held` keeps one connection of it."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
@@ -48,6 +49,19 @@ class PostgresDeadLetters:
     async def record(self, places: Sequence[Place], action: Action) -> None:
         deed = (action.deed, action.by, action.at, action.why, action.edited_value)
         await self._fetch("insert_dead_letter_actions", *_columns(places), *deed)
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        with transient_faults():
+            connection = await self.pool.acquire()
+        try:
+            with transient_faults():
+                await connection.execute(sql("hold_dead_letters"))
+            yield
+        finally:
+            # Closed, it lets go in whatever state it is.
+            connection.terminate()
+            await self.pool.release(connection)
 
     async def _fetch(self, statement: str, *arguments: Any) -> Sequence[Any]:
         with transient_faults():

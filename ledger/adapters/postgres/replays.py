@@ -8,8 +8,10 @@ import msgspec
 
 from ledger.adapters.postgres.connection import transient_faults
 from ledger.adapters.postgres.statements import sql
-from ledger.adapters.postgres.types import Pool
-from ledger.application.replaying import Reached, Replay, Target
+from ledger.adapters.postgres.types import Connection, Pool
+from ledger.application.faults import PositionGapError
+from ledger.application.ports import Position
+from ledger.application.replaying import NoLongerAloneError, Reached, Replay, Target
 
 
 class PostgresReplays:
@@ -18,29 +20,42 @@ class PostgresReplays:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def begin(self, replay: Replay) -> None:
-        await self._fetch(
+    async def begin(self, replay: Replay) -> Replay:
+        [row] = await self._fetch(
             "begin_replay",
             replay.id,
             replay.target,
             _json(replay.source),
             replay.by,
             replay.why,
-            replay.started_at,
             _json(replay.state),
             _json(replay.counts),
         )
+        return msgspec.structs.replace(replay, started_at=row["started_at"])
+
+    async def ensure_alone(self, run: int) -> None:
+        with transient_faults():
+            async with self._pool.acquire() as connection:
+                await _ensure_alone(connection, run)
 
     async def save(
         self,
         replay_id: str,
+        run: int,
         state: Mapping[int, Reached],
         counts: Mapping[str, int],
         at: datetime,
         *,
+        moved: Sequence[Position] = (),
         ended: bool = False,
     ) -> bool:
-        return bool(await self._fetch("save_replay", replay_id, _json(state), _json(counts), at, ended))
+        with transient_faults():
+            async with self._pool.acquire() as connection, connection.transaction():
+                await _ensure_alone(connection, run)
+                for position in moved:
+                    await _move(connection, position)
+                how_far = _json(state), _json(counts)
+                return bool(await connection.fetch(sql("save_replay"), replay_id, *how_far, at, ended))
 
     async def end(self, replay_ids: Sequence[str], at: datetime) -> None:
         await self._fetch("end_replays", replay_ids, at)
@@ -56,6 +71,17 @@ class PostgresReplays:
         with transient_faults():
             async with self._pool.acquire() as connection:
                 return await connection.fetch(sql(statement), *arguments)
+
+
+async def _ensure_alone(connection: Connection, run: int) -> None:
+    if not await connection.fetchval(sql("run_stands_alone"), run):
+        raise NoLongerAloneError
+
+
+async def _move(connection: Connection, position: Position) -> None:
+    at = (position.topic, position.partition)
+    if await connection.fetchval(sql("advance_offset"), *at, position.first, position.next) is None:
+        raise PositionGapError(*at, await connection.fetchval(sql("find_offset"), *at) or 0, position.first)
 
 
 def _json(value: Any) -> str:
