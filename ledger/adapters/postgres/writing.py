@@ -1,7 +1,9 @@
 """Write what a batch changed: new accounts and balances, transactions and entries by COPY, then the rest."""
 
+import asyncio
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -141,11 +143,28 @@ async def _post(connection: Any, tenants: Tenants, books: Books) -> None:
         columns = (*balances, *transaction_columns(posted, ids), *entry_columns(posted, ids))
         await connection.execute(sql("post_few"), *columns)
         return
-    if changed:
-        await connection.execute(sql("update_balances"), *balances)
-    if posted:
-        await _copy(connection, "transactions", TRANSACTION_COLUMNS, transaction_rows(posted, ids))
-        await _copy(connection, "entries", ENTRY_COLUMNS, entry_rows(posted, ids))
+    if not posted:
+        if changed:
+            await connection.execute(sql("update_balances"), *balances)
+        return
+    async with _meanwhile(connection.execute(sql("update_balances"), *balances)):
+        transactions, entries = transaction_rows(posted, ids), entry_rows(posted, ids)
+    await _copy(connection, "transactions", TRANSACTION_COLUMNS, transactions)
+    await _copy(connection, "entries", ENTRY_COLUMNS, entries)
+
+
+@asynccontextmanager
+async def _meanwhile(work: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
+    """Have the server at work while rows are packed: the locks are held for less time."""
+    task = asyncio.create_task(work)
+    await asyncio.sleep(0)
+    try:
+        yield
+    except BaseException:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+    await task
 
 
 def _balance_columns(tenants: Tenants, changed: Sequence[Balance]) -> tuple[Sequence[Any], ...]:
