@@ -1,6 +1,7 @@
 """Whole streams of random events: books in memory and in PostgreSQL answer and hold the same."""
 
 import json
+from datetime import datetime
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -9,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.adapters.postgres import writing
 from ledger.contract.dead_letter import DeadLetter, NotAnEventError, Record
 from ledger.contract.decode import METADATA_DEPTH_MAX, decode_event
 from ledger.domain.commands import Event
-from tests.builders import NOW, TRANSFER, body
+from tests.builders import NOW, TRANSFER, body, event
 from tests.ports.conftest import Bench
 from tests.ports.payments import Office
 from tests.random_events import random_stream
@@ -25,8 +27,15 @@ def batches(chance: Random, stream: list[Event]) -> list[list[Event]]:
     return [piece for piece in pieces for _ in range(1 + (chance.random() < 0.2))]
 
 
+WAYS = {"by COPY": 0, "as it comes": writing.FEW, "in one statement": 1000}
+"""Up to how many transactions go in one statement."""
+
+
 @pytest.mark.parametrize("seed", range(12))
-async def test_memory_and_postgres_agree(memory_office: Office, postgres_office: Office, seed: int) -> None:
+async def test_memory_and_postgres_agree(
+    memory_office: Office, postgres_office: Office, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "FEW", list(WAYS.values())[seed % len(WAYS)])
     memory, postgres = memory_office.bench, postgres_office.bench
     memory.tenant = postgres.tenant
     for office in (memory_office, postgres_office):
@@ -89,9 +98,9 @@ def sent(bench: Bench, metadata: Any, reference: str, name: object) -> bytes:
 
 
 @settings(max_examples=80)
-@given(values=st.lists(st.tuples(METADATA, TEXTS), min_size=1, max_size=8))
+@given(values=st.lists(st.tuples(METADATA, TEXTS), min_size=1, max_size=8), few=st.sampled_from([0, 1000]))
 async def test_whatever_decodes_can_be_stored(
-    postgres_for_fuzz: Bench, values: list[tuple[Any, str]]
+    postgres_for_fuzz: Bench, values: list[tuple[Any, str]], few: int
 ) -> None:
     bench = postgres_for_fuzz
     events, letters = [], []
@@ -104,15 +113,35 @@ async def test_whatever_decodes_can_be_stored(
             bench.clock.time = bench.clock.time.replace(microsecond=offset + 1)
             record = Record(bench.topic, 0, offset, None, value)
             letters.append(DeadLetter(record, error.reason, error.detail, NOW))
-    assert len(await bench.post(*events, letters=tuple(letters))) == len(events)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writing, "FEW", few)
+        assert len(await bench.post(*events, letters=tuple(letters))) == len(events)
 
 
+@pytest.mark.parametrize("few", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("depth", [1, 2, METADATA_DEPTH_MAX])
-async def test_nesting_to_the_limit_can_be_stored(bench: Bench, depth: int) -> None:
+async def test_nesting_to_the_limit_can_be_stored(
+    bench: Bench, depth: int, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "FEW", few)
     event = decode_event(sent(bench, nested(depth), "r", "e"))
     assert await bench.answers(event) == ["posted"]
     [stored] = (await bench.digest())["transactions"].values()
     assert stored[3] == nested(depth)
+
+
+@pytest.mark.parametrize("few", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize(
+    "at", ["0001-01-01T00:00:01Z", "1969-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999998Z"]
+)
+async def test_times_of_any_century_can_be_stored(
+    postgres: Bench, at: str, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "FEW", few)
+    data = TRANSFER | {"effective_at": at, "metadata": {"ö": [1.5, None]}, "reference": "–"}
+    assert await postgres.answers(event(data=data, tenant=postgres.tenant)) == ["posted"]
+    [stored] = (await postgres.digest())["transactions"].values()
+    assert stored[1:4] == (datetime.fromisoformat(at), "–", {"ö": [1.5, None]})
 
 
 @pytest.mark.parametrize("number", [1e308, 5e-324, 1e23, 0.1, 10**4000, -(2**63), 123456789.123456789])
