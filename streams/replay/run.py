@@ -19,6 +19,7 @@ from ledger.domain.ids import time_ms_of
 from ledger.domain.moments import milliseconds
 from ledger.domain.outcome import Outcome
 from ledger.domain.replaying import DecideAgain
+from streams.replay.not_events import NotEvents
 from streams.replay.pace import Curve, Pace
 from streams.replay.plan import EventPlace, Fate, Known, Merge, Placed, Selection, choose, place
 from streams.replay.read import Decoder, Lane
@@ -108,6 +109,7 @@ class Told:
     curve: Sequence[tuple[float, int]]
     unseen: Sequence[Mapping[str, Any]] = ()
     """Events that were refused again, with what the rules say of them here; the first of them."""
+    not_events: NotEvents = field(default_factory=NotEvents)
 
     @property
     def posted(self) -> int:
@@ -147,6 +149,7 @@ class Replayer:
         self._reasons: Counter[str] = Counter()
         self._different: list[dict[str, Any]] = []
         self._unseen: list[dict[str, Any]] = []
+        self._not_events = NotEvents()
         self._curve = Curve()
         self._done = 0
         self._events = 0
@@ -190,6 +193,7 @@ class Replayer:
             seconds,
             self._curve.points,
             self._unseen,
+            self._not_events,
         )
 
     # Reading ahead
@@ -268,6 +272,7 @@ class Replayer:
         async with self._stage.hold(batch) as meant:
             posted = await self._carry_out(meant)
         self._counts.update(_name_of(each) for each in meant if each.fate is not Fate.POST)
+        self._not_events.note(meant)
         for partition, last in {each.partition: each for each in batch}.items():
             self._state[partition] = Reached(last.offset + 1, last.at)
         await self._went_on(len(batch), posted)

@@ -16,6 +16,7 @@ def report_lines(report: Report) -> Iterator[str]:
     yield f"{facts['records']:,} records in {facts['seconds']:.1f} s, {facts['records_s'] or 0:,.0f} a second"
     yield from (f"  {name:<22} {count:>12,}" for name, count in sorted(facts["counts"].items()))
     yield from (f"  refused: {name:<13} {count:>12,}" for name, count in sorted(facts["reasons"].items()))
+    yield from _not_event_lines(report)
     for each in facts["different"]:
         yield f"{each['tenant']} {each['event']} was {each['was']} and is {each['is']}"
     for each in facts["refused_unseen"]:
@@ -27,6 +28,23 @@ def report_lines(report: Report) -> Iterator[str]:
     if report.differences is not None:
         yield from comparison_lines(report.differences, "live", report.name or "right")
     yield f"{report.verdict}."
+
+
+def _not_event_lines(report: Report) -> Iterator[str]:
+    """Name what of a file or of dead letters is no event; what a topic has of it is kept as dead letters."""
+    if report.source.kind not in ("file", "dead-letters"):
+        return
+    for where, fault in _not_events(report):
+        yield f"{where}: {fault}"
+    if report.left_open:
+        told = ", ".join(f"{count:,} {name}" for name, count in sorted(report.left_open.items()))
+        yield f"{sum(report.left_open.values()):,} letters stay open: {told}"
+
+
+def _not_events(report: Report) -> Iterator[tuple[str, str]]:
+    for each in report.not_events:
+        place = f"{each['topic']}/{each['partition']}/{each['offset']}" if "offset" in each else None
+        yield place or f"{report.source.file}:{each['line']}", f"{each['reason']}: {each['detail']}"
 
 
 def _changed_lines(facts: Mapping[str, Any]) -> Iterator[str]:
@@ -112,6 +130,8 @@ def report_page(report: Report) -> str:
             curve("Records a second", _rates(points), "seconds", "records a second"),
             table("Digests", ("books", "digest"), digests),
             *_comparison_parts(facts.get("comparison"), "live", report.name or ""),
+            bars("Letters that stay open, by reason", facts.get("left_open", {})),
+            table("What is no event", ("where", "why"), list(_not_events(report))),
             table("What would change", ("account", *_PARTS), changed),
             table(
                 "Decided otherwise than the first time",

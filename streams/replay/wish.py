@@ -102,12 +102,20 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        """Whether nothing came out otherwise than it was."""
-        return (self.proof is None or self.proof.same) and not self.told.counts.get("different")
+        """Whether nothing came out otherwise than it was, and every line of a file is an event."""
+        wrong_lines = self.source.kind == "file" and self.told.counts.get("dead_letter")
+        same = self.proof is None or self.proof.same
+        return same and not wrong_lines and not self.told.counts.get("different")
 
     @property
     def verdict(self) -> str:
         """Say in a sentence what came of it."""
+        wrong = self.told.counts.get("dead_letter", 0) if self.source.kind == "file" else 0
+        are = "line is no event" if wrong == 1 else "lines are no events"
+        return f"{self._came_of_it}; {wrong:,} {are}" if wrong else self._came_of_it
+
+    @property
+    def _came_of_it(self) -> str:
         counts = self.told.counts
         posted, refused = counts.get("posted", 0), counts.get("rejected", 0)
         if self.target == "into":
@@ -129,6 +137,25 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             else "the digest is NOT that of the live books"
         )
 
+    @property
+    def left_open(self) -> Mapping[str, int]:
+        """Of a replay of dead letters: why letters stay open, and how many; else nothing."""
+        if self.source.kind != "dead-letters":
+            return {}
+        counts = self.told.counts
+        others = {name: counts[name] for name in ("event_id_reused", "left_out") if counts.get(name)}
+        return dict(self.told.not_events.reasons) | others
+
+    @property
+    def not_events(self) -> Sequence[Mapping[str, Any]]:
+        """Name the first of what is no event: a line of a file by its number, from 1, else the record's place."""
+        shown = self.told.not_events.shown
+        if self.source.kind != "file":
+            return shown
+        return [
+            {"line": each["offset"] + 1, "reason": each["reason"], "detail": each["detail"]} for each in shown
+        ]
+
     def as_dict(self) -> dict[str, Any]:
         """Give the shape that `ledger replay --json` prints."""
         told = self.told
@@ -145,10 +172,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             "reasons": dict(told.reasons),
             "different": list(told.different),
             "refused_unseen": list(told.unseen),
+            "not_events": {"reasons": dict(told.not_events.reasons), "shown": list(self.not_events)},
             "curve": [[round(seconds, 2), count] for seconds, count in told.curve],
         }
         if self.proof is not None:
             facts["proof"] = {**msgspec.to_builtins(self.proof), "same": self.proof.same}
+        if self.source.kind == "dead-letters":
+            facts["left_open"] = self.left_open
         if self.differences is not None:
             facts["comparison"] = self.differences
         if self.target == "dry-run":

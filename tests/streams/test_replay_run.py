@@ -236,6 +236,14 @@ async def test_dead_letters_of_the_topic_stay_in_the_hands_of_the_operator() -> 
     assert [each.offset for each in asked] == [1, 2]
 
 
+async def test_what_is_no_event_is_told_by_place_and_reason() -> None:
+    lane = ListLane(0, [Record(TOPIC, 0, at, None, b"no event") for at in range(2)])
+    stage = Stage(poster(MemoryBooks(), HandClock(NOW)), letters=False)
+    told = await Replayer([lane], stage, Decoder(2**18, 2**20), Selection(Filters()), batch_max=10).run()
+    assert told.not_events.reasons == {"malformed_json": 2}
+    assert [each["offset"] for each in told.not_events.shown] == [0, 1]
+
+
 async def test_letters_that_were_handled_since_they_were_read_are_not_posted() -> None:
     records = [Record(TOPIC, 0, at, None, encoded(body(name=at))) for at in range(3)]
     letters = MemoryDeadLetters(DeadLetter(each, DeadLetterReason.UNKNOWN_TYPE, "x", NOW) for each in records)

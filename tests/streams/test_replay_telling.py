@@ -1,12 +1,16 @@
 """What is told of a replay: lines for a terminal, and a page that needs nothing else."""
 
 import re
+from datetime import UTC, datetime
 from xml.etree import ElementTree
 
+from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, Record
 from streams.replay.html import bars, curve
+from streams.replay.not_events import NotEvents
+from streams.replay.plan import Fate, Placed
 from streams.replay.run import Told
 from streams.replay.telling import comparison_lines, report_lines, report_page
-from streams.replay.wish import Proof, Report, Source
+from streams.replay.wish import Proof, Report, Source, SourceKind
 
 TOLD = Told(
     {"posted": 1200, "rejected": 30, "different": 0},
@@ -83,3 +87,44 @@ def test_plots_are_well_formed() -> None:
 
 def test_a_plot_of_nothing_is_none() -> None:
     assert curve("x", [(0.0, 0)], "s", "n") == bars("x", {}) == ""
+
+
+def read_wrongly(kind: SourceKind, counts: dict[str, int], *offsets: int) -> Report:
+    now, reason = datetime(2026, 11, 21, tzinfo=UTC), DeadLetterReason.UNKNOWN_TYPE
+    found = NotEvents()
+    letters = [
+        (at, DeadLetter(Record("t", 0, at, None, b"{}"), reason, "no such type", now)) for at in offsets
+    ]
+    found.note([Placed(now, 0, at, Fate.LETTER, letter=letter) for at, letter in letters])
+    told = Told(counts, {}, [], len(offsets), 1.0, [], not_events=found)
+    return Report(target="live", name=None, source=Source(kind, {}, file="bad.jsonl"), told=told)
+
+
+def test_lines_of_a_file_that_are_no_events_are_named_and_wrong() -> None:
+    report = read_wrongly("file", {"dead_letter": 2}, 2, 6)
+    text = "\n".join(report_lines(report))
+    assert not report.ok
+    assert "bad.jsonl:3: unknown_type: no such type\nbad.jsonl:7: unknown_type" in text
+    assert text.endswith("nothing changed; 2 lines are no events.")
+    assert [each["line"] for each in report.as_dict()["not_events"]["shown"]] == [3, 7]
+    assert "bad.jsonl:7" in report_page(report)
+
+
+def test_at_most_twenty_lines_are_named_and_all_are_counted() -> None:
+    found = read_wrongly("file", {"dead_letter": 25}, *range(25)).as_dict()["not_events"]
+    assert (len(found["shown"]), found["reasons"]) == (20, {"unknown_type": 25})
+
+
+def test_it_is_told_why_letters_stay_open() -> None:
+    report = read_wrongly("dead-letters", {"dead_letter": 1, "event_id_reused": 2, "posted": 1}, 4)
+    text = "\n".join(report_lines(report))
+    assert report.ok
+    assert "t/0/4: unknown_type: no such type" in text
+    assert "3 letters stay open: 2 event_id_reused, 1 unknown_type" in text
+    assert report.as_dict()["left_open"] == {"unknown_type": 1, "event_id_reused": 2}
+
+
+def test_what_a_topic_has_of_records_that_are_no_events_is_not_named() -> None:
+    report = read_wrongly("topic", {"dead_letter": 1}, 4)
+    assert report.ok
+    assert "t/0/4" not in "\n".join(report_lines(report))
