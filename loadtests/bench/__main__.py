@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
+from loadtests.bench.arguments import UsageError, check_folder, count, positive, settings_of
 from loadtests.bench.cases import (
     CASES,
     FULL,
@@ -44,7 +45,7 @@ def main() -> int:
     given = _parser().parse_args()
     try:
         status: int = given.command(given)
-    except (UnknownCaseError, MissingKneeError, UnreadableReportError) as error:
+    except (UsageError, UnknownCaseError, MissingKneeError, UnreadableReportError) as error:
         tell(str(error))
         return 2
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -56,18 +57,21 @@ def main() -> int:
 def run(given: argparse.Namespace) -> int:
     """Measure the cases, and report."""
     names = find_cases(given.cases) or list(FULL if given.full else QUICK)
-    report = asyncio.run(_run(given, repeated(names, given.repeats, only_main=given.full)))
+    options = _options(given)
+    if given.out:
+        check_folder(given.out)
+    report = asyncio.run(_run(given, options, repeated(names, given.repeats, only_main=given.full)))
     sys.stdout.write(encode(report).decode() if given.json else render(report))
     return int(bool(report.faults) or bool(given.targets and missed(report.targets)))
 
 
-async def _run(given: argparse.Namespace, names: list[str]) -> Report:
+async def _run(given: argparse.Namespace, options: Options, names: list[str]) -> Report:
     main_task = asyncio.current_task()
     if main_task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, main_task.cancel)
     async with servers() as own:
         report = Report(this_machine(), await versions(own), datetime.now(UTC).isoformat(timespec="seconds"))
-        measuring = Run(own, _options(given), report)
+        measuring = Run(own, options, report)
         for number, name in enumerate(names, 1):
             begun = monotonic()
             tell(f"[{number}/{len(names)}] {name}")
@@ -95,7 +99,7 @@ def _options(given: argparse.Namespace) -> Options:
         partitions=given.partitions,
         windows=int("windows" in given.beside),
         chain=int("chain" in given.beside),
-        settings=dict(each.split("=", 1) for each in given.settings),
+        settings=settings_of(given.settings),
     )
     options = Options(seed=given.seed, rate=given.rate, wishes=wishes)
     if given.full:
@@ -107,6 +111,9 @@ def _options(given: argparse.Namespace) -> Options:
 def show(given: argparse.Namespace) -> int:
     """Show a report again, and write its page if wished."""
     report = load(given.report)
+    for file in (given.html, given.baseline):
+        if file:
+            check_folder(file.parent)
     sys.stdout.write(render(report))
     if given.html:
         given.html.write_text(page(report), encoding="utf-8")
@@ -150,7 +157,9 @@ def _parser() -> argparse.ArgumentParser:
     comparing = commands.add_parser("compare", help="hold two reports against each other")
     comparing.add_argument("before", type=Path)
     comparing.add_argument("after", type=Path)
-    comparing.add_argument("--fail-below", type=float, help="exit 1 if a case is shown to be slower, as 0.9")
+    comparing.add_argument(
+        "--fail-below", type=positive, help="exit 1 if a case is shown to be slower, as 0.9"
+    )
     comparing.set_defaults(command=compare_two)
     return parser
 
@@ -159,18 +168,18 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("cases", nargs="*", help="as `list` names them; `drain` is all that begin with drain/")
     add("--full", action="store_true", help="all cases, as `make bench-full`")
-    add("--events", type=int, default=0, help="of a drain (200,000; --full: 300,000)")
-    add("--seconds", type=float, default=0.0, help="of what is timed (15; --full: 20)")
-    add("--soak-seconds", type=float, default=0.0, help="of a soak (300)")
+    add("--events", type=count, default=0, help="of a drain (200,000; --full: 300,000)")
+    add("--seconds", type=positive, default=0.0, help="of what is timed (15; --full: 20)")
+    add("--soak-seconds", type=positive, default=0.0, help="of a soak (300)")
     add(
         "--rate",
-        type=float,
+        type=positive,
         default=0.0,
         help="of what is paced at half the knee; else half of what was found",
     )
-    add("--repeats", type=int, default=1, help="of each case in turn; with --full, of the main ones")
-    add("--workers", type=int, default=1, help="posting workers")
-    add("--partitions", type=int, default=4)
+    add("--repeats", type=count, default=1, help="of each case in turn; with --full, of the main ones")
+    add("--workers", type=count, default=1, help="posting workers")
+    add("--partitions", type=count, default=4)
     add(
         "--with",
         dest="beside",

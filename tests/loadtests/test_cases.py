@@ -60,3 +60,52 @@ def test_cases_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 def test_wrong_use_exits_with_2(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert run(monkeypatch, "run", "drain/cold") == 2
     assert run(monkeypatch, "report", str(tmp_path / "nothing")) == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "--events 0",
+        "--events -5",
+        "--events many",
+        "--workers 0",
+        "--repeats 0",
+        "--partitions 0",
+        "--seconds nan",
+        "--rate -1",
+    ],
+)
+def test_what_cannot_be_measured_with_is_refused(
+    wrong: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(monkeypatch, "run", "drain/uniform", *wrong.split())
+
+    assert ended.value.code == 2
+    assert f"{wrong.split()[0]}: '{wrong.split()[1]}' is no" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("bar", "NAME=VALUE"),
+        ("FOO=1", "there is no setting 'FOO'"),
+        ("batch_records_max=none", "batch_records_max=none: "),
+    ],
+)
+def test_a_setting_that_is_none_is_refused(
+    given: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "run", "drain/uniform", "--set", given) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_where_nothing_can_be_written_is_found_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+
+    assert run(monkeypatch, "run", "drain/uniform", "--out", str(file)) == 2
+    assert run(monkeypatch, "run", "drain/uniform", "--out", str(file / "x")) == 2
+    assert capsys.readouterr().err.count("nothing can be written into") == 2
