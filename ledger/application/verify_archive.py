@@ -13,6 +13,7 @@ from ledger.contract.archive.manifest import (
     SegmentLine,
     line_of,
     part_name,
+    part_place,
     segment_name,
     segment_place,
     segments_prefix,
@@ -45,10 +46,13 @@ class PartitionSummary(msgspec.Struct, frozen=True):
 
 
 class ArchiveFault(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is wrong, and where: blocks count from 0, bytes and offsets go from the first to before the second."""
+    """What is wrong, and where: blocks count from 0, bytes and offsets go from the first to before the second.
+
+    Without a partition nothing of the topic is archived.
+    """
 
     topic: str
-    partition: int
+    partition: int | None
     what: str
     object: str
     block: int | None = None
@@ -101,7 +105,9 @@ def summarized(
 
 async def topics_of(objects: Objects) -> list[str]:
     """List the topics that an archive holds anything of."""
-    return sorted({each.name.partition("/")[0] for each in await objects.names("") if "/" in each.name})
+    names = [each.name for each in await objects.names("")]
+    places = [place for name in names if (place := segment_place(name) or part_place(name)) is not None]
+    return sorted({place.topic for place in places})
 
 
 async def list_archive(objects: Objects, topics: Sequence[str]) -> list[PartitionSummary]:
@@ -134,7 +140,10 @@ class VerifyArchive:
         summaries: list[PartitionSummary] = []
         faults: list[ArchiveFault] = []
         for topic in topics:
-            for partition in await ArchivedTopic(self._objects, topic).partitions():
+            partitions = await ArchivedTopic(self._objects, topic).partitions()
+            if not partitions and all(each.topic != topic for each in self._witnesses):
+                faults.append(ArchiveFault(topic, None, "nothing of it is archived", topic))
+            for partition in partitions:
                 chain = _Chain(self._objects, topic, partition, self._of(topic, partition))
                 async for done, total in chain.walk():
                     self._progress(f"{topic}/{partition}", done, total)
@@ -144,7 +153,10 @@ class VerifyArchive:
         there = {(each.topic, each.partition) for each in summaries}
         faults += [
             ArchiveFault(
-                each.topic, each.partition, "nothing of it is there, and the witness saw it", each.topic
+                each.topic,
+                each.partition,
+                "nothing of it is there, and the witness saw it",
+                f"{each.topic}/{each.partition}",
             )
             for each in self._witnesses
             if each.topic in topics and (each.topic, each.partition) not in there

@@ -32,6 +32,7 @@ from ledger.observability.signals import Facts, Signals
 from streams.archiving import archiving, follow
 from streams.cli.commands import HELP
 from streams.cli.running import FOUND_WRONG, complain, print_json, refuse, told_faults
+from streams.doctor.finding import counted
 
 archive = typer.Typer(help=HELP["archive"], no_args_is_help=True)
 
@@ -81,7 +82,7 @@ def run(
     if json_output:
         print_json({"topics": named, "written": written})
     else:
-        complain(f"{written['records']:,} records in {written['segments']} new segments.")
+        complain(f"{counted(written['records'], 'record')} in {counted(written['segments'], 'new segment')}.")
 
 
 async def _archive(
@@ -139,10 +140,12 @@ def verify(
     json_output: bool = _JSON,
 ) -> None:
     """Read every byte of the archive, and say where one is changed, missing or out of order. Exit 1 then."""
-    objects = _opened(Settings(), url)
+    settings = Settings()
+    objects = _opened(settings, url)
     witnesses = _read_witnesses(witness) if witness is not None else []
+    named = list(dict.fromkeys(topics or ()))
     with _Bars(quiet=json_output) as bars:
-        verdict = _run(_verify(objects, topics, witnesses, bars.note))
+        verdict = _run(_verify(objects, named, settings.payments_topic, witnesses, bars.note))
     if json_output:
         print_json(
             {
@@ -152,19 +155,21 @@ def verify(
             }
         )
     else:
-        _print_partitions(verdict.partitions)
+        if verdict.partitions:
+            _print_partitions(verdict.partitions)
         for fault in verdict.faults:
-            complain(_told(fault))
-        print("The archive is whole." if verdict.ok else f"{len(verdict.faults)} faults.")
+            complain(_told(fault, url or settings.archive_url))
+        print("The archive is whole." if verdict.ok else f"{counted(len(verdict.faults), 'fault')}.")
     if not verdict.ok:
         raise typer.Exit(FOUND_WRONG)
 
 
 async def _verify(
-    objects: StoredObjects, topics: list[str] | None, witnesses: list[Witness], note: Note
+    objects: StoredObjects, topics: list[str], expected: str, witnesses: list[Witness], note: Note
 ) -> ArchiveVerdict:
+    """Verify the topics that are named, or all; where there is none at all, say so of the one expected."""
     seen = [each.topic for each in witnesses]
-    named = topics or sorted({*await topics_of(objects), *seen})
+    named = topics or sorted({*await topics_of(objects), *seen}) or [expected]
     return await VerifyArchive(objects, note, witnesses)(named)
 
 
@@ -181,7 +186,9 @@ class _Listed(msgspec.Struct):
     partitions: list[Witness]
 
 
-def _told(fault: ArchiveFault) -> str:
+def _told(fault: ArchiveFault, url: str | None) -> str:
+    if fault.partition is None:
+        return f"There is no archive of {fault.topic} in {url}."
     where = [] if fault.block is None else [f"block {fault.block}"]
     where += [
         f"{what} {stretch[0]} to {stretch[1] - 1}"

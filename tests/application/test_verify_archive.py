@@ -276,7 +276,13 @@ async def test_witness_sees_that_all_was_written_anew(objects: MemoryObjects) ->
     assert [each.what for each in await faults(objects, seen)] == [
         "it is not the segment that the witness saw"
     ]
-    assert await faults(objects, Witness(TOPIC, 7, 1, "0")) != []
+    [fault] = await faults(objects, Witness(TOPIC, 7, 1, "0"))
+    assert (fault.partition, fault.object) == (7, f"{TOPIC}/7")
+
+
+async def test_topic_of_which_there_is_nothing_is_a_fault_of_its_own(objects: MemoryObjects) -> None:
+    found = await VerifyArchive(objects)([TOPIC, "none"])
+    assert [(each.topic, each.partition) for each in found.faults] == [("none", None)]
 
 
 async def test_damage_stops_whoever_reads(objects: MemoryObjects) -> None:

@@ -124,6 +124,20 @@ def test_archive_that_is_not_there_is_told(desk: Desk) -> None:
     assert (done.exit_code, "The archive is away or refuses" in done.stderr) == (3, True)
 
 
+@pytest.mark.parametrize("more", [(), ("--topic", "archive.payments"), ("--json",)])
+def test_archive_that_holds_nothing_is_not_called_whole(
+    desk: Desk, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_bytes(b"x")
+    done = desk.run("verify", "--archive", str(tmp_path), *more)
+    assert (done.exit_code, "is whole" in done.stdout) == (1, False)
+    if "--json" in more:
+        assert json.loads(done.stdout)["ok"] is False
+    else:
+        assert f"There is no archive of archive.payments in {tmp_path}." in done.stderr
+
+
 async def test_topic_is_archived_as_it_came(desk: Desk) -> None:
     await desk.send(3000, seed=1)
     report = desk.report("run", "--once")
@@ -181,6 +195,11 @@ def test_damage_is_told_with_its_place(desk: Desk, tmp_path: Path) -> None:
     assert (done.returncode, fault["block"], fault["offsets"][0]) == (1, 0, 0)
     assert fault["bytes"][0] <= 500 < fault["bytes"][1]
     segment.write_bytes(body)
+
+
+def test_topic_that_is_not_archived_is_told(desk: Desk) -> None:
+    done = desk.run("verify", "--topic", "archive.none")
+    assert (done.exit_code, "There is no archive of archive.none in" in done.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"partitions":[{"topic":1}]}'])
