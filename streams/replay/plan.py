@@ -73,6 +73,8 @@ class Placed(msgspec.Struct, frozen=True):
     letter: DeadLetter | None = None
     precedent: Earlier | None = None
     value: bytes | None = None
+    held: bool = False
+    """Whether the books had it when it was read: this replay itself may have posted it before it was stopped."""
 
     @property
     def place(self) -> Place:
@@ -229,6 +231,7 @@ def _placed(partition: int, judged: Judged, known: Known, floor: datetime) -> Pl
         event,
         precedent=None if other else precedent,
         value=judged.value,
+        held=event.identity in (known.there or {}),
     )
 
 

@@ -1,7 +1,6 @@
 """Running a replay: lanes read ahead side by side, merged into one order, posted batch by batch, and written down."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from ledger.domain.ids import time_ms_of
 from ledger.domain.moments import milliseconds
 from ledger.domain.outcome import Outcome
 from ledger.domain.replaying import DecideAgain
+from streams.replay.counts import as_counted, as_written
 from streams.replay.not_events import NotEvents
 from streams.replay.pace import Curve, Pace
 from streams.replay.plan import EventPlace, Fate, Known, Merge, Placed, Selection, choose, place
@@ -110,6 +110,8 @@ class Told:
     unseen: Sequence[Mapping[str, Any]] = ()
     """Events that were refused again, with what the rules say of them here; the first of them."""
     not_events: NotEvents = field(default_factory=NotEvents)
+    before: int = 0
+    """Records that runs before this one went through; `records` are those of this one, and counts are of all."""
 
     @property
     def posted(self) -> int:
@@ -145,13 +147,13 @@ class Replayer:
         self._rate = rate
         self._progress = progress or (lambda done, total, counts: None)
         self._state = {lane.partition: Reached(lane.first, BEGINNING) for lane in lanes} | dict(state or {})
-        self._counts: Counter[str] = Counter(counts or {})
-        self._reasons: Counter[str] = Counter()
+        self._counts, self._reasons = as_counted(counts or {})
         self._different: list[dict[str, Any]] = []
         self._unseen: list[dict[str, Any]] = []
         self._not_events = NotEvents()
         self._curve = Curve()
         self._done = 0
+        self._before = sum(max(0, self._state[lane.partition].next - lane.first) for lane in lanes)
         self._events = 0
         self._total = sum(max(0, lane.end - self._state[lane.partition].next) for lane in lanes)
         self._started = self._saved = monotonic()
@@ -179,7 +181,7 @@ class Replayer:
             reached = self._state[partition]
             # What the log ends with may be no records.
             self._state[partition] = Reached(max(lane.end, reached.next), reached.at)
-        await self._stage.checkpoints.save(self._state, self._counts, ended=True)
+        await self._stage.checkpoints.save(self._state, as_written(self._counts, self._reasons), ended=True)
         self._curve.end(monotonic() - self._started, self._done)
         self._progress(self._total, self._total, self._counts)
 
@@ -194,6 +196,7 @@ class Replayer:
             self._curve.points,
             self._unseen,
             self._not_events,
+            self._before,
         )
 
     # Reading ahead
@@ -347,7 +350,7 @@ class Replayer:
         self._curve.add(now - self._started, self._done)
         self._progress(self._done, self._total, self._counts)
         if now - self._saved >= CHECKPOINT_S:
-            await self._stage.checkpoints.save(self._state, self._counts)
+            await self._stage.checkpoints.save(self._state, as_written(self._counts, self._reasons))
             self._saved = monotonic()
         # A rate is for what the books feel: lookups they hardly do.
         await asyncio.sleep(Pace(self._rate, self._started).wait_s(self._events, now))
@@ -370,7 +373,8 @@ def _name_of(placed: Placed) -> str:
 
 def _is_new(placed: Placed, outcome: Outcome) -> bool:
     """Tell whether an event was decided by the rules alone."""
-    return placed.precedent is None and not placed.repeats and outcome.kind != "duplicate"
+    known = placed.precedent is not None or placed.repeats or placed.held
+    return not known and outcome.kind != "duplicate"
 
 
 def _is_different(placed: Placed, outcome: Outcome) -> bool:

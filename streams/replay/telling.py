@@ -14,6 +14,8 @@ def report_lines(report: Report) -> Iterator[str]:
     """Tell a replay in lines."""
     facts = report.as_dict()
     yield f"{facts['records']:,} records in {facts['seconds']:.1f} s, {facts['records_s'] or 0:,.0f} a second"
+    if before := facts["records_before"]:
+        yield f"{before + facts['records']:,} records in all runs of this replay, of which these are the counts:"
     yield from (f"  {name:<22} {count:>12,}" for name, count in sorted(facts["counts"].items()))
     yield from (f"  refused: {name:<13} {count:>12,}" for name, count in sorted(facts["reasons"].items()))
     yield from _not_event_lines(report)

@@ -166,6 +166,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             "name": self.name,
             "source": msgspec.to_builtins(self.source, str_keys=True),
             "records": told.records,
+            "records_before": told.before,
             "seconds": round(told.seconds, 3),
             "records_s": round(told.records / told.seconds, 1) if told.seconds else None,
             "counts": dict(told.counts),

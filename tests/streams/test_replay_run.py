@@ -27,7 +27,7 @@ from ledger.domain.replaying import DecideAgain
 from streams.replay.letters import closing_letters, holding_letters
 from streams.replay.plan import Filters, Placed, Selection
 from streams.replay.read import Decoder
-from streams.replay.run import BelowHorizonError, Replayer, Stage, Told
+from streams.replay.run import BEGINNING, BelowHorizonError, Replayer, Stage, Told
 from tests.builders import NOW, HandClock, body, encoded, event_id
 from tests.fakes import RememberedSignals
 from tests.random_events import random_command
@@ -200,7 +200,23 @@ async def test_a_replay_that_died_is_gone_on_with_to_the_same_end(dies_at: int) 
         await replayed(live, lanes, into, checkpoints=kept, kind=EveryBatch)
     told = await replayed(live, lanes, into, checkpoints=kept, kind=EveryBatch)
     assert await digest(into) == await digest(live)
-    assert told.counts == whole.counts
+    assert (told.counts, told.reasons) == (whole.counts, whole.reasons)
+    assert whole.reasons.keys() >= {"insufficient_funds"}
+    assert (told.before + told.records, whole.before) == (whole.records, 0)
+
+
+async def test_what_a_replay_posted_before_it_was_stopped_does_not_lack_a_decision() -> None:
+    live, lanes = await lived(7)
+    stage = Stage(
+        poster(live, HandClock(NOW)),
+        there=Known(live),
+        precedents=Known(live),
+        own_since=BEGINNING,
+        letters=False,
+    )
+    told = await Replayer(lanes, stage, Decoder(2**18, 2**20), Selection(Filters()), batch_max=10).run()
+    assert told.counts["posted"] > 0
+    assert "without_precedent" not in told.counts
 
 
 async def test_without_precedents_the_log_gives_the_order_and_nothing_is_lost() -> None:

@@ -1,8 +1,11 @@
 """What is told of a replay: lines for a terminal, and a page that needs nothing else."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from xml.etree import ElementTree
+
+import msgspec
 
 from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, Record
 from streams.replay.html import bars, curve
@@ -63,6 +66,14 @@ def test_lines_tell_rate_counts_and_both_digests() -> None:
     assert re.search(r"posted +1,200", text)
     assert text.count(" aa") == 2
     assert text.endswith("the digest is that of the live books.")
+
+
+def test_lines_tell_records_of_all_runs_beside_those_of_this_one() -> None:
+    report = msgspec.structs.replace(rebuilt(), told=replace(TOLD, before=770))
+    text = "\n".join(report_lines(report))
+    assert "1,230 records in 2.0 s" in text
+    assert "2,000 records in all runs of this replay" in text
+    assert "all runs" not in "\n".join(report_lines(rebuilt()))
 
 
 def test_lines_name_what_differs_and_where_it_begins() -> None:
