@@ -7,7 +7,8 @@ import typer
 
 from ledger.application.compare_books import Comparison, View
 from ledger.config import Settings
-from streams.cli.running import FOUND_WRONG, print_json, told_faults
+from streams.cli.running import FOUND_WRONG, print_json, refuse, told_faults
+from streams.replay.schemas import NoSuchBooksError, refuse_absent
 from streams.replay.session import compare_schemas
 from streams.replay.telling import comparison_lines, comparison_page
 
@@ -23,7 +24,10 @@ def compare(
 ) -> None:
     """Compare the books in two schemas, and name each account that differs. Exit 1 if one does."""
     with told_faults():
-        found = asyncio.run(_compare(left, right, view))
+        try:
+            found = asyncio.run(_compare(left, right, view))
+        except NoSuchBooksError as error:
+            refuse(str(error))
         facts = found.as_dict()
         if report is not None:
             report.write_text(comparison_page(facts, left, right), encoding="utf-8")
@@ -40,7 +44,9 @@ def compare(
 
 async def _compare(left: str, right: str, view: View | None) -> Comparison:
     """Compare by one view, or by balances and, where these are the same, by entries."""
-    found = await compare_schemas(Settings(), left, right, view or View.BALANCES)
+    settings = Settings()
+    await refuse_absent(settings, left, right)
+    found = await compare_schemas(settings, left, right, view or View.BALANCES)
     if view is None and found.same:
-        return await compare_schemas(Settings(), left, right, View.ENTRIES)
+        return await compare_schemas(settings, left, right, View.ENTRIES)
     return found

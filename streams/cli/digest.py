@@ -6,7 +6,9 @@ import typer
 
 from ledger.application.compare_books import View
 from ledger.config import Settings
-from streams.cli.running import print_json, told_faults
+from ledger.domain.digest import BooksDigest
+from streams.cli.running import print_json, refuse, told_faults
+from streams.replay.schemas import NoSuchBooksError, refuse_absent
 from streams.replay.session import digest_schema
 
 
@@ -22,10 +24,18 @@ def digest(
     """Print the digest of the books and of each tenant: equal where every account stands equal."""
     settings = Settings()
     with told_faults():
-        found = asyncio.run(digest_schema(settings, schema or settings.postgres_schema, view))
+        try:
+            found = asyncio.run(_digest(settings, schema or settings.postgres_schema, view))
+        except NoSuchBooksError as error:
+            refuse(str(error))
     if json_output:
         print_json(found.as_dict())
         return
     for tenant, each in found.tenants.items():
         print(f"{each.hex()}  {tenant}")
     print(f"{found.overall.hex()}  all, {found.standings:,} accounts and assets")
+
+
+async def _digest(settings: Settings, schema: str, view: View) -> BooksDigest:
+    await refuse_absent(settings, schema)
+    return await digest_schema(settings, schema, view)

@@ -18,6 +18,7 @@ from aiokafka.admin import NewTopic
 
 from ledger.adapters.objects.store import open_objects
 from ledger.adapters.postgres.replays import PostgresReplays
+from ledger.application.archive_ports import ArchiveError
 from ledger.application.compare_books import Comparison, View
 from ledger.application.replaying import Replay
 from ledger.domain.digest import BooksDigest
@@ -244,6 +245,18 @@ async def test_no_replay_goes_on_in_a_schema_that_none_has_begun(stage: Stage) -
     assert await stage.positions("others_books") == {}
 
 
+async def test_a_rebuild_that_is_refused_leaves_no_schema(stage: Stage, tmp_path: Path) -> None:
+    for refused in (
+        {"offsets": {99: (0, 5)}},
+        {"source": "archive", "archive": str(tmp_path / "none")},
+        {"source": "archive", "archive": str(tmp_path / "none"), "outcomes": "archive"},
+        {"outcomes": "archive", "archive": str(tmp_path / "none")},
+    ):
+        with pytest.raises((NotReplayableError, ArchiveError)):
+            await stage.replay(target="into", name="refused", **refused)
+        assert await stage.books.sql("select 1 from pg_namespace where nspname = 'refused'") == [], refused
+
+
 async def test_what_the_books_lost_is_posted_again_as_it_was(stage: Stage) -> None:
     ends = await stage.positions()
     # What a standby had that was a while behind.
@@ -349,6 +362,20 @@ async def test_the_commands_tell_digests_and_differences(stage: Stage, tmp_path:
     assert done.returncode == 1
     assert "first at entry 1" in done.stdout
     assert "accounts differ" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("digest", "nosuch"), "There is no schema nosuch."),
+        (("digest", "bad name"), "There is no schema bad name."),
+        (("digest", "public"), "There are no books in the schema public."),
+        (("compare", "replayed", "nosuch"), "There is no schema nosuch."),
+    ],
+)
+async def test_what_are_no_books_is_told_by_name(stage: Stage, arguments: tuple[str, ...], said: str) -> None:
+    done = await asyncio.to_thread(stage.ledger.run, *arguments)
+    assert (done.returncode, done.stderr) == (2, f"{said}\n")
 
 
 async def test_nobody_but_the_owner_of_the_books_says_that_they_are_replayed(stage: Stage) -> None:
