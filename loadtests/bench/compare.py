@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from statistics import fmean, variance
 
-from loadtests.bench.results import Measured, Report
+from loadtests.bench.results import EVENTS_ASKED, Measured, Report
 
 CONFIDENCE = 0.95
 SET_RATES = ("paced/", "soak/")
@@ -95,7 +95,7 @@ def unlike(before: Report, after: Report) -> Iterator[str]:
         if before.versions[name] != after.versions[name] and not name.startswith("git"):
             yield f"{name} differs: {before.versions[name]} and {after.versions[name]}"
     for case in before.cases.keys() & after.cases.keys():
-        counts = [{run.events for run in report.cases[case]} for report in (before, after)]
+        counts = [{asked(run) for run in report.cases[case]} for report in (before, after)]
         if not rate_was_set(case) and counts[0] != counts[1]:
             yield f"{case} ran with other numbers of events: {sorted(counts[0])} and {sorted(counts[1])}"
     for name, report in (("first", before), ("second", after)):
@@ -108,6 +108,11 @@ def unlike(before: Report, after: Report) -> Iterator[str]:
         yield f"only in the first: {', '.join(sorted(missing))}"
     if missing := after.cases.keys() - before.cases.keys():
         yield f"only in the second: {', '.join(sorted(missing))}"
+
+
+def asked(run: Measured) -> int:
+    """Say how many events a run had, whether or not all are counted."""
+    return int(run.settings.get(EVENTS_ASKED, run.events))
 
 
 def _paired(

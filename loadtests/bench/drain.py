@@ -11,7 +11,7 @@ from loadtests.bench import ground
 from loadtests.bench.beside import QUOTA_SETTINGS, Beside, Found
 from loadtests.bench.check import check
 from loadtests.bench.cost import Costs, costs, memory, spent, steps
-from loadtests.bench.results import Measured, Point
+from loadtests.bench.results import EVENTS_ASKED, Measured, Point
 from loadtests.bench.stage import Servers, Stage, Wishes, stage, tell
 from loadtests.cpu import CpuMeter
 from loadtests.expected import ExpectedBooks
@@ -61,7 +61,10 @@ async def drain(
     seed: int = 1,
     case: str = "",
 ) -> Measured:
-    """Measure one workload of `count` events on a stage of its own, and check the books."""
+    """Measure one workload of `count` events on a stage of its own, and check the books.
+
+    Counted is what comes after the first look that finds something handled: starting up is no part of the rate.
+    """
     wishes = wished(wishes or Wishes(), workload)
     case = case or f"drain/{workload.name}"
     tell(f"{case}: {count:,} events, {wishes.workers} of posting on {wishes.partitions} partitions")
@@ -72,7 +75,10 @@ async def drain(
         measured = await run.measured(case)
         measured.checked = [*run.faults, *await check(made, expected)]
     measured.settings |= {**told(wishes), "seed": seed}
-    tell(f"{case}: {measured.rate:,.0f}/s; {'; '.join(measured.checked) or 'the books are as expected'}")
+    of = f"{measured.events:,} of {count:,} events in {measured.seconds:.2f} s"
+    tell(
+        f"{case}: {measured.rate:,.0f}/s ({of}); {'; '.join(measured.checked) or 'the books are as expected'}"
+    )
     return measured
 
 
@@ -158,6 +164,7 @@ class Drain:
         self.faults += [*found.faults, *([f"processes that died: {died}"] if died else [])]
         seen = self._seen
         events = self._goal.count if self._goal.payments else seen.handled
+        counted = seen.handled / max(1, seen.ended[1])
         return Measured(
             case=case,
             rate=round(events / max(seen.seconds, LOOK_S), 1),
@@ -165,7 +172,7 @@ class Drain:
             events=events,
             latencies=found.latencies,
             cpu_s=cpu_s,
-            steps_s=steps_s,
+            steps_s={name: round(took_s * counted, 2) for name, took_s in steps_s.items()},
             series={"rate": seen.rates, "lag": seen.lags, **memory(self._meter)},
             cost=spent(seen.costs, seen.costs_after, events / self._goal.records),
             settings=self._told(found),
@@ -174,7 +181,8 @@ class Drain:
     def _told(self, found: Found) -> dict[str, Any]:
         answers: dict[str, Any] = {"answers": found.answers} if found.answers else {}
         behind_s = self._seen.windows_behind_s
-        return answers if behind_s is None else {**answers, "windows_behind_s": behind_s}
+        behind = {} if behind_s is None else {"windows_behind_s": behind_s}
+        return {EVENTS_ASKED: self._goal.count, **answers, **behind}
 
     async def _until_begun(self, watching: asyncio.Task[None]) -> None:
         begun = asyncio.create_task(self._begun.wait())
@@ -209,6 +217,7 @@ class Drain:
             before = handled
         if self._stage.wishes.windows:
             await self._until_windowed(before)
+        self._meter.stop()
         self._seen.costs_after = await costs(self._stage, self._connection)
 
     async def _note(self, now: float, handled: int) -> None:

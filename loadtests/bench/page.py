@@ -8,6 +8,7 @@ from typing import Any
 from loadtests.bench.compare import SET_RATES, rate_was_set
 from loadtests.bench.plots import COLOURS, Axis, Line, Mark, bars, lines, short
 from loadtests.bench.report import (
+    COUNTED,
     LATENCIES,
     Row,
     case_rows,
@@ -114,7 +115,10 @@ def _verdict(report: Report) -> str:
 
 def _sections(report: Report) -> Iterator[str]:
     yield _section("Targets", _table(target_rows(report.targets)))
-    yield _section("Rates", _rate_bars(report), _table(case_rows(report)), _grouped(_rates_over_time(report)))
+    how = f"<p class=faint>Events a second; {escape(COUNTED)}.</p>"
+    yield _section(
+        "Rates", how, _rate_bars(report), _table(case_rows(report)), _grouped(_rates_over_time(report))
+    )
     yield _section(
         "Latencies",
         _grouped(_percentiles(report)),

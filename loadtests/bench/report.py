@@ -3,13 +3,16 @@
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from loadtests.bench.compare import Difference, rate_was_set
+from loadtests.bench.compare import Difference, asked, rate_was_set
 from loadtests.bench.results import Measured, Percentiles, Report, Target
 from loadtests.bench.targets import RAW, ratios
 
 Row = Sequence[str]
 
 HOLDS = {True: "holds", False: "MISSED", None: "not measured"}
+TOO_SHORT = "too short to tell"
+COUNTED = "of a drain, counted from the first look at which something was handled, to the last event"
+TIMES = "Seconds of processor time, and of the steps of posting with their waits (of the run whose rate is the median)"
 LATENCIES = ("p50", "p90", "p99", "p99.9", "max")
 
 
@@ -17,9 +20,9 @@ def render(report: Report) -> str:
     """Give everything that was found, in a screen or two."""
     parts = [
         _heading(report),
-        _section("Rates", case_rows(report)),
+        _section(f"Rates; {COUNTED}", case_rows(report)),
         _section("Latencies, in milliseconds (the run whose p99 is the median)", latency_rows(report)),
-        _section("Processor time, in seconds (of the run whose rate is the median)", cpu_rows(report)),
+        _section(TIMES, cpu_rows(report)),
         _section("Cost of a million events", cost_rows(report)),
         _section("Targets", target_rows(report.targets)) if report.targets else "",
         *(f"Note: {note}" for note in report.notes),
@@ -44,18 +47,24 @@ def render_comparison(found: Sequence[Difference], doubts: Sequence[str], fail_b
 
 def case_rows(report: Report) -> list[Row]:
     """One line a case: its rate with its repeats, and as a ratio to raw."""
-    rows: list[Row] = [("case", "events/s", "from", "to", "runs", "÷ raw", "books")]
+    rows: list[Row] = [("case", "events/s", "from", "to", "runs", "÷ raw", "counted", "books")]
     for case, runs in report.cases.items():
         rates = [run.rate for run in runs]
         to_raw = ratios(rates, report.rates(RAW)) if _is_like_raw(case) else []
         shown = f"{median(to_raw):.2f}" if to_raw else ""
         spread = [number(bound) for bound in (median(rates), min(rates), max(rates))]
-        rows.append((case, *spread, str(len(runs)), shown, books(runs)))
+        rows.append((case, *spread, str(len(runs)), shown, counted(typical(runs)), books(runs)))
     return rows
 
 
 def _is_like_raw(case: str) -> bool:
     return case != RAW and not rate_was_set(case) and not case.startswith("http/")
+
+
+def counted(run: Measured) -> str:
+    """Say how many events the rate is of, and how long they took."""
+    of = f" of {asked(run):,}" if asked(run) != run.events else ""
+    return f"{run.events:,}{of} in {run.seconds:.1f} s"
 
 
 def books(runs: Sequence[Measured]) -> str:
@@ -94,8 +103,8 @@ def typical(runs: Sequence[Measured]) -> Measured:
 
 
 def cpu_rows(report: Report) -> list[Row]:
-    """One line a case: seconds by process, the largest first; and of the worker by step."""
-    rows: list[Row] = [("case", "wall", "by process", "worker, by step")]
+    """One line a case: processor time by process, the largest first; and the time of posting by step."""
+    rows: list[Row] = [("case", "wall", "by process", "steps, with waits")]
     for case, runs in report.cases.items():
         run = typical(runs)
         if run.cpu_s or run.steps_s:
@@ -128,7 +137,9 @@ def target_rows(targets: Sequence[Target]) -> list[Row]:
 
 def held(target: Target) -> str:
     """Say whether every repeat held."""
-    return "no floor" if target.at_least is None and target.found else HOLDS[target.holds]
+    if target.at_least is None and target.found:
+        return "no floor"
+    return TOO_SHORT if target.holds is None and target.found else HOLDS[target.holds]
 
 
 def reached(target: Target) -> str:

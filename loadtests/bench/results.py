@@ -6,6 +6,9 @@ from typing import Any
 
 import msgspec
 
+EVENTS_ASKED = "events_asked"
+"""In the settings of a drain: how many events it had; those before the first look are not counted."""
+
 SHAPE = 1
 """Goes up when a report on disk is not read any more by what is written here."""
 
@@ -31,7 +34,9 @@ class Point(msgspec.Struct, frozen=True, array_like=True):
 class Measured(msgspec.Struct, forbid_unknown_fields=True):
     """One run of one case.
 
-    `rate` is events a second from the first that was handled to the last; `latencies` go by what they are from
+    `rate` is `events` a second over `seconds`. Of a drain, that is from the first look that found something handled
+    to the last event, and `cpu_s` and `steps_s` are of the same stretch: of its steps, the share of the records that
+    were handled in it. `latencies` go by what they are from
     and to (`published_to_committed`), `cpu_s` by process (with `idle`), `steps_s` by step of the worker,
     `series` by name (`rate`, `lag`, `memory_mib.posting-1`), `cost` by what it counts, for this run
     (`postgres_bytes`, `wal_bytes`, `kafka_bytes`). `checked` holds the faults that were found in the end

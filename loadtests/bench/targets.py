@@ -21,6 +21,9 @@ FLAT = 1.05
 
 MEMORY_POINTS_MIN = 9
 
+LASTED_MIN_S = 3.0
+"""A case that lasted for less tells nothing of a target; references, which are not looked at but timed, do."""
+
 NO_WORKERS = frozenset({"kafka", "postgres", "load", "sender", "observer", "prober", "api", "provider"})
 """Processes whose memory is told, and which are no workers."""
 
@@ -32,10 +35,21 @@ Find = Callable[[Report], list[float]]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure of a report, one value a repeat, and how it is told."""
+    """A figure of a report, one value a repeat, how it is told, and the cases that it goes by."""
 
     find: Find
     of: str
+    cases: tuple[str, ...]
+
+    def too_short(self, report: Report) -> bool:
+        """Whether a run that it goes by lasted too short a time to tell anything."""
+        runs = (
+            run
+            for case in self.cases
+            if not case.startswith("reference/")
+            for run in report.cases.get(case, [])
+        )
+        return any(run.seconds < LASTED_MIN_S for run in runs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +64,9 @@ class Wanted:
     lower_is_better: bool = False
 
     def judged(self, report: Report) -> Target:
-        """Say what a report has of it, and whether every repeat reached it."""
+        """Say what a report has of it, and whether every repeat reached it, if it lasted long enough to tell."""
         found = self.figure.find(report)
+        told = [] if self.figure.too_short(report) else found
         return Target(
             name=self.name,
             at_least=self.at_least,
@@ -60,8 +75,8 @@ class Wanted:
             unit=self.unit,
             lower_is_better=self.lower_is_better,
             found=found,
-            holds=self._reached(found, self.at_least),
-            aim_holds=self._reached(found, self.aim),
+            holds=self._reached(told, self.at_least),
+            aim_holds=self._reached(told, self.aim),
         )
 
     def _reached(self, found: Sequence[float], bound: float | None) -> bool | None:
@@ -72,19 +87,25 @@ class Wanted:
 
 def rate(case: str) -> Figure:
     """Events a second of a case."""
-    return Figure(lambda report: report.rates(case), f"rate of {case}")
+    return Figure(lambda report: report.rates(case), f"rate of {case}", (case,))
 
 
 def times(case: str, constant: float) -> Figure:
     """A rate in units of a constant one."""
     return Figure(
-        lambda report: [each / constant for each in report.rates(case)], f"{case} ÷ {constant:,.0f}/s"
+        lambda report: [each / constant for each in report.rates(case)],
+        f"{case} ÷ {constant:,.0f}/s",
+        (case,),
     )
 
 
 def ratio(case: str, reference: str) -> Figure:
     """Rates of a case to those of a reference in the same report: of the same repeat, if there are as many."""
-    return Figure(lambda report: ratios(report.rates(case), report.rates(reference)), f"{case} ÷ {reference}")
+    return Figure(
+        lambda report: ratios(report.rates(case), report.rates(reference)),
+        f"{case} ÷ {reference}",
+        (case, reference),
+    )
 
 
 def ratios(rates: Sequence[float], references: Sequence[float]) -> list[float]:
@@ -103,6 +124,7 @@ def p99(case: str, latency: str = COMMITTED) -> Figure:
             run.latencies[latency].p99_ms for run in report.cases.get(case, []) if latency in run.latencies
         ],
         f"p99 of {latency} in {case}",
+        (case,),
     )
 
 
@@ -115,6 +137,7 @@ def memory_growth(case: str) -> Figure:
             if (workers := [points for points in worker_memory(run) if len(points) >= MEMORY_POINTS_MIN])
         ],
         f"memory of the worker that grew most in {case}, last third ÷ middle third",
+        (case,),
     )
 
 
@@ -127,6 +150,7 @@ def memory_most(case: str) -> Figure:
             if (workers := worker_memory(run))
         ],
         f"most memory of a worker in {case}",
+        (case,),
     )
 
 

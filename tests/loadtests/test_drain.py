@@ -6,6 +6,7 @@ import pytest
 
 from ledger.config import Settings
 from loadtests.bench.drain import drain
+from loadtests.bench.results import EVENTS_ASKED
 from loadtests.bench.stage import Servers, Wishes, servers
 from loadtests.workloads.special import MultiEntry
 from loadtests.workloads.transfers import Transfers, evenly
@@ -35,3 +36,4 @@ async def test_a_drain_ends_with_the_books_that_are_expected(
     assert {"decode", "post", "publish"} <= set(measured.steps_s)
     assert measured.cost["postgres_bytes.entries"] > 0
     assert measured.cpu_s["worker-1"] > 0
+    assert measured.settings[EVENTS_ASKED] == COUNT

@@ -8,7 +8,7 @@ import pytest
 from loadtests.bench.page import page
 from loadtests.bench.plots import Axis, Line, lines, nice, short
 from loadtests.bench.report import render
-from loadtests.bench.results import Point, Report
+from loadtests.bench.results import EVENTS_ASKED, Point, Report
 from loadtests.bench.targets import judge
 from tests.loadtests.reports import report_of, run
 
@@ -83,6 +83,15 @@ def test_every_rate_stands_with_its_repeats_and_its_ratio() -> None:
     row = line_of(render(full()), "drain/uniform ").split()
 
     assert row[1:6] == ["40.5", "40", "41", "2", "0.41"]
+
+
+def test_how_much_is_counted_stands_beside_the_rate() -> None:
+    report = full()
+    for each in report.cases["drain/uniform"]:
+        each.settings[EVENTS_ASKED] = 2000
+
+    assert "1,000 of 2,000 in 10.0 s" in line_of(render(report), "drain/uniform ")
+    assert "  1,000 in 10.0 s" in line_of(render(report), "reference/raw ")
 
 
 def test_costs_are_of_a_million_events() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from loadtests.bench.report import render
 from loadtests.bench.results import Point, Report, Target
 from loadtests.bench.targets import TARGETS, judge, missed
 from tests.loadtests.reports import report_of, run
@@ -70,6 +71,20 @@ def test_one_slow_repeat_misses_the_target() -> None:
         report.add(run("paced/uniform@half", 5000, published_to_committed=p99_ms))
 
     assert judged(report, HALF).holds is False
+
+
+def test_a_drain_that_was_over_at_once_neither_holds_nor_misses() -> None:
+    report = report_of(drain_uniform=[60.0, 20.0], reference_raw=[100.0, 100.0])
+    report.cases["reference/raw"][0].seconds = 0.1
+    assert judged(report, RATIO).holds is False
+
+    report.cases["drain/uniform"][1].seconds = 0.4
+    report.targets = judge(report)
+
+    assert judged(report, RATIO).found == [0.6, 0.2]
+    assert missed(report.targets) == []
+    assert "too short to tell" in render(report)
+    assert "MISSED" not in render(report)
 
 
 def test_memory_that_grows_is_not_flat() -> None:
