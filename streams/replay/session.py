@@ -121,13 +121,15 @@ class Session:
         target = of_schema(self._settings, name)
         async with alone_in(self._dsn, name) as run, RealBooks.open(target, self._dsn) as books:
             found = await self._unfinished_into(books, name) if self._wish.resume else None
-            await make_schema(target, self._dsn)
-            replay, source, lanes = found or await self._begun_into(books)
-            topic = None if source.filters.narrow else source.topic
-            if topic is not None:
-                await books.store.begin(topic, {at: first for at, (first, _) in source.lanes.items()})
+            source, lanes = found[1:] if found else await self._planned_into()
             judge = DecideAgain()
-            async with self._precedents(source, lanes, replay) as precedents:
+            async with self._precedents(source, lanes, found[0].state if found else {}) as precedents:
+                # Nothing is made for a replay that is refused.
+                await make_schema(target, self._dsn)
+                replay = found[0] if found else await self._begin(books, source)
+                topic = None if source.filters.narrow else source.topic
+                if topic is not None:
+                    await books.store.begin(topic, {at: first for at, (first, _) in source.lanes.items()})
                 stage = Stage(
                     posting_to(books.store, self._settings, judge),
                     precedents=precedents,
@@ -165,13 +167,13 @@ class Session:
             )
         return found
 
-    async def _begun_into(self, books: RealBooks) -> Begun:
+    async def _planned_into(self) -> tuple[Source, Any]:
         async with kept_letters(self._settings) as letters, self._snapshot() as standings:
             positions = await standings.positions(self._settings.payments_topic)
             source, lanes = await source_of(self._wish, self._settings, positions, letters)
             if source.whole and source.outcomes == "books":
                 source = msgspec.structs.replace(source, expected=await digest_both(standings))
-        return await self._begin(books, source), source, lanes
+        return source, lanes
 
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[Any]:
@@ -306,9 +308,11 @@ class Session:
             )
 
     @asynccontextmanager
-    async def _precedents(self, source: Source, lanes: Any, replay: Replay) -> AsyncIterator[Precedents]:
+    async def _precedents(
+        self, source: Source, lanes: Any, state: Mapping[int, Reached]
+    ) -> AsyncIterator[Precedents]:
         if source.outcomes != "books":
-            async with decided(source, lanes, replay.state, self._settings) as index:
+            async with decided(source, lanes, state, self._settings) as index:
                 yield index
         else:
             async with precedents_of(self._settings, self._dsn) as precedents:

@@ -18,7 +18,6 @@ from aiokafka.admin import NewTopic
 
 from ledger.adapters.objects.store import open_objects
 from ledger.adapters.postgres.replays import PostgresReplays
-from ledger.application.archive_ports import ArchiveError
 from ledger.application.compare_books import Comparison, View
 from ledger.application.replaying import Replay
 from ledger.domain.digest import BooksDigest
@@ -243,18 +242,6 @@ async def test_no_replay_goes_on_in_a_schema_that_none_has_begun(stage: Stage) -
     with pytest.raises(NotReplayableError, match="No replay into others_books was begun"):
         await stage.replay(target="into", name="others_books", resume=True)
     assert await stage.positions("others_books") == {}
-
-
-async def test_a_rebuild_that_is_refused_leaves_no_schema(stage: Stage, tmp_path: Path) -> None:
-    for refused in (
-        {"offsets": {99: (0, 5)}},
-        {"source": "archive", "archive": str(tmp_path / "none")},
-        {"source": "archive", "archive": str(tmp_path / "none"), "outcomes": "archive"},
-        {"outcomes": "archive", "archive": str(tmp_path / "none")},
-    ):
-        with pytest.raises((NotReplayableError, ArchiveError)):
-            await stage.replay(target="into", name="refused", **refused)
-        assert await stage.books.sql("select 1 from pg_namespace where nspname = 'refused'") == [], refused
 
 
 async def test_what_the_books_lost_is_posted_again_as_it_was(stage: Stage) -> None:
