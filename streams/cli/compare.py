@@ -7,6 +7,7 @@ import typer
 
 from ledger.application.compare_books import Comparison, View
 from ledger.config import Settings
+from streams.cli.report_file import refuse_unwritable
 from streams.cli.running import FOUND_WRONG, print_json, refuse, told_faults
 from streams.replay.schemas import NoSuchBooksError, refuse_absent
 from streams.replay.session import compare_schemas
@@ -23,14 +24,13 @@ def compare(
     json_output: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Compare the books in two schemas, and name each account that differs. Exit 1 if one does."""
+    refuse_unwritable(report)
     with told_faults():
         try:
             found = asyncio.run(_compare(left, right, view))
         except NoSuchBooksError as error:
             refuse(str(error))
-        facts = found.as_dict()
-        if report is not None:
-            report.write_text(comparison_page(facts, left, right), encoding="utf-8")
+    facts = found.as_dict()
     if json_output:
         print_json(facts)
     else:
@@ -38,6 +38,9 @@ def compare(
             print(line)
         print(f"{found.left.overall.hex()}  {left}\n{found.right.overall.hex()}  {right}")
         print("The books are the same." if found.same else f"{found.count:,} accounts and assets differ.")
+    with told_faults():
+        if report is not None:
+            report.write_text(comparison_page(facts, left, right), encoding="utf-8")
     if not found.same:
         raise typer.Exit(FOUND_WRONG)
 

@@ -26,6 +26,7 @@ from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetterReason
 from streams.cli.asking import asked, confirm, user_name
 from streams.cli.moments import MomentFormatError, parse_moment
+from streams.cli.report_file import refuse_unwritable
 from streams.cli.running import (
     FOUND_WRONG,
     SERVICE_AWAY,
@@ -121,17 +122,18 @@ def replay(
         why=why or "",
     )
     _check(wish)
+    refuse_unwritable(report)
     if wish.target == "live":
         wish = _meant(wish, yes=yes)
     found = _run(wish, quiet=json_output)
-    with told_faults():
-        if report is not None:
-            report.write_text(report_page(found), encoding="utf-8")
     if json_output:
         print_json(found.as_dict())
     else:
         for line in report_lines(found):
-            print(line)
+            print(line, flush=True)
+    with told_faults():
+        if report is not None:
+            report.write_text(report_page(found), encoding="utf-8")
     if not found.ok:
         raise typer.Exit(FOUND_WRONG)
 
