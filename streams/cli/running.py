@@ -1,6 +1,7 @@
 """What commands share: exit codes, faults told in a sentence, and output for people or programs."""
 
 import json
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -27,6 +28,9 @@ def told_faults(*, objects: str = "archive") -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            # What runs the commands ends without a word then.
+            raise
         # It knows the faults of every library, which take a second to import.
         from streams.cli.away import away, file_fault
 
@@ -37,6 +41,13 @@ def told_faults(*, objects: str = "archive") -> Iterator[None]:
             complain(sentence)
             raise typer.Exit(SERVICE_AWAY) from error
         raise
+
+
+def _nobody_reads() -> bool:
+    """Tell whether who read standard output through a pipe has gone, as `head` has after its lines."""
+    poll = select.poll()
+    poll.register(1, select.POLLOUT)
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
 @contextmanager

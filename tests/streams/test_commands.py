@@ -1,6 +1,7 @@
 """The command line: listed without the libraries of its commands, and faults told for what they are."""
 
 import gzip
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -75,6 +76,10 @@ def socket_away(path: Path) -> None:
     raise FileNotFoundError(2, "No such file or directory")
 
 
+def connection_broken(path: Path) -> None:
+    raise BrokenPipeError(32, "Broken pipe")
+
+
 def several_addresses(path: Path) -> None:
     raise OSError("Multiple exceptions: refused, refused")
 
@@ -87,6 +92,7 @@ def several_addresses(path: Path) -> None:
         (broken_gzip, USED_WRONGLY, "cut off or damaged"),
         (connection_refused, SERVICE_AWAY, "PostgreSQL is away"),
         (socket_away, SERVICE_AWAY, "PostgreSQL is away"),
+        (connection_broken, SERVICE_AWAY, "PostgreSQL is away"),
         (several_addresses, SERVICE_AWAY, "PostgreSQL is away"),
     ],
 )
@@ -96,6 +102,29 @@ def test_files_are_told_from_connections(
     with pytest.raises(typer.Exit) as ended, told_faults():
         work(tmp_path)
     assert (ended.value.exit_code, said in capsys.readouterr().err) == (code, True)
+
+
+WRITER = """
+import typer
+from streams.cli.running import told_faults
+
+def write():
+    with told_faults():
+        for _ in range(100):
+            print("x" * 10_000)
+
+typer.run(write)
+"""
+
+
+def test_nothing_is_said_where_nobody_reads_on() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer) as gone:
+        done = subprocess.run(
+            [sys.executable, "-c", WRITER], stdout=gone, stderr=subprocess.PIPE, check=False, timeout=60
+        )
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_full_disk_is_not_a_service_that_is_away() -> None:
