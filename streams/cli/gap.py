@@ -112,8 +112,8 @@ def _told(each: Gap) -> str:
     where = f"{each.topic}/{each.partition}: {_count(each)} from {each.first} to before {each.next}"
     if each.remedy is Remedy.REWIND:
         return (
-            f"{where}, which the log still holds: `ledger replay --live --since-books` posts them as they were "
-            "decided; or stop the workers, and `ledger gap rewind`"
+            f"{where}, which the log still holds: `ledger replay --live --since-books --why TEXT` posts them as "
+            "they were decided; or stop the workers, and `ledger gap rewind`"
         )
     return f"{where}, which are gone: `ledger gap accept --partition {each.partition} --why TEXT`"
 

@@ -218,13 +218,19 @@ def _check(wish: Wish) -> None:
 
 
 def _meant(wish: Wish, *, yes: bool) -> Wish:
-    """Ask whether the live books are meant, and why."""
+    """Ask whether the live books are meant, and why; what is gone on with has its why written down."""
+    if wish.resume and not wish.why:
+        return _confirmed(wish, yes=yes)
     why = (wish.why or asked("Why?", "--why TEXT says why the live books are replayed.")).strip()
     if not why:
         refuse("--why is empty.")
+    return _confirmed(msgspec.structs.replace(wish, why=why), yes=yes)
+
+
+def _confirmed(wish: Wish, *, yes: bool) -> Wish:
     if not yes:
         confirm("What the live books lack of this would be posted to them.")
-    return msgspec.structs.replace(wish, why=why)
+    return wish
 
 
 def _run(wish: Wish, *, quiet: bool) -> Report:

@@ -9,8 +9,8 @@ from streams.doctor.finding import Finding, Level, fine, judged
 BOOKS_BEHIND = (
     "Workers refuse to go on at the group's position: they would skip what lies between. The books are older "
     "than it (a restored backup, or a fail-over that lost commits), and the log still holds the records: "
-    "`ledger replay --live --since-books` posts them as they were decided before they were lost, and the workers "
-    "go on. `ledger gap rewind`, with the workers stopped, lets them post the same anew."
+    "`ledger replay --live --since-books --why TEXT` posts them as they were decided before they were lost, and the "
+    "workers go on. `ledger gap rewind`, with the workers stopped, lets them post the same anew."
 )
 EXPIRED = (
     "Records expired before they were posted, and workers refuse to go on without them. `ledger gap accept` writes "

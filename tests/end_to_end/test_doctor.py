@@ -185,7 +185,7 @@ async def test_books_older_than_the_group_stop_everything(books: Books) -> None:
     behind = await found(books.settings)
     assert (behind["positions"].level, behind["lag"].level) == (Level.WRONG, Level.FINE)
     assert f"partition {partition}: the books stand at 1, the group at 3" in behind["positions"].detail
-    assert "`ledger replay --live --since-books`" in behind["positions"].remedy
+    assert "`ledger replay --live --since-books --why TEXT`" in behind["positions"].remedy
 
 
 async def test_books_beyond_the_log_are_wrong(books: Books) -> None:

@@ -38,6 +38,7 @@ NO_ARCHIVE = {"LEDGER_ARCHIVE_URL": ""}
         (["--live", "--resume", "--since", "2h"], "is written down"),
         (["--into", "x", "--resume", "--offsets", "0:1-2"], "is written down"),
         (["--live"], "--why TEXT"),
+        (["--live", "--resume"], "Repeat it with --yes"),
         (["--live", "--why", " "], "--why is empty"),
         (["--live", "--why", "a test"], "Repeat it with --yes"),
     ],
