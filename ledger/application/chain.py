@@ -26,11 +26,24 @@ class Appended(msgspec.Struct, frozen=True):
     """Those that the books do not have."""
 
 
+class ChainDamagedError(Exception):
+    """Links of a tenant stand after the end of its chain: somebody changed one or the other."""
+
+    def __init__(self, tenant: str, number: int) -> None:
+        super().__init__(
+            f"the head of the chain of {tenant} says that it ends with link {number}, and links come after that: "
+            "somebody changed it. Nothing more can be linked; `ledger chain verify` says what was changed."
+        )
+
+
 class ChainStore(Protocol):
     """The chains of all tenants, where they grow. Every method may raise TransientFaultError."""
 
     async def append(self, keys: Sequence[EventKey], *, late: bool = False) -> Appended:
-        """Link transactions onto their tenants' chains, in the order given, all or none; each once for ever."""
+        """Link transactions onto their tenants' chains, in the order given, all or none; each once for ever.
+
+        Raises ChainDamagedError where the links would stand in the place of others.
+        """
         ...
 
     async def complete_before(self) -> datetime | None:

@@ -20,7 +20,7 @@ from ledger.contract.checkpoints import (
     hash_of_object,
     part_name,
 )
-from ledger.domain.chain import Head, Link
+from ledger.domain.chain import Head, Link, first_head, follows
 
 PART_LINKS = 20_000
 PAGE_LINKS = 5000
@@ -32,7 +32,8 @@ IsSigned = Callable[[bytes, str], bool]
 
 
 class ChainChangedError(Exception):
-    """The chain is not any more what an earlier checkpoint says; nothing was written."""
+    """The chain is not what the newest checkpoint says, or not what its own head or hashes say; no checkpoint was
+    written."""
 
 
 class UntrustedCheckpointError(Exception):
@@ -64,10 +65,12 @@ class ExportChain:
         number = 1 if newest is None else newest.number + 1
         before = {each.tenant: each for each in newest.heads} if newest else {}
         heads = await self._chain.heads()
-        for tenant, head in before.items():
-            await self._agrees(head, heads.get(tenant), number - 1)
-        for tenant, grown in heads.items():
-            await self._gather(number, tenant, before[tenant].number if tenant in before else 0, grown.number)
+        await self._stand(heads)
+        for tenant, exported in before.items():
+            await self._agrees(exported, heads.get(tenant), number - 1)
+        for tenant, head in heads.items():
+            begin = _end_of(before[tenant]) if tenant in before else first_head(tenant)
+            await self._gather(number, tenant, begin, head.number)
         await self._put_part(number)
         if not self._parts:
             return None
@@ -76,20 +79,42 @@ class ExportChain:
         await self._put(checkpoint)
         return checkpoint
 
+    async def _stand(self, heads: Mapping[str, Head]) -> None:
+        """Look whether each head is that of the last link there is."""
+        for tenant in await self._chain.tenants():
+            if tenant not in heads:
+                raise ChainChangedError(f"the end of the chain of {tenant} is not known any more")
+        for tenant, head in heads.items():
+            found = await self._chain.links(tenant, max(0, head.number - 1), 2)
+            ends = [link.head for link in found]
+            if (ends or [first_head(tenant)]) != [head]:
+                raise ChainChangedError(
+                    f"the chain of {tenant} does not end as its head says, with link {head.number}"
+                )
+
     async def _agrees(self, exported: TenantHead, head: Head | None, number: int) -> None:
-        found = await self._chain.links(exported.tenant, exported.number - 1, 1) if exported.number else ()
-        if head is None or (exported.number and (not found or found[0].hash.hex() != exported.hash)):
+        if head is None or await self._as_it_was(exported, head) != _end_of(exported):
             raise ChainChangedError(
                 f"the chain of {exported.tenant} is not what checkpoint {number} says of its link {exported.number}"
             )
 
-    async def _gather(self, number: int, tenant: str, after: int, end: int) -> None:
-        while after < end:
-            page = await self._chain.links(tenant, after, min(PAGE_LINKS, end - after))
-            if not page or [link.number for link in page] != list(range(after + 1, after + 1 + len(page))):
-                raise ChainChangedError(f"links of {tenant} are missing from {after + 1} on")
+    async def _as_it_was(self, exported: TenantHead, head: Head) -> Head | None:
+        """Give where the chain ended at the checkpoint, as the links have it now."""
+        if exported.number in (0, head.number):
+            return head if exported.number else first_head(exported.tenant)
+        found = await self._chain.links(exported.tenant, exported.number - 1, 1)
+        return found[0].head if found else None
+
+    async def _gather(self, number: int, tenant: str, head: Head, end: int) -> None:
+        while head.number < end:
+            page = await self._chain.links(tenant, head.number, min(PAGE_LINKS, end - head.number))
+            for link in page:
+                if not follows(head, link):
+                    raise _broken(tenant, head, link)
+                head = link.head
+            if not page:
+                raise _broken(tenant, head, None)
             self._gathered += page
-            after = page[-1].number
             if len(self._gathered) >= PART_LINKS:
                 await self._put_part(number)
 
@@ -106,6 +131,17 @@ class ExportChain:
         signed = encode_signed(body, self._sign(body))
         if not await self._objects.put_new(checkpoint_name(checkpoint.number), signed):
             raise ExportBesideError(f"checkpoint {checkpoint.number} was written by another export meanwhile")
+
+
+def _end_of(exported: TenantHead) -> Head:
+    return Head(exported.number, bytes.fromhex(exported.hash))
+
+
+def _broken(tenant: str, head: Head, link: Link | None) -> ChainChangedError:
+    number = head.number + 1
+    if link is None or link.number != number:
+        return ChainChangedError(f"links of {tenant} are missing from {number} on")
+    return ChainChangedError(f"link {number} of {tenant} does not follow on the one before, or was changed")
 
 
 async def checkpoint_names(objects: Objects) -> Mapping[int, str]:

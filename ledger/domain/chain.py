@@ -146,6 +146,12 @@ def _hashed(begun: "hashlib.blake2b", body: bytes) -> bytes:
     return state.digest()
 
 
+def follows(head: Head, link: Link) -> bool:
+    """Whether a link stands right after that head, and has its hash in its own."""
+    hashed = hash_of(head.hash, link.number, link.event_id, link.digest, late=link.late)
+    return link.head == Head(head.number + 1, hashed)
+
+
 def extend(
     tenant: str, head: Head, transactions: Sequence[ChainedTransaction], *, late: bool = False
 ) -> list[Link]:

@@ -1,7 +1,7 @@
 """Checkpoints of the audit chain: whoever writes the chain anew, or touches a checkpoint, is found at the place."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from ledger.adapters.memory.books import MemoryBooks
-from ledger.adapters.memory.chain import MemoryChain, chained
+from ledger.adapters.memory.chain import MemoryChain, MemoryChainSnapshot, chained
 from ledger.adapters.memory.objects import MemoryObjects
 from ledger.adapters.signing import Signatures, Signer, SigningKeyError, new_key
 from ledger.application import export_chain as exporting
@@ -30,7 +30,7 @@ from ledger.contract.checkpoints import (
     encode_links,
 )
 from ledger.domain.books import Rules
-from ledger.domain.chain import Link, extend, first_head
+from ledger.domain.chain import ChainedTransaction, Head, Link, extend, first_head
 from tests.builders import NOW, HandClock, transfer
 from tests.fakes import RememberedSignals
 
@@ -83,13 +83,13 @@ class Stage:
 
     def write_anew(self, tenant: str = "acme") -> None:
         """Make the chain right again, over what the books hold now."""
+        self.chain._chains[tenant] = extend(tenant, first_head(tenant), self.posted(self.links(tenant)))
+
+    def posted(self, links: Sequence[Link]) -> list[ChainedTransaction]:
+        """The transactions of links, as the books hold them now."""
         posted = self.books.contents.transactions
-        rows = [
-            chained(posted[tenant, link.event_id])
-            for link in self.links(tenant)
-            if (tenant, link.event_id) in posted
-        ]
-        self.chain._chains[tenant] = extend(tenant, first_head(tenant), rows)
+        keys = [(link.tenant, link.event_id) for link in links]
+        return [chained(posted[key]) for key in keys if key in posted]
 
     def change(self, number: int, **more: Any) -> None:
         key = ("acme", self.links()[number - 1].event_id)
@@ -202,6 +202,52 @@ async def test_nothing_is_exported_onto_a_chain_that_is_another(stage: Stage, ch
     with pytest.raises(ChainChangedError, match=r"acme|other"):
         await stage.export()
     assert stage.objects.contents == before
+
+
+HEADS: dict[str, Callable[[Mapping[str, Head]], Mapping[str, Head]]] = {
+    "an earlier link": lambda heads: {**heads, "acme": Head(3, heads["acme"].hash)},
+    "no link": lambda heads: {**heads, "acme": first_head("acme")},
+    "a later link": lambda heads: {**heads, "acme": Head(99, heads["acme"].hash)},
+    "another hash": lambda heads: {**heads, "acme": Head(heads["acme"].number, b"x" * 32)},
+    "nothing": lambda heads: {"other": heads["other"]},
+}
+
+
+@pytest.mark.parametrize("grown", [0, 2])
+@pytest.mark.parametrize("said", HEADS)
+async def test_nothing_is_exported_of_a_chain_whose_head_says_another_end(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, said: str, grown: int
+) -> None:
+    await stage.grow(grown)
+    read = MemoryChainSnapshot.heads
+
+    async def heads(self: MemoryChainSnapshot) -> Mapping[str, Head]:
+        return HEADS[said](await read(self))
+
+    monkeypatch.setattr(MemoryChainSnapshot, "heads", heads)
+    before = dict(stage.objects.contents)
+    with pytest.raises(ChainChangedError, match="the chain of acme"):
+        await stage.export()
+    assert stage.objects.contents == before
+
+
+@pytest.mark.parametrize(("number", "said"), [(10, "link 10 of acme"), (11, "link 11 of acme")])
+async def test_nothing_is_exported_of_new_links_that_were_changed(
+    stage: Stage, number: int, said: str
+) -> None:
+    await stage.grow(3)
+    stage.links()[number - 1] = msgspec.structs.replace(stage.links()[number - 1], digest=b"x" * 32)
+    with pytest.raises(ChainChangedError, match=said):
+        await stage.export()
+
+
+async def test_nothing_is_exported_of_new_links_that_do_not_follow_on_the_checkpoint(stage: Stage) -> None:
+    await stage.grow(2)
+    links = stage.links()
+    stage.chain._chains["acme"] = [*links[:9], *extend("acme", Head(9, b"x" * 32), stage.posted(links[9:]))]
+    assert [each["what"] for each in await stage.walk()] == ["the link was changed"]
+    with pytest.raises(ChainChangedError, match="link 10 of acme"):
+        await stage.export()
 
 
 # The checkpoints, changed by hand

@@ -224,6 +224,12 @@ async def test_chain_written_anew_is_not_what_was_exported(books: Books, desk: D
     assert (again.returncode, "Nothing was exported" in again.stderr) == (1, True)
 
 
+async def test_nothing_is_exported_of_a_chain_whose_head_was_moved(books: Books, desk: Desk) -> None:
+    async with planted(books, "update chain_heads set number = 5"):
+        done = await asyncio.to_thread(desk.run, "export", "--key", str(desk.key))
+    assert (done.returncode, "does not end as its head says, with link 5" in done.stderr) == (1, True)
+
+
 def test_untouched_chain_is_as_it_was_exported(desk: Desk) -> None:
     assert desk.verify() == (0, [])
 

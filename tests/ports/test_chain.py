@@ -15,7 +15,7 @@ from ledger.adapters.memory.chain import MemoryChain
 from ledger.adapters.postgres import chain as postgres_chain
 from ledger.adapters.postgres.chain import PostgresChains, PostgresChainSnapshot, PostgresChainStore
 from ledger.adapters.postgres.types import Pool
-from ledger.application.chain import Chains, ChainStore, ChainTransactions
+from ledger.application.chain import ChainDamagedError, Chains, ChainStore, ChainTransactions
 from ledger.application.verify_chain import VerifyChain
 from ledger.domain.books import EventKey
 from ledger.domain.chain import Link
@@ -230,6 +230,24 @@ async def test_workers_side_by_side_make_one_chain(postgres_chained: Chained) ->
 
 
 # By hand
+
+
+async def test_links_that_come_after_the_end_of_a_chain_are_told(
+    postgres_chained: Chained, books_dsn: str
+) -> None:
+    keys = await postgres_chained.post()
+    await postgres_chained.store.append(keys[:6])
+    tenant = keys[0][0]
+    owner: Any = await asyncpg.connect(books_dsn, server_settings={"search_path": SCHEMA})
+    move = (
+        "update chain_heads set number = $1 where tenant_id = (select tenant_id from tenants where code = $2)"
+    )
+    await owner.execute(move, 3, tenant)
+    with pytest.raises(ChainDamagedError, match=rf"{tenant} .* link 3.*`ledger chain verify`"):
+        await postgres_chained.store.append(keys)
+    await owner.execute(move, 6, tenant)
+    await owner.close()
+    assert (await postgres_chained.store.append(keys)).links == len(keys) - 6
 
 
 @asynccontextmanager

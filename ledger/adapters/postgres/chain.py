@@ -11,7 +11,7 @@ from ledger.adapters.postgres.chain_rows import Accounts, joined, link_of, read_
 from ledger.adapters.postgres.connection import LONG_S, transient_faults
 from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.types import Connection, Pool
-from ledger.application.chain import Appended, Linked
+from ledger.application.chain import Appended, ChainDamagedError, Linked
 from ledger.domain.books import EventKey
 from ledger.domain.chain import ChainedTransaction, Head, Link, extend, first_head
 
@@ -56,7 +56,7 @@ class PostgresChainStore:
                 except asyncpg.UniqueViolationError:
                     # Another worker linked some of them since. Under the lock nobody does.
                     async with connection.transaction():
-                        await _lock_heads(connection, tenants)
+                        await _see_ends(connection, tenants)
                         found = await _read(connection, keys, tenants)
                         return await _link(connection, found, tenants, late)
 
@@ -168,6 +168,13 @@ async def _lock_heads(connection: Connection, tenants: Mapping[int, str]) -> dic
         await connection.execute(sql("begin_chains"), *_columns(first))
         rows = await connection.fetch(sql("lock_chain_heads"), wanted)
     return {row["tenant_id"]: Head(row["number"], row["hash"]) for row in rows}
+
+
+async def _see_ends(connection: Connection, tenants: Mapping[int, str]) -> None:
+    """Lock the heads of tenants; raises ChainDamagedError where links come after one."""
+    for tenant_id, head in (await _lock_heads(connection, tenants)).items():
+        if await connection.fetch(sql("read_chain_links"), tenant_id, head.number, 1):
+            raise ChainDamagedError(tenants[tenant_id], head.number)
 
 
 def _row(tenant_id: int, link: Link) -> tuple[object, ...]:
