@@ -2,9 +2,10 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import orjson
 import typer
@@ -125,6 +126,7 @@ class Sender:
             "sent": self._count,
             "refused_lines": self._refused,
             "outcomes": answers,
+            "summary": summary_of(answers.values()),
             "unanswered": len(set(self._sent)) - len(answers) if self._wait_s else 0,
         }
 
@@ -157,6 +159,27 @@ class Sender:
             self._sent += [line.event_id for line in batch if line.event_id is not None]
 
 
+def summary_of(outcomes: Iterable[Any]) -> dict[str, Any]:
+    """Count outcomes by what they are, and those that were rejected by their reason."""
+    kinds = {"posted": 0, "duplicate": 0, "rejected": 0}
+    reasons: Counter[str] = Counter()
+    for outcome in outcomes:
+        kind = outcome["type"].split(".")[1]
+        kinds[kind] += 1
+        if kind == "rejected":
+            reasons[outcome["data"]["reason"]] += 1
+    return {**kinds, "reasons": dict(reasons)}
+
+
+def _told(outcomes: Sequence[Any]) -> str:
+    """Tell outcomes in a few words, or nothing where there are none."""
+    summary = summary_of(outcomes)
+    reasons = ", ".join(f"{count} {name}" for name, count in summary["reasons"].items())
+    names = {"posted": "posted", "duplicate": "duplicate", "rejected": f"refused ({reasons})"}
+    told = [f"{summary[kind]} {name}" for kind, name in names.items() if summary[kind]]
+    return f": {', '.join(told)}" if told else ""
+
+
 def show_report(report: dict[str, object], json_output: bool) -> None:
     """Show what a Sender did."""
     if json_output:
@@ -165,9 +188,10 @@ def show_report(report: dict[str, object], json_output: bool) -> None:
     refused = report["refused_lines"]
     for line in refused if isinstance(refused, list) else []:
         complain(f"line {line['line']}: {line['fault']}")
-    print(f"{report['sent']} sent")
     outcomes = report["outcomes"]
-    for outcome in outcomes.values() if isinstance(outcomes, dict) else ():
+    answers = list(outcomes.values()) if isinstance(outcomes, dict) else []
+    print(f"{report['sent']} sent{_told(answers)}")
+    for outcome in answers:
         print(orjson.dumps(outcome).decode())
     if report["unanswered"]:
         complain(f"{report['unanswered']} not answered in time; they are in Kafka and will be handled.")

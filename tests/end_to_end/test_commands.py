@@ -44,6 +44,7 @@ def test_first_payment_is_answered(ledger: Ledger, tmp_path: Path) -> None:
     file = written(tmp_path, orjson.dumps(PAYMENT))
     report = ledger.report("send", "--fill", "--wait", "60", file)
     [outcome] = report["outcomes"].values()
+    assert report["summary"] == {"posted": 1, "duplicate": 0, "rejected": 0, "reasons": {}}
     assert outcome["type"] == "event.posted.v1"
     assert outcome["data"]["entries"][1]["account"] == "customer:ann"
 
