@@ -57,7 +57,7 @@ def _change_object(
 ) -> None:
     name, *rest = steps
     if name not in members and (rest or value is None):
-        raise NotEditableError(f"there is no {path}: it has no {name}")
+        raise NotEditableError(f"there is no {path}" + (f": it has no {name}" if path != name else ""))
     if rest:
         members[name] = msgspec.Raw(_changed(bytes(members[name]), rest, value, path))
     elif value is None:

@@ -29,7 +29,7 @@ from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetterReason, NotAnEventError
 from streams.awaiting_letters import AwaitLetters, Became, Fate
 from streams.cli.asking import asked, confirm, user_name
-from streams.cli.given import check_texts
+from streams.cli.given import check_interval, check_texts
 from streams.cli.letter_editing import fault_of, in_editor, with_members
 from streams.cli.letters import (
     Shown,
@@ -42,7 +42,7 @@ from streams.cli.letters import (
 )
 from streams.cli.moments import MomentFormatError, parse_moment
 from streams.cli.running import FOUND_WRONG, complain, print_json, refuse, told_faults
-from streams.dead_letters import dropping, kept_letters, requeueing
+from streams.dead_letters import dropping, kept_letters, requeueing, unread
 from streams.transport.errors import RecordTooLargeError
 
 dlq = typer.Typer(
@@ -66,6 +66,8 @@ _YES = typer.Option(False, "--yes", help="Do it to every letter that the filters
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 _WHY = typer.Option(None, "--why", help="Kept with the deed.")
 _AGAIN = typer.Option(False, "--again", help="Even if it was requeued or dropped before.")
+_REQUEUE_AGAIN = "`ledger dlq requeue --again` sends it once more."
+_EDIT_AGAIN = "`ledger dlq edit --again` mends it all the same, and sends it once more."
 _WAIT = typer.Option(0.0, "--wait", min=0, help="Wait up to so many seconds and tell what came of them.")
 
 
@@ -89,6 +91,7 @@ def list_letters(
         if begin is not None:
             await read_letters(letters, [begin], again=True)
         found = await letters.find(query, limit + 1, begin)
+        await _refuse_unread(letters, query, found)
         return found, await tries_of(letters, found)
 
     found, tries = _run(find)
@@ -149,7 +152,7 @@ def edit(
         [stored] = await read_letters(kept, [place], again=again)
         return stored.letter.record.value or b""
 
-    value = _run(read)
+    value = _run(read, hint=_EDIT_AGAIN)
     if assignments or removals:
         value = with_members(value, assignments, removals)
         if (fault := fault_of(value, settings.record_bytes_max)) is not None:
@@ -163,7 +166,7 @@ def edit(
             done = await use_case.edited(place, value, user_name(), why, again=again)
         return done, await _came_of(kept, done, wait)
 
-    _report_sent(*_run(send), json_output)
+    _report_sent(*_run(send, hint=_EDIT_AGAIN), json_output)
 
 
 @dlq.command("requeue")
@@ -235,8 +238,8 @@ def drop(
     _report("dropped", _run(mark), json_output)
 
 
-def _run(work: Callable[[PostgresDeadLetters], Awaitable[Answer]]) -> Answer:
-    """Run `work` on the letters; tells what is wrong in a sentence."""
+def _run(work: Callable[[PostgresDeadLetters], Awaitable[Answer]], *, hint: str = _REQUEUE_AGAIN) -> Answer:
+    """Run `work` on the letters; tells what is wrong in a sentence, and `hint` where a letter was handled before."""
 
     async def run() -> Answer:
         async with kept_letters(Settings()) as letters:
@@ -246,8 +249,7 @@ def _run(work: Callable[[PostgresDeadLetters], Awaitable[Answer]]) -> Answer:
         with told_faults():
             return asyncio.run(run())
     except (NoSuchLetterError, LetterHandledError, LetterPostedError, RecordTooLargeError) as error:
-        hint = "\nrequeue --again sends it once more." if isinstance(error, LetterHandledError) else ""
-        complain(f"{error}{hint}")
+        complain(f"{error}\n{hint}" if isinstance(error, LetterHandledError) else str(error))
         raise typer.Exit(FOUND_WRONG) from error
     except NotAnEventError as error:
         refuse(f"That is no event either: {error}")
@@ -257,11 +259,19 @@ async def _meant(
     kept: PostgresDeadLetters, query: LetterQuery, limit: int, deed: str, *, yes: bool
 ) -> Sequence[Place]:
     meant = await places_of(kept, query, limit)
+    await _refuse_unread(kept, query, meant)
     if meant and not yes:
         confirm(f"{_letters(len(meant))} would be {deed}.")
     if len(meant) == limit:
         complain(f"These are the oldest {limit}, as many as --limit says; there may be more.")
     return meant
+
+
+async def _refuse_unread(kept: PostgresDeadLetters, query: LetterQuery, found: Sequence[object]) -> None:
+    """Refuse a topic or a partition of which there is nothing, and never was."""
+    fault = None if found else await unread(Settings(), kept, query.topic, query.partition)
+    if fault is not None:
+        refuse(fault)
 
 
 def _named(letters: list[str] | None, query: LetterQuery) -> list[Place]:
@@ -289,6 +299,7 @@ def _query(
         end = parse_moment(until, now) if until else None
     except MomentFormatError as error:
         refuse(str(error))
+    check_interval(begin, end, now)
     return LetterQuery(reason, begin, end, topic, partition, handled_too)
 
 

@@ -56,3 +56,5 @@ def test_what_cannot_be_set_is_said(document: bytes, path: str, said: str) -> No
 def test_what_is_not_there_cannot_be_taken_out() -> None:
     with pytest.raises(NotEditableError, match="it has no nothing"):
         remove_member(DOCUMENT, "data.nothing")
+    with pytest.raises(NotEditableError, match=r"^there is no nothing$"):
+        remove_member(DOCUMENT, "nothing")

@@ -256,7 +256,7 @@ async def test_letter_is_mended_member_by_member_and_posted(
     rows = await books.sql("select kind from processed_events where event_id = $1::uuid", event_id)
     assert [row["kind"] for row in rows] == ["posted"]
     again = await desk.run("edit", letter, "--set", "data.amount=150")
-    assert (again.exit_code, "requeued by" in again.stderr) == (1, True)
+    assert (again.exit_code, "requeued by" in again.stderr, "edit --again" in again.stderr) == (1, True, True)
     async with books.worker():
         repeated = await desk.report("requeue", letter, "--again", "--wait", "30", code=1)
     assert repeated["came_of"][0]["reason"] == "invalid_data"
