@@ -19,7 +19,7 @@ from ledger.config import Settings
 from streams.cli.asking import asked, confirm, user_name
 from streams.cli.commands import HELP
 from streams.cli.given import check_texts
-from streams.cli.running import FOUND_WRONG, complain, print_json, refuse, told_faults
+from streams.cli.running import FOUND_WRONG, as_sentence, complain, print_json, refuse, told_faults
 from streams.gaps import gaps
 
 gap = typer.Typer(help=HELP["gap"], no_args_is_help=True)
@@ -103,8 +103,7 @@ def _run(work: Callable[[Gaps], Awaitable[Answer]]) -> Answer:
         with told_faults():
             return asyncio.run(run())
     except tuple(_HINTS) as error:
-        said = str(error)
-        complain(f"{said[:1].upper()}{said[1:]}\n{_HINTS[type(error)]}")
+        complain(f"{as_sentence(str(error))}\n{_HINTS[type(error)]}")
         raise typer.Exit(FOUND_WRONG) from error
 
 

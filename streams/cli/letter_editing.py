@@ -13,7 +13,7 @@ import typer
 from ledger.contract.dead_letter import NotAnEventError
 from ledger.contract.decode import decode_event
 from ledger.contract.edit import NotEditableError, remove_member, set_member
-from streams.cli.running import complain, refuse
+from streams.cli.running import as_sentence, complain, refuse
 
 EDITORS = ("VISUAL", "EDITOR")
 
@@ -29,7 +29,7 @@ def with_members(value: bytes, assignments: Sequence[str], removals: Sequence[st
         for path in removals:
             value = remove_member(value, path)
     except NotEditableError as error:
-        refuse(f"{str(error)[:1].upper()}{str(error)[1:]}. Without --set and --unset, an editor opens.")
+        refuse(f"{as_sentence(str(error))}. Without --set and --unset, an editor opens.")
     return value
 
 

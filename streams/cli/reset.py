@@ -13,7 +13,7 @@ from ledger.config import Settings
 from streams.cli.asking import confirm
 from streams.cli.commands import HELP
 from streams.cli.moments import MomentFormatError, parse_moment
-from streams.cli.running import FOUND_WRONG, complain, print_json, refuse, told_faults
+from streams.cli.running import FOUND_WRONG, as_sentence, complain, print_json, refuse, told_faults
 from streams.cli.windows import rebuild
 from streams.gaps import resetting
 
@@ -74,8 +74,7 @@ def _run(work: Callable[[ResetPositions], Awaitable[Answer]]) -> Answer:
     except NoPartitionError as error:
         refuse(str(error))
     except tuple(_HINTS) as error:
-        said = str(error)
-        complain(f"{said[:1].upper()}{said[1:]}\n{_HINTS[type(error)]}")
+        complain(f"{as_sentence(str(error))}\n{_HINTS[type(error)]}")
         raise typer.Exit(FOUND_WRONG) from error
 
 

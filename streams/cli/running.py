@@ -83,6 +83,12 @@ def complain(sentence: str) -> None:
     Console(stderr=True).print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 
+def as_sentence(text: str) -> str:
+    """Begin with a capital letter, unless a name begins it: those of topics and places are written as they are."""
+    begin, _, _ = text.partition(" ")
+    return text[:1].upper() + text[1:] if begin.isalpha() else text
+
+
 def refuse(sentence: str) -> NoReturn:
     """Say what is wrong with how a command was used, and end it."""
     complain(sentence)

@@ -11,7 +11,7 @@ from ledger.application.gaps import GroupBusyError
 from ledger.config import Settings
 from streams.cli.asking import confirm
 from streams.cli.commands import HELP
-from streams.cli.running import FOUND_WRONG, complain, print_json, told_faults
+from streams.cli.running import FOUND_WRONG, as_sentence, complain, print_json, told_faults
 from streams.rebuilding import Rebuilt, rebuild_windows
 
 windows = typer.Typer(help=HELP["windows"], no_args_is_help=True)
@@ -34,9 +34,8 @@ def rebuild(
         with told_faults():
             done = asyncio.run(_rebuild(Settings(), quiet=json_output))
     except GroupBusyError as error:
-        said = str(error)
         complain(
-            f"{said[:1].upper()}{said[1:]}\nStop the windows workers, then repeat it. "
+            f"{as_sentence(str(error))}\nStop the windows workers, then repeat it. "
             "One that was killed is a member for LEDGER_SESSION_TIMEOUT_S more."
         )
         raise typer.Exit(FOUND_WRONG) from error

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from streams.cli import app
 from streams.cli.asking import user_name
 from streams.cli.commands import HELP, LoadedCommands
-from streams.cli.running import SERVICE_AWAY, USED_WRONGLY, told_faults
+from streams.cli.running import SERVICE_AWAY, USED_WRONGLY, as_sentence, told_faults
 
 HEAVY = ("faust", "sqlalchemy", "alembic", "aiokafka", "asyncpg")
 LOOK = "import sys; import streams.cli, streams.cli.status; print(*(name for name in {!r} if name in sys.modules))"
@@ -24,6 +24,18 @@ LOOK = "import sys; import streams.cli, streams.cli.status; print(*(name for nam
 def test_sentence_in_the_list_is_the_commands_own(name: str) -> None:
     shown = " ".join((LoadedCommands()[name].help or "").split())
     assert shown.startswith(HELP[name])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("the group has no gap", "The group has no gap"),
+        ("payments/0/0 was requeued", "payments/0/0 was requeued"),
+        ("payments/0: the log ends", "payments/0: the log ends"),
+    ],
+)
+def test_sentence_begins_with_a_capital_and_a_name_stays_as_it_is(text: str, told: str) -> None:
+    assert as_sentence(text) == told
 
 
 def test_every_command_is_listed() -> None:
@@ -184,6 +196,11 @@ CHARGED = ("resolve", PAYMENT, "--as", "charged", "--why", "seen", "--yes")
         (["payments", "retry", PAYMENT, "--yes", "--why", "a\x00"], "--why is not text in UTF-8"),
         (["dlq", "drop", "payments/0/1", "--yes", "--why", "\udcff"], "--why is not text in UTF-8"),
         (["dlq", "requeue", "payments/0/1", "--yes", "--why", "\udcff"], "--why is not text in UTF-8"),
+        (["dlq", "list", "--since", "1h", "--until", "2h"], "--since must be before --until"),
+        (["dlq", "list", "--since", "2999-01-01"], "--since is in the future"),
+        (["export", "entries", "--asset", "foo"], "Asset 'foo' is not CODE/SCALE"),
+        (["export", "entries", "--from", "1h", "--to", "2h"], "--from must be before --to"),
+        (["export", "balances", "--at", "2999-01-01"], "--at is in the future"),
         (["gap", "accept", "--partition", "0", "--yes", "--why", "\udcff"], "--why is not text in UTF-8"),
         (["provider", "set", "acme/bank", "--url", "https://a\udcff.example"], "--url is not text in UTF-8"),
         (["provider", "set", "acme/bank", "--host", "a\udcff.example"], "--host is not text in UTF-8"),
