@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.dead_letters import PostgresDeadLetters
 from ledger.adapters.postgres.precedents import PostgresPrecedents
+from ledger.adapters.postgres.standings import PostgresStandings
 from ledger.adapters.system import SystemClock
 from ledger.application.dead_letters import DropLetters, Place, RefusePosted, RequeueLetters
 from ledger.config import Settings
@@ -37,6 +38,21 @@ async def kept_letters(settings: Settings) -> AsyncIterator[PostgresDeadLetters]
         yield PostgresDeadLetters(pool)
     finally:
         await pool.close()
+
+
+async def unread(
+    settings: Settings, letters: PostgresDeadLetters, topic: str | None, partition: int | None
+) -> str | None:
+    """Say that no letter can be of a topic or of a partition, as these books read no such one; or None."""
+    meant = settings.payments_topic if topic is None else topic
+    async with letters.pool.acquire() as connection:
+        positions = await PostgresStandings(connection).positions(meant)
+    if not positions and meant != settings.payments_topic:
+        return f"These books have read no topic {meant}; they read {settings.payments_topic}."
+    # A partition that is there may be one of which nothing came yet.
+    if partition is not None and partition not in positions and partition >= settings.partitions:
+        return f"These books have read no partition {partition} of {meant}."
+    return None
 
 
 @asynccontextmanager

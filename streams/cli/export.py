@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from ledger.application.exports import ExportQuery, What
 from ledger.config import Settings
+from streams.cli.given import check_asset, check_interval
 from streams.cli.moments import MomentFormatError, parse_moment
 from streams.cli.running import FOUND_WRONG, complain, refuse, told_faults
 from streams.export_formats import Format, ParquetAwayError
@@ -39,6 +40,8 @@ def export(
 
     Amounts are integers of minor units. A statement is of one account, with its opening and closing balances.
     """
+    if asset is not None:
+        check_asset(asset)
     query = ExportQuery(what, tenant, account, asset, _moment(since), _moment(before), _moment(at))
     _check(query, form, out)
     try:
@@ -58,6 +61,10 @@ def _check(query: ExportQuery, form: Format, out: Path | None) -> None:
         refuse(f"--at is for balances; {query.what} take --from and --to.")
     if not is_of_time and (query.since is not None or query.before is not None):
         refuse(f"--from and --to are for entries and statements; {query.what} takes --at.")
+    now = datetime.now(UTC)
+    check_interval(query.since, query.before, now, ("--from", "--to"))
+    if query.at is not None and query.at > now:
+        refuse("--at is in the future: how the books will stand then, nobody knows.")
     if query.what is What.STATEMENT and (query.tenant is None or query.account is None):
         refuse("A statement is of one account: --tenant and --account say which.")
     if query.what is What.TRIAL_BALANCE and query.account is not None:

@@ -117,6 +117,9 @@ async def test_letter_is_told_with_key_and_headers(desk: Desk, letters: list[str
     [
         (("show", "dlq.payments/0/999"), 1, "There is no dead letter at dlq.payments/0/999."),
         (("list", "--after", "dlq.payments/0/999"), 1, "There is no dead letter at dlq.payments/0/999."),
+        (("list", "--topic", "nosuch"), 2, "These books have read no topic nosuch; they read dlq.payments."),
+        (("list", "--partition", "99"), 2, "These books have read no partition 99 of dlq.payments."),
+        (("requeue", "--partition", "99", "--yes"), 2, "These books have read no partition 99"),
         (("show", "nonsense"), 2, "TOPIC/PARTITION/OFFSET"),
         (("requeue",), 2, "Name letters"),
         (("requeue", "dlq.payments/0/0", "--reason", "too_large"), 2, "one or the other"),
