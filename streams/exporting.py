@@ -57,7 +57,11 @@ def written_whole(path: Path | None) -> Iterator[BinaryIO]:
         return
     partial = path.with_name(f"{path.name}.part")
     try:
-        with partial.open("wb") as file:
+        opened = partial.open("wb")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    try:
+        with opened as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ledger.domain.audit import Verdict
+from streams.doctor.finding import counted
 
 _MEANING = {
     "zero_sum": "entries of each transaction, and each tenant, sum to zero",
@@ -25,14 +26,14 @@ def show_verdict(verdict: Verdict, console: Console) -> None:
     for heading in ("check", "verdict", "looked at", "meaning"):
         table.add_column(heading, justify="right" if heading == "looked at" else "left")
     for check in verdict.checks:
-        state = "[green]holds[/]" if check.ok else f"[red]{len(check.violations)} violations[/]"
+        state = "[green]holds[/]" if check.ok else f"[red]{counted(len(check.violations), 'violation')}[/]"
         table.add_row(check.name, state, f"{check.checked:,}", _MEANING.get(check.name, ""))
     console.print(table)
     for check in verdict.checks:
         for violation in check.violations:
             facts = ", ".join(f"{name} {value}" for name, value in violation.items() if name != "what")
             console.print(
-                f"{check.name}: {violation.get('what', '')} ({facts})",
+                f"{check.name}: {violation.get('what', '')}" + (f" ({facts})" if facts else ""),
                 markup=False,
                 emoji=False,
                 soft_wrap=True,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ledger.domain.aging import Retention, Standing
 from ledger.domain.life import Life
+from ledger.domain.moments import moment_of
 from ledger.domain.window import Window, WindowSize, merge, merged, start_of
 
 Violations = Iterator[dict[str, Any]]
@@ -139,7 +140,7 @@ class WindowAudit:
             seen = standing[start].last_version if start in standing else 0
             if seen < due:
                 what = "the stream lacks entries of a window"
-                yield {"what": what, "window": f"{size.value} {start}", "version": due, "seen": seen}
+                yield {"what": what, "window": _name(size, start), "version": due, "seen": seen}
 
     def _find_pairs(self, life: Life) -> Iterator[_Pair]:
         yield _Pair("life", life, Span(life.first_version, life.last_version))
@@ -149,7 +150,15 @@ class WindowAudit:
                 span = spans.get(start)
                 if span is not None:
                     span = Span(max(span.first, life.first_version), min(span.last, window.last_version))
-                yield _Pair(f"{size.value} {start}", window, span)
+                yield _Pair(_name(size, start), window, span)
+
+
+def _name(size: WindowSize, start: int) -> str:
+    """Name a window by its size and when it begins, or, where a calendar has no such time, the seconds since 1970."""
+    try:
+        return f"{size.value} {moment_of(start * 1_000_000):%Y-%m-%dT%H:%M:%SZ}"
+    except OverflowError:
+        return f"{size.value} {start}"
 
 
 def _differences(pair: _Pair, booked: Window | None) -> Violations:

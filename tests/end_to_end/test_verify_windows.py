@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from time import monotonic
 
@@ -86,6 +87,7 @@ async def test_windows_are_verified_beside_traffic_and_what_is_wrong_or_behind_i
         violations = (await check(books)).violations
         assert {each["what"] for each in violations} == {"low of a window differs"}
         assert [each["window"][:2] for each in violations] == ["1m", "1h", "1d"]
+        assert all(datetime.fromisoformat(each["window"][3:]).tzinfo for each in violations)
 
         await pay(books, 1)
         await books.until_handled(34 * len(ACCOUNTS))

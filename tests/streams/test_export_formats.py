@@ -105,3 +105,11 @@ def test_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_wrong_use_is_told(arguments: tuple[str, ...], said: str) -> None:
     done = CliRunner().invoke(app, ["export", *arguments])
     assert (done.exit_code, said in done.stderr) == (2, True), done.output
+
+
+@pytest.mark.parametrize("directory", ["none", "file"])
+def test_file_that_cannot_be_made_is_named_as_it_was_given(tmp_path: Path, directory: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    path = tmp_path / directory / "out.csv"
+    with pytest.raises(OSError, match=r"out\.csv'$"), written_whole(path):
+        pass
