@@ -7,6 +7,7 @@ import typer
 
 from ledger.application.compare_books import Comparison, View
 from ledger.config import Settings
+from streams.cli.made_by import made_by
 from streams.cli.report_file import refuse_unwritable
 from streams.cli.running import FOUND_WRONG, print_json, refuse, told_faults
 from streams.replay.schemas import NoSuchBooksError, refuse_absent
@@ -40,7 +41,7 @@ def compare(
         print("The books are the same." if found.same else f"{found.count:,} accounts and assets differ.")
     with told_faults():
         if report is not None:
-            report.write_text(comparison_page(facts, left, right), encoding="utf-8")
+            report.write_text(comparison_page(facts, left, right, made_by()), encoding="utf-8")
     if not found.same:
         raise typer.Exit(FOUND_WRONG)
 

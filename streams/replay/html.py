@@ -12,8 +12,12 @@ h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 table { border-collapse: collapse; font-size: 14px } td, th { padding: .25rem .75rem; text-align: left;
 border-bottom: 1px solid #ddd } td.n { text-align: right; font-variant-numeric: tabular-nums }
 .good { color: #176c37 } .bad { color: #b3261e } code { word-break: break-all } svg { max-width: 100%; height: auto }
-.scroll { overflow-x: auto }
+.scroll { overflow-x: auto } td:has(code) { min-width: 20rem }
 """
+
+
+class Code(str):
+    """Text that may be broken anywhere, as a digest may."""
 
 
 def page(title: str, parts: Iterable[str]) -> str:
@@ -28,6 +32,11 @@ def verdict(text: str, *, good: bool) -> str:
     return f'<p class="{"good" if good else "bad"}"><strong>{escape(text)}</strong></p>'
 
 
+def note(text: str) -> str:
+    """Explain what stands above or below."""
+    return f"<p>{escape(text)}</p>"
+
+
 def table(heading: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Show rows; nothing where there are none."""
     if not rows:
@@ -40,6 +49,10 @@ def table(heading: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -
 def _cell(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"<td class=n>{value:,}</td>"
+    if isinstance(value, float):
+        return f"<td class=n>{value:,.1f}</td>"
+    if isinstance(value, Code):
+        return f"<td><code>{escape(value)}</code></td>"
     return f"<td>{escape('' if value is None else str(value))}</td>"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from streams.replay.html import bars, curve, page, table, verdict
+from streams.replay.html import Code, bars, curve, note, page, table, verdict
 from streams.replay.wish import Report
 
 _PARTS = ("posted_debits", "posted_credits", "held", "version")
@@ -102,20 +102,19 @@ def _hold(found: Mapping[str, Any] | None) -> str:
     )
 
 
-def report_page(report: Report) -> str:
-    """Tell a replay as a page."""
+def report_page(report: Report, made_by: Sequence[tuple[str, str]] = ()) -> str:
+    """Tell a replay as a page; `made_by` says of the run, by name, when it was, and whose."""
     facts = report.as_dict()
     source, proof = facts["source"], facts.get("proof")
     about = [
+        *made_by,
         ("target", report.name or report.target),
         ("source", source["topic"] or source["file"] or source["kind"]),
         ("records", facts["records"]),
         ("seconds", facts["seconds"]),
         ("records a second", facts["records_s"]),
     ]
-    digests = [("live", proof["expected"]), (report.name, proof["digest"])] if proof else []
     points = [(float(seconds), float(count)) for seconds, count in facts["curve"]]
-    lanes = [(partition, first, end) for partition, (first, end) in source["lanes"].items()]
     changed = [
         (_name(each["after"]), *(f"{each['before'][part]:,} → {each['after'][part]:,}" for part in _PARTS))
         for each in facts.get("changed", ())
@@ -125,12 +124,12 @@ def report_page(report: Report) -> str:
         [
             verdict(report.verdict, good=report.ok),
             table("What was replayed", ("", ""), about),
-            table("Partitions", ("partition", "first", "up to before"), lanes),
+            table("Partitions", ("partition", "first offset", "last offset", "offsets"), _lanes(source)),
             bars("Events by outcome", facts["counts"]),
             bars("Refusals by reason", facts["reasons"]),
             curve("Records over time", points, "seconds", "records"),
             curve("Records a second", _rates(points), "seconds", "records a second"),
-            table("Digests", ("books", "digest"), digests),
+            *_proof_parts(proof, report.name or ""),
             *_comparison_parts(facts.get("comparison"), "live", report.name or ""),
             bars("Letters that stay open, by reason", facts.get("left_open", {})),
             table("What is no event", ("where", "why"), list(_not_events(report))),
@@ -149,6 +148,29 @@ def report_page(report: Report) -> str:
     )
 
 
+def _lanes(source: Mapping[str, Any]) -> list[tuple[str, int, int | str, int]]:
+    """Say what was replayed of each partition, if it was of a topic."""
+    return [
+        (partition, first, end - 1 if end > first else "none", end - first)
+        for partition, (first, end) in source["lanes"].items()
+        if source["topic"] is not None
+    ]
+
+
+def _proof_parts(proof: Mapping[str, Any] | None, name: str) -> Iterator[str]:
+    if proof is None:
+        return
+    books = (("live", proof["expected"]), (name, proof["digest"]))
+    # Two digests that are written as one, a slash between them.
+    halves = [(at, *map(Code, digest.partition("/")[::2])) for at, digest in books]
+    yield table("Digests", ("books", "from balances", "from entries and open holds"), halves)
+    yield note(
+        "Books with the same digest stand the same. The first is of the totals of every account and asset; the "
+        "second is worked out from entries and open holds alone, and takes in of which events they are. The live "
+        "books' were taken when the replay began."
+    )
+
+
 def _rates(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     pairs = pairwise(points)
     return [
@@ -158,14 +180,17 @@ def _rates(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     ]
 
 
-def comparison_page(facts: Mapping[str, Any], left: str, right: str) -> str:
-    """Tell a comparison as a page."""
+def comparison_page(
+    facts: Mapping[str, Any], left: str, right: str, made_by: Sequence[tuple[str, str]] = ()
+) -> str:
+    """Tell a comparison as a page; `made_by` says of the run, by name, when it was, and whose."""
     said = "The books are the same" if facts["same"] else f"{facts['count']:,} accounts differ"
-    digests = [(left, facts["left"]["digest"]), (right, facts["right"]["digest"])]
+    digests = [(left, Code(facts["left"]["digest"])), (right, Code(facts["right"]["digest"]))]
     return page(
         f"{left} and {right}",
         [
             verdict(said, good=facts["same"]),
+            table("What was compared", ("", ""), [("left", left), ("right", right), *made_by]),
             table("Digests", ("books", "digest"), digests),
             *_comparison_parts(facts, left, right),
         ],
@@ -177,7 +202,8 @@ def _comparison_parts(facts: Mapping[str, Any] | None, left: str, right: str) ->
         return
     tenants = sorted(facts["left"]["tenants"].keys() | facts["right"]["tenants"].keys())
     sides = [
-        (each, facts["left"]["tenants"].get(each), facts["right"]["tenants"].get(each)) for each in tenants
+        (each, *(Code(facts[at]["tenants"].get(each, "none")) for at in ("left", "right")))
+        for each in tenants
     ]
     yield table(
         "Tenants that differ", ("tenant", left, right), [row for row in sides if row[1] != row[2]][:100]

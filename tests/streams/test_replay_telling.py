@@ -8,11 +8,12 @@ from xml.etree import ElementTree
 import msgspec
 
 from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, Record
+from streams.cli.made_by import made_by
 from streams.replay.html import bars, curve
 from streams.replay.not_events import NotEvents
 from streams.replay.plan import Fate, Placed
 from streams.replay.run import Told
-from streams.replay.telling import comparison_lines, report_lines, report_page
+from streams.replay.telling import comparison_lines, comparison_page, report_lines, report_page
 from streams.replay.wish import Proof, Report, Source, SourceKind
 
 TOLD = Told(
@@ -89,6 +90,32 @@ def test_a_page_needs_nothing_from_elsewhere_and_shows_text_as_text() -> None:
     assert "&lt;ann&gt;" in page
     assert "<ann>" not in page
     assert page.count("<svg") == 4
+
+
+def test_a_page_says_whose_run_it_was_and_explains_its_numbers() -> None:
+    told = Told({"posted": 1}, {}, [], 1234567, 2.0, [])
+    proof = Proof("aa/bb", "aa/cc")
+    source = Source("topic", {0: (5, 1200), 1: (7, 7)}, "payments")
+    report = Report(target="into", name="again", source=source, told=told, proof=proof)
+    page = report_page(report, [("command", "ledger replay"), ("by", "ann")])
+    assert "<td>command</td><td>ledger replay</td>" in page
+    assert "<td>again</td><td><code>aa</code></td><td><code>cc</code></td>" in page
+    assert "Books with the same digest stand the same." in page
+    assert "<td class=n>5</td><td class=n>1,199</td><td class=n>1,195</td>" in page
+    assert "<td class=n>7</td><td>none</td><td class=n>0</td>" in page
+    assert "<td class=n>1,234,567</td>" in page
+    assert "<td class=n>617,283.5</td>" in page
+
+
+def test_a_page_tells_a_comparison_with_its_run() -> None:
+    page = comparison_page(COMPARISON, "live", "again", made_by("a test"))
+    assert "<td>why</td><td>a test</td>" in page
+    assert re.search(r"made at</td><td>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", page)
+    assert "<code>aa</code>" in page
+
+
+def test_a_page_of_a_file_has_no_partitions() -> None:
+    assert "Partitions" not in report_page(read_wrongly("file", {"posted": 1}))
 
 
 def test_plots_are_well_formed() -> None:
