@@ -2,22 +2,12 @@
 
 import asyncio
 import re
-import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from ledger.application.archive_ports import ArchiveError
 from ledger.application.dead_letters import LetterQuery, Place, PlaceFormatError
@@ -25,17 +15,22 @@ from ledger.application.replaying import NoLongerAloneError
 from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetterReason
 from streams.cli.asking import asked, confirm, user_name
+from streams.cli.given import check_event_id, check_interval, check_tenant, check_type
+from streams.cli.made_by import made_by
 from streams.cli.moments import MomentFormatError, parse_moment
+from streams.cli.replay_progress import HowFar, stopped_told
 from streams.cli.report_file import refuse_unwritable
 from streams.cli.running import (
     FOUND_WRONG,
     SERVICE_AWAY,
     USED_WRONGLY,
+    as_sentence,
     complain,
     print_json,
     refuse,
     told_faults,
 )
+from streams.cli.stopping import StoppedError, until_stopped
 from streams.replay.faults import NotReplayableError
 from streams.replay.outcomes import NotAnOutcomeError
 from streams.replay.plan import Filters
@@ -112,7 +107,12 @@ def replay(
         file=file,
         letters=LetterQuery(reason, _moment(since), _moment(until)),
         places=[_place(each) for each in place],
-        filters=Filters(tenant, event_type, account, [each.lower() for each in event]),
+        filters=Filters(
+            [check_tenant(each) for each in tenant],
+            [check_type(each) for each in event_type],
+            account,
+            [check_event_id(each) for each in event],
+        ),
         since_books=since_books,
         outcomes=_outcomes(outcomes),
         rate=rate,
@@ -133,7 +133,7 @@ def replay(
             print(line, flush=True)
     with told_faults():
         if report is not None:
-            report.write_text(report_page(found), encoding="utf-8")
+            report.write_text(report_page(found, made_by(wish.why)), encoding="utf-8")
     if not found.ok:
         raise typer.Exit(FOUND_WRONG)
 
@@ -165,7 +165,10 @@ def _stretch(text: str) -> tuple[int, tuple[int, int]]:
     found = _STRETCH.fullmatch(text)
     if found is None:
         refuse(f"{text!r} is no stretch of a partition: 0:100-200 is, and so are 0:100- and 0:-200.")
-    return int(found[1]), (int(found[2] or 0), int(found[3] or OFFSET_MAX))
+    first, end = int(found[2] or 0), int(found[3] or OFFSET_MAX)
+    if first >= end:
+        refuse(f"{text!r} has nothing in it: it ends before its second offset, and the first must be less.")
+    return int(found[1]), (first, end)
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -184,6 +187,7 @@ def _place(text: str) -> Place:
 
 def _check(wish: Wish) -> None:
     """Refuse what contradicts itself."""
+    check_interval(wish.since, wish.until, datetime.now(UTC))
     if wish.name is not None and not _SCHEMA.fullmatch(wish.name):
         refuse(f"{wish.name!r} can be no schema: small letters, digits and _ can, 41 of them at most.")
     if wish.archive is None and "archive" in (wish.source, wish.outcomes):
@@ -236,36 +240,23 @@ def _confirmed(wish: Wish, *, yes: bool) -> Wish:
 def _run(wish: Wish, *, quiet: bool) -> Report:
     try:
         with told_faults():
-            return asyncio.run(_replay(wish, quiet=quiet))
+            return asyncio.run(_replay(wish, HowFar(quiet=quiet)))
     except asyncpg.InsufficientPrivilegeError as error:
-        complain(
-            f"{str(error)[:1].upper()}{str(error)[1:]}: only the owner of the books may replay into them."
-        )
+        complain(f"{as_sentence(str(error))}: only the owner of the books may replay into them.")
         raise typer.Exit(USED_WRONGLY) from error
     except NoLongerAloneError as error:
         complain(str(error))
         raise typer.Exit(SERVICE_AWAY) from error
     except (NotReplayableError, BelowHorizonError, NotAnOutcomeError, ArchiveError) as error:
-        complain(f"{str(error)[:1].upper()}{str(error)[1:]}")
+        complain(as_sentence(str(error)))
         raise typer.Exit(USED_WRONGLY if isinstance(error, NotReplayableError) else FOUND_WRONG) from error
 
 
-async def _replay(wish: Wish, *, quiet: bool) -> Report:
-    with Progress(
-        TextColumn("replay"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[told]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=quiet or not sys.stderr.isatty(),
-    ) as bar:
-        task = bar.add_task("replay", total=None, told="")
-
-        def note(done: int, total: int, counts: Mapping[str, int]) -> None:
-            speed = bar.tasks[task].speed or 0
-            told = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
-            bar.update(task, completed=done, total=total, told=f"{speed:,.0f}/s {told}")
-
-        return await Session(Settings(), wish, note, complain).run()
+async def _replay(wish: Wish, far: HowFar) -> Report:
+    session = Session(Settings(), wish, far.note, complain)
+    with far.shown():
+        try:
+            return await until_stopped(session.run())
+        except StoppedError as stopped:
+            complain(stopped_told(wish, far, session.phase, Settings().postgres_schema))
+            stopped.exit()

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from functools import partial
 from typing import Any
 
@@ -50,6 +51,16 @@ Begun = tuple[Replay, Source, Any]
 """A replay as it is written down, what it reads, and the lanes of that."""
 
 
+class Phase(StrEnum):
+    """How far a session came."""
+
+    PLANNED = "planned"
+    BEGUN = "begun"
+    """Its replay is written down, if it is one that is."""
+    DONE = "done"
+    """All was replayed; only a proof may be missing."""
+
+
 class Session:
     """One replay over the books that are set, or that `ledger up` started."""
 
@@ -61,6 +72,7 @@ class Session:
         self._progress = progress
         self._tell = tell
         self._dsn = find_postgres(settings)
+        self.phase = Phase.PLANNED
 
     async def run(self) -> Report:
         """Replay; raises NotReplayableError, BelowHorizonError, and what services that are away raise."""
@@ -139,6 +151,7 @@ class Session:
                     letters=topic is not None,
                 )
                 told = await self._replayer(source, lanes, stage, replay).run()
+        self.phase = Phase.DONE
         proof, differences = await self._proof(source, target)
         return Report(
             target="into", name=name, source=source, told=told, proof=proof, differences=differences
@@ -147,7 +160,7 @@ class Session:
     async def _schema(self) -> str:
         name = self._wish.name or ""
         if name == self._settings.postgres_schema:
-            raise NotReplayableError(f"{name} is the schema of the live books.")
+            raise NotReplayableError(f"schema {name} is that of the live books.")
         stands = await schema_stands(self._dsn, name)
         if stands and not self._wish.resume:
             raise NotReplayableError(
@@ -211,6 +224,7 @@ class Session:
                     await books.records.end([replay.id], datetime.now(UTC))
                 raise
             await books.records.end(source.takes_over, datetime.now(UTC))
+            self.phase = Phase.DONE
             return Report(target="live", name=None, source=source, told=told)
 
     async def _live_stage(
@@ -283,6 +297,8 @@ class Session:
             wish.why,
             datetime.now(UTC),
         )
+        # Whoever is stopped meanwhile may have written it down.
+        self.phase = Phase.BEGUN
         return await books.records.begin(replay)
 
     async def _unfinished(self, books: RealBooks, target: Any) -> Begun | None:
@@ -298,6 +314,7 @@ class Session:
         source = source_in(replay)
         refuse_forgetful(source)
         self._tell(f"Going on with {told_of(replay)}.")
+        self.phase = Phase.BEGUN
         return replay, source, lanes_of(source, self._settings)
 
     async def _refuse_ended(self, books: RealBooks, target: Any) -> None:
