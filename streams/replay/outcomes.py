@@ -4,8 +4,6 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from datetime import datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -76,6 +74,7 @@ class OutcomeIndex:
 
     def __init__(self, file: sqlite3.Connection) -> None:
         self._file = file
+        file.execute("pragma temp_store = file")
         file.execute("pragma synchronous = off")
         file.execute("pragma journal_mode = off")
         file.execute(_TABLE)
@@ -87,10 +86,8 @@ class OutcomeIndex:
 
         Raises NotAnOutcomeError, and what reading raises.
         """
-        with (
-            TemporaryDirectory(prefix="ledger-replay-") as folder,
-            closing(sqlite3.connect(Path(folder) / "outcomes")) as file,
-        ):
+        # Without a name it is a file that SQLite unlinks once it is open: no kill leaves it behind.
+        with closing(sqlite3.connect("")) as file:
             index = cls(file)
             await index._read(records, since)
             yield index
