@@ -1,5 +1,6 @@
 """The posting agent: decode a chunk, post it, publish what came of it; then its frontier may move."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from time import perf_counter
@@ -35,6 +36,8 @@ class PostChunk:
         self._publisher = publisher
         self._settings = settings
         self._signals = signals
+        # Partitions share accounts: what one committed before another goes out before it, as far as one worker goes.
+        self._in_order_of_commits = asyncio.Lock()
 
     async def __call__(self, chunk: Chunk) -> None:
         started = perf_counter()
@@ -46,7 +49,8 @@ class PostChunk:
         crash_point("before_publish")
         # The books have every dead letter, so one that no topic takes may be missing there; nothing else may.
         forgo = (self._settings.dead_letters_topic,)
-        await self._publisher.publish(await self._outgoing(outcomes, letters), forgo)
+        async with self._in_order_of_commits:
+            await self._publisher.publish(await self._outgoing(outcomes, letters), forgo)
         crash_point("published")
         self._signals.emit(
             "chunk.handled",

@@ -206,6 +206,14 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
         start = max(offset, beginnings[place])
         return Beginning(start, None, self._seek_run(consumer, place, start))
 
+    async def crash(self, exc: BaseException) -> None:
+        """Crash in the loop of the app, whatever thread this is: uvloop takes no call from another one."""
+        if asyncio.get_running_loop() is self.parent_loop:
+            await super().crash(exc)
+        else:
+            # Not waited for: the app may be waiting for this thread.
+            asyncio.run_coroutine_threadsafe(super().crash(exc), self.parent_loop)
+
     def end_runs(self) -> None:
         """The assignment is over: what was fetched under it is of no run."""
         self._runs = {}

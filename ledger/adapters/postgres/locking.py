@@ -1,6 +1,7 @@
 """Lock what a batch needs: holds, then accounts, balances, payments, each in the order of its key."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
@@ -16,6 +17,8 @@ from ledger.domain.holds import Guard, Hold
 from ledger.domain.payments.saga import Step
 from ledger.domain.transaction import Line, Original
 
+TURN_WAIT_S = 1.0
+
 RowKey = tuple[int, int]
 """(tenant id, balance id)"""
 
@@ -28,12 +31,14 @@ class Turn:
         self._taken = False
 
     async def take(self) -> None:
-        """Wait for it; it lasts until the batch ends."""
-        if not self._taken:
-            await self._lock.acquire()
-            self._taken = True
+        """Wait for it, but not for long, for it only spares work; it lasts until the batch ends."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TURN_WAIT_S):
+                await self._lock.acquire()
+                self._taken = True
 
     def end(self) -> None:
+        """Let the next one have it."""
         if self._taken:
             self._taken = False
             self._lock.release()
@@ -61,6 +66,7 @@ class Locking:
         self._books = Books(auto_open={code: tenant.auto_open for code, tenant in tenants.items()})
 
     async def run(self) -> Books:
+        await self._wait_for_turn()
         await self._lock_holds()
         await self._find_originals()
         crowded = await self._find_rows()
@@ -70,6 +76,20 @@ class Locking:
         await self._find_providers()
         await self._find_reversals()
         return self._books
+
+    async def _wait_for_turn(self) -> None:
+        """Wait, without a lock yet, if accounts may open themselves that nobody has opened."""
+        unknown = [
+            key
+            for key in self._wanted
+            if self._directory.row(key) is None and self._tenants[key[0]].auto_open
+        ]
+        found = await self._fetch_rows(unknown) if unknown else []
+        if len(found) < len(unknown):
+            await self._turn.take()  # and look again: what was found may have changed meanwhile
+        else:
+            for row in found:
+                self._learn(row)
 
     async def _lock_holds(self) -> None:
         for row in await self._by_event("lock_holds", self._needs.holds):
@@ -121,11 +141,6 @@ class Locking:
         if not unknown and not by_name:
             return set()
         standing = {self._learn(row) for row in await self._fetch_rows(unknown + by_name)}
-        missing = [key for key in unknown if key not in self._rows]
-        if missing:
-            # Taken before any lock of an account or a balance, so nobody who waits for it holds one.
-            await self._turn.take()
-            standing |= {self._learn(row) for row in await self._fetch_rows(missing)}
         lacking = {key[:2] for key in unknown if key not in self._rows}
         return {key for key in standing if key in lacking or key in self._needs.closing}
 

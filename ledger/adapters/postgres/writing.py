@@ -157,8 +157,8 @@ async def _post(connection: Any, tenants: Tenants, books: Books) -> None:
 async def _meanwhile(work: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
     """Have the server at work while rows are packed: the locks are held for less time."""
     task = asyncio.create_task(work)
-    await asyncio.sleep(0)
     try:
+        await asyncio.sleep(0)
         yield
     except BaseException:
         task.cancel()
