@@ -24,6 +24,7 @@ from ledger.domain.audit import Verdict
 from streams.checking_chain import Exported, export_chain, verify_chain
 from streams.cli.commands import HELP
 from streams.cli.running import FOUND_WRONG, complain, print_json, refuse, told_faults
+from streams.doctor.finding import counted
 from streams.verdicts import show_verdict
 
 chain = typer.Typer(help=HELP["chain"], no_args_is_help=True)
@@ -97,7 +98,8 @@ def _tell(written: Checkpoint | None, json_output: bool) -> None:
         complain("Nothing was posted since the newest checkpoint.")
     else:
         links = sum(part.links for part in written.parts)
-        complain(f"Checkpoint {written.number}: {links:,} new links of {len(written.heads):,} tenants.")
+        told = f"{counted(links, 'new link')} of {counted(len(written.heads), 'tenant')}"
+        complain(f"Checkpoint {written.number}: {told}.")
         print(_facts(written)["hash"])
 
 

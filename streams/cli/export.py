@@ -14,6 +14,7 @@ from ledger.config import Settings
 from streams.cli.given import check_asset, check_interval
 from streams.cli.moments import MomentFormatError, parse_moment
 from streams.cli.running import FOUND_WRONG, complain, refuse, told_faults
+from streams.doctor.finding import counted
 from streams.export_formats import Format, ParquetAwayError
 from streams.exporting import NotThereError, exports, written_whole
 from streams.exporting import export as write
@@ -52,7 +53,7 @@ def export(
         raise typer.Exit(FOUND_WRONG) from error
     except ParquetAwayError as error:
         refuse(f"{error}.")
-    complain(f"{count:,} rows.")
+    complain(f"{counted(count, 'row')}.")
 
 
 def _check(query: ExportQuery, form: Format, out: Path | None) -> None:

@@ -14,6 +14,7 @@ import typer
 from ledger.config import Settings
 from streams.cli.running import FOUND_WRONG, complain, print_json, refuse, told_faults
 from streams.cli.send import FAULTS_SHOWN_MAX, LineTooLargeError, Sender, show_report
+from streams.doctor.finding import counted
 from streams.embedded.addresses import find_kafka
 from streams.importing.mapping import Mapping, MappingError, read_mapping
 from streams.importing.rows import Limits, UnreadableCsvError, read_rows
@@ -133,7 +134,7 @@ def _parted(text: str) -> tuple[str, str]:
 def _refuse_wrong(lines: Iterator[Line], file: Path) -> None:
     wrong = _tell_wrong(lines, file)
     if wrong:
-        complain(f"{wrong} wrong lines: nothing was sent. --skip-invalid sends the rest.")
+        complain(f"{counted(wrong, 'wrong line')}: nothing was sent. --skip-invalid sends the rest.")
         raise typer.Exit(FOUND_WRONG)
 
 
@@ -171,6 +172,6 @@ def _dry_run(lines: Iterator[Line], file: Path, json_output: bool) -> None:
         for sample in samples:
             print(orjson.dumps(sample["event"]).decode())
         told = ", ".join(f"{count} {name}" for name, count in types.items())
-        print(f"{told or 'nothing'} would be sent; {wrong} wrong lines. Nothing was sent.")
+        print(f"{told or 'nothing'} would be sent; {counted(wrong, 'wrong line')}. Nothing was sent.")
     if wrong:
         raise typer.Exit(FOUND_WRONG)

@@ -73,6 +73,7 @@ def _settings_fault(setting: str, value: object, fault: str) -> str:
     if setting in ADDRESSES | SECRETS:
         # What is wrong may hold a password where nobody would mask it.
         return f"{variable} is not valid. It takes {meaning}."
+    fault = fault.removeprefix("Value error, ")
     return f"{variable} is {value!r}: {fault[:1].lower()}{fault[1:]}. It means: {meaning}."
 
 

@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from ledger.config import Settings
 from streams.cli.running import FOUND_WRONG, USED_WRONGLY, complain, print_json, told_faults
+from streams.doctor.finding import counted
 from streams.embedded.addresses import find_kafka
 from streams.outcomes import Outcomes
 from streams.sending import Line, read_lines
@@ -81,7 +82,7 @@ def _refuse_wrong_lines(file: str, lines: Iterator[Line]) -> None:
             if wrong <= FAULTS_SHOWN_MAX:
                 complain(f"{file}:{line.number}: {line.fault}")
     if wrong:
-        complain(f"{wrong} wrong lines: nothing was sent. --skip-invalid sends the rest.")
+        complain(f"{counted(wrong, 'wrong line')}: nothing was sent. --skip-invalid sends the rest.")
         raise typer.Exit(FOUND_WRONG)
 
 
@@ -186,11 +187,13 @@ def show_report(report: dict[str, object], json_output: bool) -> None:
         print_json(report)
         return
     refused = report["refused_lines"]
-    for line in refused if isinstance(refused, list) else []:
+    wrong: list[Any] = refused if isinstance(refused, list) else []
+    for line in wrong:
         complain(f"line {line['line']}: {line['fault']}")
     outcomes = report["outcomes"]
     answers = list(outcomes.values()) if isinstance(outcomes, dict) else []
-    print(f"{report['sent']} sent{_told(answers)}")
+    left_out = f"; {counted(len(wrong), 'wrong line')} left out" if wrong else ""
+    print(f"{report['sent']} sent{_told(answers)}{left_out}")
     for outcome in answers:
         print(orjson.dumps(outcome).decode())
     if report["unanswered"]:

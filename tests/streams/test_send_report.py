@@ -34,6 +34,15 @@ def test_the_first_line_tells_what_came_of_it(capsys: pytest.CaptureFixture[str]
     assert len(rest) == len(OUTCOMES)
 
 
+@pytest.mark.parametrize(("count", "told"), [(1, "1 wrong line"), (2, "2 wrong lines")])
+def test_lines_that_were_left_out_are_counted(
+    count: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [{"line": number, "fault": "no JSON"} for number in range(count)]
+    show_report({**report(), "refused_lines": lines}, json_output=False)
+    assert capsys.readouterr().out == f"5 sent; {told} left out\n"
+
+
 def test_nothing_is_told_of_outcomes_that_nobody_knows(capsys: pytest.CaptureFixture[str]) -> None:
     show_report(report(), json_output=False)
     assert capsys.readouterr().out == "5 sent\n"
