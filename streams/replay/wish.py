@@ -20,6 +20,9 @@ PUBLISHING: Sequence[SourceKind] = ("topic", "archive")
 """Sources of which a killed replay leaves what is posted and not published, and nothing else tells it."""
 
 
+_NOTHING_FITS = "no event fits the tenants, types, accounts and ids that were named"
+
+
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """One replay as it was asked for."""
 
@@ -124,11 +127,20 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             return f"{sent:,} events sent to the topic; the workers post them"
         would = "would be " if self.target == "dry-run" else ""
         if self.told.changed_nothing:
-            return "nothing changed" if self.target == "live" else "nothing would change"
+            done = "nothing changed" if self.target == "live" else "nothing would change"
+            return f"{done}; {_NOTHING_FITS}" if self._nothing_fits else done
         return f"{posted:,} events {would}posted, {refused:,} {would}refused"
+
+    @property
+    def _nothing_fits(self) -> bool:
+        """Whether filters left out all that was read."""
+        counts = {name for name, count in self.told.counts.items() if count}
+        return self.source.filters.narrow and counts <= {"left_out"}
 
     def _rebuilt(self, posted: int, refused: int) -> str:
         done = f"{posted:,} events posted and {refused:,} refused in {self.name}"
+        if self._nothing_fits:
+            return f"{done}; {_NOTHING_FITS}"
         if self.proof is None:
             return done
         return f"{done}; " + (

@@ -11,7 +11,7 @@ from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, Record
 from streams.cli.made_by import made_by
 from streams.replay.html import bars, curve
 from streams.replay.not_events import NotEvents
-from streams.replay.plan import Fate, Placed
+from streams.replay.plan import Fate, Filters, Placed
 from streams.replay.run import Told
 from streams.replay.telling import comparison_lines, comparison_page, report_lines, report_page
 from streams.replay.wish import Proof, Report, Source, SourceKind
@@ -52,6 +52,15 @@ def rebuilt(expected: str = "aa", digest: str = "aa", **more: object) -> Report:
 def test_a_live_replay_that_posted_nothing_says_so() -> None:
     told = Told({"known": 5, "duplicate": 1}, {}, [], 6, 1.0, [])
     assert Report(target="live", name=None, source=SOURCE, told=told).verdict == "nothing changed"
+
+
+def test_a_replay_whose_filters_fit_no_event_says_so() -> None:
+    told, source = Told({"left_out": 5}, {}, [], 5, 1.0, []), Source("topic", {}, filters=Filters(["nosuch"]))
+    for target in ("dry-run", "live", "into"):
+        report = Report(target=target, name="again", source=source, told=told)
+        assert report.verdict.endswith("; no event fits the tenants, types, accounts and ids that were named")
+    told = Told({"left_out": 5, "known": 1}, {}, [], 6, 1.0, [])
+    assert Report(target="live", name=None, source=source, told=told).verdict == "nothing changed"
 
 
 def test_a_rebuild_is_right_only_with_the_same_digest_and_the_same_outcomes() -> None:
