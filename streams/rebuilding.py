@@ -26,6 +26,7 @@ from ledger.contract.outgoing import record_key
 from ledger.domain.aging import Standing
 from ledger.domain.life import life_of
 from ledger.domain.window import WindowSize
+from streams.doctor.finding import counted
 from streams.embedded.addresses import Addresses, find_addresses
 from streams.rolling import retention_of
 from streams.topics import make_windows_topic, remove_topic
@@ -53,7 +54,7 @@ async def rebuild_windows(settings: Settings, note: Note) -> Rebuilt:
     addresses = find_addresses(settings)
     async with KafkaGroup.open(addresses.kafka, settings.windows_group) as group:
         if members := await group.members():
-            raise GroupBusyError(f"the group {settings.windows_group} has {members} members.")
+            raise GroupBusyError(f"the group {settings.windows_group} has {counted(members, 'member')}.")
         await remove_topic(addresses.kafka, settings.windows_topic)
         await make_windows_topic(settings, addresses.kafka)
         async with KafkaStream.open(addresses.kafka, settings.entries_topic) as entries:

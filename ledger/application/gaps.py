@@ -155,7 +155,7 @@ class Gaps:
         What it goes over again is recognised. Raises GroupBusyError.
         """
         if members := await self._group.members():
-            raise GroupBusyError(f"the group has {members} members.")
+            raise GroupBusyError(f"the group has {members} member{'s' if members != 1 else ''}.")
         gaps = [gap for gap in await self.find() if gap.remedy is Remedy.REWIND]
         if gaps:
             await self._group.move(self._log.topic, {gap.partition: gap.first for gap in gaps})

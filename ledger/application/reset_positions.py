@@ -72,7 +72,7 @@ class ResetPositions:
     async def plan(self, to: To, partitions: Collection[int] = ()) -> Sequence[Move]:
         """Say which positions would move; raises GroupBusyError, NoPartitionError and ForgottenError."""
         if members := await self._group.members():
-            raise GroupBusyError(f"the group has {members} members.")
+            raise GroupBusyError(f"the group has {members} member{'s' if members != 1 else ''}.")
         topic = self._log.topic
         committed, books = await self._group.committed(topic), await self._books.positions(topic)
         bounds = await self._log.bounds()

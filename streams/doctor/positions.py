@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ledger.application.gaps import Gap, Remedy, Stand, gaps_of
-from streams.doctor.finding import Finding, Level, fine, judged
+from streams.doctor.finding import Finding, Level, counted, fine, judged
 
 BOOKS_BEHIND = (
     "Workers refuse to go on at the group's position: they would skip what lies between. The books are older "
@@ -69,6 +69,6 @@ def _lag(log: Log) -> Finding:
     }
     total = sum(lags.values())
     if not total:
-        return fine("lag", f"0 in {len(lags)} partitions")
+        return fine("lag", f"0 in {counted(len(lags), 'partition')}")
     each = ", ".join(f"{partition}: {lag:,}" for partition, lag in lags.items() if lag)
-    return Finding("lag", Level.INFORMATION, f"{total:,} records wait; by partition {each}")
+    return Finding("lag", Level.INFORMATION, f"{counted(total, 'record')} to handle; by partition {each}")

@@ -100,9 +100,10 @@ async def test_only_partitions_that_are_named_move() -> None:
         await office.reset(To(), [2])
 
 
-async def test_nothing_moves_while_workers_run() -> None:
-    office = Office({0: 80}, {0: 90}, members=2)
-    with pytest.raises(GroupBusyError, match="2 members"):
+@pytest.mark.parametrize(("members", "told"), [(1, "1 member"), (2, "2 members")])
+async def test_nothing_moves_while_workers_run(members: int, told: str) -> None:
+    office = Office({0: 80}, {0: 90}, members=members)
+    with pytest.raises(GroupBusyError, match=rf"{told}\."):
         await office.reset(BEGINNING)
     assert office.group.at == {0: 90}
 

@@ -143,7 +143,7 @@ def test_partition_of_the_books_that_kafka_has_not_is_told() -> None:
 
 def test_lag_is_told_by_partition() -> None:
     *_, lag = position_findings(Log({0: (0, 10), 1: (5, 25), 2: (0, 3)}, {0: 4, 2: 3}), {})
-    assert (lag.level, lag.detail) == (Level.INFORMATION, "26 records wait; by partition 0: 6, 1: 20")
+    assert (lag.level, lag.detail) == (Level.INFORMATION, "26 records to handle; by partition 0: 6, 1: 20")
 
 
 @pytest.mark.parametrize(
