@@ -31,7 +31,7 @@ _VOLATILE = (
     (re.compile(r'("(?:next_)?cursor": ?)"[^"]*"'), r"\1CURSOR"),
     (re.compile(r"\bpayments/\d+(/\d+)?"), "PLACE"),
     (re.compile(r"\b(partition|offset) \d+\b"), r"\1 N"),
-    (re.compile(r"\b\d+ events posted and \d+ refused"), "N events posted and N refused"),
+    (re.compile(r"\b\d+ events? posted and \d+ refused"), "N events posted and N refused"),
     (re.compile(r"\bfrom \d+ to before \d+"), "from N to before N"),
     (re.compile(r"\bstand at \d+, the group at \d+"), "stand at N, the group at N"),
     (re.compile(r"\b[\d.]+ s, [\d,]+ a second"), "N s, N a second"),

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from streams.doctor.finding import counted
 from streams.replay.html import Code, bars, curve, note, page, table, verdict
 from streams.replay.wish import Report
 
@@ -13,7 +14,8 @@ _PARTS = ("posted_debits", "posted_credits", "held", "version")
 def report_lines(report: Report) -> Iterator[str]:
     """Tell a replay in lines."""
     facts = report.as_dict()
-    yield f"{facts['records']:,} records in {facts['seconds']:.1f} s, {facts['records_s'] or 0:,.0f} a second"
+    records = counted(facts["records"], "record")
+    yield f"{records} in {facts['seconds']:.1f} s, {facts['records_s'] or 0:,.0f} a second"
     if before := facts["records_before"]:
         yield f"{before + facts['records']:,} records in all runs of this replay, of which these are the counts:"
     yield from (f"  {name:<22} {count:>12,}" for name, count in sorted(facts["counts"].items()))

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from ledger.application.dead_letters import LetterQuery, Place
+from streams.doctor.finding import counted
 from streams.replay.plan import Filters
 from streams.replay.run import Told
 
@@ -124,12 +125,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         if self.target == "into":
             return self._rebuilt(posted, refused)
         if sent := counts.get("sent", 0):
-            return f"{sent:,} events sent to the topic; the workers post them"
+            return f"{counted(sent, 'event')} sent to the topic; the workers post them"
         would = "would be " if self.target == "dry-run" else ""
         if self.told.changed_nothing:
             done = "nothing changed" if self.target == "live" else "nothing would change"
             return f"{done}; {_NOTHING_FITS}" if self._nothing_fits else done
-        return f"{posted:,} events {would}posted, {refused:,} {would}refused"
+        return f"{counted(posted, 'event')} {would}posted, {refused:,} {would}refused"
 
     @property
     def _nothing_fits(self) -> bool:
@@ -138,7 +139,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return self.source.filters.narrow and counts <= {"left_out"}
 
     def _rebuilt(self, posted: int, refused: int) -> str:
-        done = f"{posted:,} events posted and {refused:,} refused in {self.name}"
+        done = f"{counted(posted, 'event')} posted and {refused:,} refused in {self.name}"
         if self._nothing_fits:
             return f"{done}; {_NOTHING_FITS}"
         if self.proof is None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from xml.etree import ElementTree
 
 import msgspec
+import pytest
 
 from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, Record
 from streams.cli.made_by import made_by
@@ -52,6 +53,16 @@ def rebuilt(expected: str = "aa", digest: str = "aa", **more: object) -> Report:
 def test_a_live_replay_that_posted_nothing_says_so() -> None:
     told = Told({"known": 5, "duplicate": 1}, {}, [], 6, 1.0, [])
     assert Report(target="live", name=None, source=SOURCE, told=told).verdict == "nothing changed"
+
+
+@pytest.mark.parametrize(
+    ("posted", "said"), [(1, "1 event posted, 0 refused"), (2, "2 events posted, 0 refused")]
+)
+def test_one_event_is_one(posted: int, said: str) -> None:
+    told = Told({"posted": posted}, {}, [], posted, 1.0, [])
+    report = Report(target="live", name=None, source=SOURCE, told=told)
+    assert report.verdict == said
+    assert next(report_lines(report)).startswith("1 record in " if posted == 1 else "2 records in ")
 
 
 def test_a_replay_whose_filters_fit_no_event_says_so() -> None:
