@@ -79,3 +79,13 @@ class ExpectedBooks:
     def ids(self) -> int:
         """How many ids were claimed."""
         return self.outcomes.total()
+
+    @property
+    def published_outcomes(self) -> int:
+        """How many outcomes are published, at the least: one for each record that is an event."""
+        return self.ids - self.standing.ids + self.repeats + self.reused
+
+    @property
+    def published_entries(self) -> int:
+        """How many entries are published, at the least."""
+        return self.entries - self.standing.entries

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from loadtests.bench.published import check_published
 from loadtests.bench.stage import Stage
 from loadtests.expected import ExpectedBooks
 
@@ -70,6 +71,7 @@ async def check(stage: Stage, expected: ExpectedBooks) -> list[str]:
     faults = await check_books(stage, expected)
     async with stage.connection() as connection:
         faults += await _positions(stage, connection)
+        faults += await check_published(stage, connection, expected)
     return faults + await _published(stage, expected)
 
 
@@ -138,13 +140,12 @@ async def _positions(stage: Stage, connection: Any) -> list[str]:
 
 async def _published(stage: Stage, expected: ExpectedBooks) -> list[str]:
     """At least one outcome for each event, and each entry, are in their topics; more may be."""
-    ground = expected.standing
     wanted = {
-        stage.settings.outcomes_topic: expected.ids - ground.ids + expected.repeats + expected.reused,
-        stage.settings.entries_topic: expected.entries - ground.entries,
+        stage.settings.outcomes_topic: expected.published_outcomes,
+        stage.settings.entries_topic: expected.published_entries,
         stage.settings.dead_letters_topic: expected.dead_letters,
     }
-    found = {topic: await stage.written(topic) for topic in wanted}
+    found = await stage.ends(wanted)
     return [
         f"topic {topic} has {found[topic]:,} records, expected {least:,} or more"
         for topic, least in wanted.items()

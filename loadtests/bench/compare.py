@@ -98,6 +98,8 @@ def unlike(before: Report, after: Report) -> Iterator[str]:
         counts = [{asked(run) for run in report.cases[case]} for report in (before, after)]
         if not rate_was_set(case) and counts[0] != counts[1]:
             yield f"{case} ran with other numbers of events: {sorted(counts[0])} and {sorted(counts[1])}"
+    for note, cases in _ways(before, after).items():
+        yield f"measured in two ways, {', '.join(sorted(cases))}: of one report only it is said: {note}"
     for name, report in (("first", before), ("second", after)):
         if report.faults:
             yield f"in the {name}, the books were not as expected: {report.faults[0]}"
@@ -108,6 +110,18 @@ def unlike(before: Report, after: Report) -> Iterator[str]:
         yield f"only in the first: {', '.join(sorted(missing))}"
     if missing := after.cases.keys() - before.cases.keys():
         yield f"only in the second: {', '.join(sorted(missing))}"
+
+
+def _ways(before: Report, after: Report) -> dict[str, list[str]]:
+    """Give what is noted of cases in one of two reports only, with those cases."""
+    found: dict[str, list[str]] = {}
+    for case in before.cases.keys() & after.cases.keys():
+        earlier, later = (
+            {note for run in report.cases[case] for note in run.notes} for report in (before, after)
+        )
+        for note in sorted(earlier ^ later):
+            found.setdefault(note, []).append(case)
+    return found
 
 
 def asked(run: Measured) -> int:

@@ -1,7 +1,7 @@
 """Drain: the topic is filled first, then workers handle it as fast as they can."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from time import monotonic, time_ns
@@ -11,6 +11,8 @@ from loadtests.bench import ground
 from loadtests.bench.beside import QUOTA_SETTINGS, Beside, Found
 from loadtests.bench.check import check
 from loadtests.bench.cost import Costs, costs, memory, spent, steps
+from loadtests.bench.packing import INPUT
+from loadtests.bench.published import unread
 from loadtests.bench.results import EVENTS_ASKED, Measured, Point
 from loadtests.bench.stage import Servers, Stage, Wishes, stage, tell
 from loadtests.cpu import CpuMeter
@@ -21,6 +23,10 @@ LOOK_S = 0.1
 RATE_S = 1.0
 TOLD_S = 10.0
 STALLED_S = 120.0
+CLOCK = (
+    "The clock of a drain runs from the first look at which something is committed to when every outcome and every "
+    "entry is in its topic (with windows: in the windows); what was committed by that first look is not counted."
+)
 _PAYMENTS = "select count(*) filter (where due_at is null) from payments"
 PAYMENT_SETTINGS = {"payment_rules": {"deadline_s": 86_400}}
 """However long the queue is, no payment runs out of time: so its end is known beforehand."""
@@ -44,7 +50,7 @@ class Watched:
 
     @property
     def seconds(self) -> float:
-        """From the first that was handled to the last."""
+        """From the first that was handled to when the last was published."""
         return self.ended[0] - self.begun[0]
 
     @property
@@ -74,6 +80,7 @@ async def drain(
         run = Drain(made, connection, workload, Goal(preamble, count, expected))
         measured = await run.measured(case)
         measured.checked = [*run.faults, *await check(made, expected)]
+        measured.notes = [CLOCK, INPUT, *await unread(made)]
     measured.settings |= {**told(wishes), "seed": seed}
     of = f"{measured.events:,} of {count:,} events in {measured.seconds:.2f} s"
     tell(
@@ -131,7 +138,19 @@ class Goal:
     @property
     def entries(self) -> int:
         """How many entries are published."""
-        return self.expected.entries - self.expected.standing.entries
+        return self.expected.published_entries
+
+    @property
+    def outcomes(self) -> int:
+        """How many outcomes are published."""
+        return self.expected.published_outcomes
+
+    def counted(self, begun: int, ended: int) -> int:
+        """How many events count, of records that were handled when the clock began and ended.
+
+        Payments send further records, which are no events of the workload: theirs are those not handled before.
+        """
+        return self.count - min(self.count, max(0, begun - self.preamble)) if self.payments else ended - begun
 
 
 class Drain:
@@ -163,7 +182,7 @@ class Drain:
             died = self._stage.restarts
         self.faults += [*found.faults, *([f"processes that died: {died}"] if died else [])]
         seen = self._seen
-        events = self._goal.count if self._goal.payments else seen.handled
+        events = self._goal.counted(seen.begun[1], seen.ended[1])
         counted = seen.handled / max(1, seen.ended[1])
         return Measured(
             case=case,
@@ -215,8 +234,10 @@ class Drain:
                 tell(f"  {handled:,} handled")
                 told_at = now
             before = handled
+        posted_at = monotonic()
+        await self._until_published(before)
         if self._stage.wishes.windows:
-            await self._until_windowed(before)
+            await self._until_windowed(before, posted_at)
         self._meter.stop()
         self._seen.costs_after = await costs(self._stage, self._connection)
 
@@ -237,11 +258,21 @@ class Drain:
             seen.rates.append(Point(at_s, round((handled - self._marked[1]) / since_s, 1)))
             self._marked = (now, handled)
 
-    async def _until_windowed(self, handled: int) -> None:
+    async def _until_published(self, handled: int) -> None:
+        """What is committed is done only when its outcome and its entries are in their topics."""
+        settings, begun = self._stage.settings, monotonic()
+        wanted = {settings.outcomes_topic: self._goal.outcomes, settings.entries_topic: self._goal.entries}
+        while behind := _behind(await self._stage.ends(wanted), wanted):
+            if monotonic() - begun > STALLED_S:
+                raise StalledError(f"all is committed, but not published: {'; '.join(behind)}")
+            await asyncio.sleep(LOOK_S)
+        self._seen.ended = (monotonic(), handled)
+
+    async def _until_windowed(self, handled: int, posted_at: float) -> None:
         """With windows, all is done only when they have the last entry."""
-        posted_at = monotonic()
+        begun = monotonic()
         while await self._stage.windowed() < self._goal.entries:
-            if monotonic() - posted_at > STALLED_S:
+            if monotonic() - begun > STALLED_S:
                 raise StalledError(
                     f"the windows have {await self._stage.windowed():,} of {self._goal.entries:,}"
                 )
@@ -262,3 +293,11 @@ class Drain:
         return not self._goal.payments or handled == await self._stage.written(
             self._stage.settings.payments_topic
         )
+
+
+def _behind(found: Mapping[str, int], wanted: Mapping[str, int]) -> list[str]:
+    return [
+        f"{topic} has {found[topic]:,} of {least:,}"
+        for topic, least in wanted.items()
+        if found[topic] < least
+    ]

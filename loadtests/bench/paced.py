@@ -10,6 +10,7 @@ from loadtests.bench.cost import memory, steps
 from loadtests.bench.flow import Flown, flow
 from loadtests.bench.latencies import decoded
 from loadtests.bench.orders import Order
+from loadtests.bench.published import unread
 from loadtests.bench.results import Measured, Percentiles, Point
 from loadtests.bench.schedule import Schedule, Step
 from loadtests.bench.stage import Servers, Stage, Wishes, stage, tell
@@ -70,6 +71,7 @@ async def paced(servers: Servers, given: Pacing) -> Measured:
         measured = _measured(given, flown, [*flown.faults(), *faults, *restarted(own)])
         measured.cpu_s, measured.steps_s = cpu_s, difference(before, after)
         measured.series |= memory(meter)
+        measured.notes = await unread(own)
         tell(f"  {given.case}: {told(measured)}")
         return measured
 

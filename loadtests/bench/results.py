@@ -35,12 +35,12 @@ class Measured(msgspec.Struct, forbid_unknown_fields=True):
     """One run of one case.
 
     `rate` is `events` a second over `seconds`. Of a drain, that is from the first look that found something handled
-    to the last event, and `cpu_s` and `steps_s` are of the same stretch: of its steps, the share of the records that
-    were handled in it. `latencies` go by what they are from
+    to when the last is published, and `cpu_s` and `steps_s` are of the same stretch: of its steps, the share of the
+    records that were handled in it. `latencies` go by what they are from
     and to (`published_to_committed`), `cpu_s` by process (with `idle`), `steps_s` by step of the worker,
     `series` by name (`rate`, `lag`, `memory_mib.posting-1`), `cost` by what it counts, for this run
     (`postgres_bytes`, `wal_bytes`, `kafka_bytes`). `checked` holds the faults that were found in the end
-    state: None if nobody looked, empty if the books are as expected.
+    state: None if nobody looked, empty if the books are as expected. `notes` say how it was measured.
     """
 
     case: str
@@ -54,6 +54,7 @@ class Measured(msgspec.Struct, forbid_unknown_fields=True):
     cost: dict[str, float] = {}
     checked: list[str] | None = None
     settings: dict[str, Any] = {}
+    notes: list[str] = []
 
 
 class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,8 +96,9 @@ class Report(msgspec.Struct, forbid_unknown_fields=True):
     shape: int = SHAPE
 
     def add(self, measured: Measured) -> None:
-        """Take in one more repeat of its case."""
+        """Take in one more repeat of its case, with those of its notes that are new."""
         self.cases.setdefault(measured.case, []).append(measured)
+        self.notes += [note for note in measured.notes if note not in self.notes]
 
     def rates(self, case: str) -> list[float]:
         """Give the rate of each repeat of a case; none if it was not run."""

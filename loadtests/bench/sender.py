@@ -16,9 +16,9 @@ from typing import Any
 
 from confluent_kafka import KafkaException, Producer
 
-from ledger.contract.outgoing import CONTENT_TYPE
 from loadtests.bench.latencies import Latencies
 from loadtests.bench.orders import Order, Sent, memory_mib, order, start_at, tell
+from loadtests.bench.packing import PACKED, produce
 from loadtests.workloads import Record
 
 PREPARED_MAX = 1_000_000
@@ -39,15 +39,11 @@ class Sender:
         self._late_us = array("d")
         self._producer = Producer(
             {
+                **PACKED,
                 "bootstrap.servers": given.kafka,
-                "acks": "all",
-                "enable.idempotence": True,
-                "partitioner": "murmur2_random",
-                "compression.type": "lz4",
                 "linger.ms": given.linger_ms,
                 "queue.buffering.max.messages": QUEUE_MAX,
                 "delivery.report.only.error": True,
-                "log_level": 2,
                 "on_delivery": self._delivered,
             }
         )
@@ -76,17 +72,8 @@ class Sender:
                 time.sleep(max(early, REST_S))
             if self._stopped:
                 return
-            self._produce(record)
+            produce(self._producer, self._order.payments_topic, record)
             self._late_us.append((time.time() - due) * 1e6)
-
-    def _produce(self, record: Record) -> None:
-        while True:
-            try:
-                return self._producer.produce(
-                    self._order.payments_topic, record.value, record.key, headers=[CONTENT_TYPE]
-                )
-            except BufferError:
-                self._producer.poll(REST_S)
 
     def _delivered(self, error: Any, message: Any) -> None:
         self._failed += error is not None

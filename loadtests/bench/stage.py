@@ -21,7 +21,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from ledger.config import Settings, environment_name
-from ledger.contract.outgoing import CONTENT_TYPE
+from loadtests.bench.packing import Filler
 from loadtests.workloads import TENANT, Record
 from streams.demo.mix import TENANT as MIX_TENANT
 from streams.development_keys import make_development_keys
@@ -40,7 +40,6 @@ from streams.embedded.state import ProcessRecord, StateDirectory
 from streams.prepare import prepare
 from streams.simulated import give_simulated
 from streams.topics import topics_of
-from streams.transport.publisher import BatchPublisher, Outgoing
 
 AT_ONCE = 20_000
 TOLD_EVERY = 200_000
@@ -178,31 +177,16 @@ class Stage:
         finally:
             self._running.remove(stack)
 
-    @asynccontextmanager
-    async def publisher(self) -> AsyncIterator[BatchPublisher]:
-        """Connect to Kafka."""
-        publisher = BatchPublisher(self.servers.kafka)
-        await publisher.start()
-        try:
-            yield publisher
-        finally:
-            await publisher.stop()
-
     async def fill(self, records: Iterable[Record]) -> int:
         """Write records to the topic of payments; says how many."""
         done, left = 0, iter(records)
-        async with self.publisher() as publisher:
-            while some := list(islice(left, AT_ONCE)):
-                await publisher.publish(self.outgoing(some))
-                done += len(some)
-                if done % TOLD_EVERY == 0:
-                    tell(f"  {done:,} written")
+        filler = Filler(self.servers.kafka, self.settings.payments_topic)
+        while some := list(islice(left, AT_ONCE)):
+            await asyncio.to_thread(filler.write, some)
+            done += len(some)
+            if done % TOLD_EVERY == 0:
+                tell(f"  {done:,} written")
         return done
-
-    def outgoing(self, records: Iterable[Record]) -> list[Outgoing]:
-        """Address records to the topic of payments."""
-        topic, headers = self.settings.payments_topic, (CONTENT_TYPE,)
-        return [Outgoing(topic, key, value, headers) for key, value in records]
 
     @asynccontextmanager
     async def connection(self) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
@@ -221,11 +205,17 @@ class Stage:
 
     async def written(self, topic: str) -> int:
         """How many records a topic has, over all partitions."""
+        return (await self.ends([topic]))[topic]
+
+    async def ends(self, topics: Iterable[str]) -> dict[str, int]:
+        """How many records topics have, over all partitions."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.servers.kafka)
         await consumer.start()
         try:
-            places = [TopicPartition(topic, number) for number in range(self.wishes.partitions)]
-            return sum((await consumer.end_offsets(places)).values())
+            numbers = range(self.wishes.partitions)
+            places = {topic: [TopicPartition(topic, number) for number in numbers] for topic in topics}
+            ends = await consumer.end_offsets([place for of_topic in places.values() for place in of_topic])
+            return {topic: sum(ends[place] for place in of_topic) for topic, of_topic in places.items()}
         finally:
             await consumer.stop()
 

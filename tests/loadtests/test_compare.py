@@ -115,6 +115,7 @@ def test_what_makes_it_doubtful_is_said() -> None:
     after = report_of(drain_uniform=[1.0, 1.0], reference_raw=[50.0, 50.5, 49.5], drain_zipf=[1.0])
     after.cases["drain/uniform"][0].checked = ["a balance is wrong"]
     after.cases["drain/uniform"][0].events = 7
+    after.cases["drain/uniform"][1].notes = ["the clock ends later"]
     after.versions["python"] = "3.12"
 
     said = "\n".join(unlike(before, after))
@@ -122,6 +123,7 @@ def test_what_makes_it_doubtful_is_said() -> None:
     for part in (
         "python differs", "reference/raw itself is slower", "other numbers of events", "only in the first: drain/hot",
         "only in the second: drain/zipf", "in the second, the books were not as expected",
+        "measured in two ways, drain/uniform: of one report only it is said: the clock ends later",
     ):  # fmt: skip
         assert part in said
     assert list(unlike(before, before)) == []
