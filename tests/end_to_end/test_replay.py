@@ -288,7 +288,8 @@ async def test_what_was_planted_in_other_books_is_named(stage: Stage) -> None:
 async def test_an_event_that_a_rebuild_lacks_is_named(stage: Stage) -> None:
     [row] = await stage.books.sql(
         'select event_id::text as id, "partition", "offset" from processed_events p '
-        "join transactions using (event_id, tenant_id) where topic is not null order by p.posted_at limit 1"
+        "join transactions using (event_id, tenant_id) where topic is not null "
+        'order by p.posted_at, "offset" limit 1'
     )
     ends = {at: (0, end) for at, end in (await stage.positions()).items()}
     without_first = {row["partition"]: (row["offset"] + 1, ends[row["partition"]][1])}
