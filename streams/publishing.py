@@ -7,6 +7,9 @@ from typing import TypeVar
 import stamina
 from aiokafka import TopicPartition
 
+from ledger.config import Settings
+from ledger.contract.outgoing import Message, messages
+from ledger.domain.outcome import Outcome
 from ledger.observability.signals import Signals
 from streams.transport.errors import PublishError, RecordTooLargeError
 from streams.transport.flow import Flow
@@ -57,6 +60,20 @@ class PatientPublisher:
                 with attempt:
                     return await publish()
         raise PublishError("no attempt was made")
+
+
+def outgoing(outcome: Outcome, settings: Settings) -> list[Outgoing]:
+    """Give the records that tell of an outcome: itself, and each of its entries."""
+    said, entries = messages(outcome)
+    return [
+        to_topic(settings.outcomes_topic, said),
+        *[to_topic(settings.entries_topic, each) for each in entries],
+    ]
+
+
+def to_topic(topic: str, message: Message) -> Outgoing:
+    """Give the record that has a message in a topic."""
+    return Outgoing(topic, message.key, message.value, message.headers)
 
 
 def _facts(record: Outgoing) -> dict[str, object]:

@@ -90,15 +90,6 @@ class Server(uvicorn.Server):
         yield
 
 
-def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Make the fastest loop that there is here."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
-
-
 async def serve_until_stopped(
     servers: Sequence[Server], on_started: Callable[[], None], on_stop: Callable[[], None]
 ) -> None:

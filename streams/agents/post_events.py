@@ -15,12 +15,12 @@ from ledger.application.post_events import Batch, PostEvents
 from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetter, NotAnEventError, cut_letter
 from ledger.contract.decode import check_address, decode_event
-from ledger.contract.outgoing import Message, dead_letter_message, messages
+from ledger.contract.outgoing import dead_letter_message
 from ledger.domain.commands import Event
 from ledger.domain.outcome import Outcome
 from ledger.observability.crash import crash_point
 from ledger.observability.signals import Signals
-from streams.publishing import PatientPublisher
+from streams.publishing import PatientPublisher, outgoing, to_topic
 from streams.transport.chunk import Chunk
 from streams.transport.publisher import Outgoing
 from streams.turns import in_turns
@@ -92,19 +92,12 @@ class PostChunk:
         return events, letters
 
     async def _outgoing(self, outcomes: Sequence[Outcome], letters: Sequence[DeadLetter]) -> list[Outgoing]:
-        settings = self._settings
-        outgoing: list[Outgoing] = []
+        records: list[Outgoing] = []
         async for some in in_turns(outcomes):
             for outcome in some:
-                said, entries = messages(outcome)
-                outgoing.append(_to(settings.outcomes_topic, said))
-                outgoing.extend([_to(settings.entries_topic, entry) for entry in entries])
-        outgoing += [_to(settings.dead_letters_topic, dead_letter_message(letter)) for letter in letters]
-        return outgoing
-
-
-def _to(topic: str, message: Message) -> Outgoing:
-    return Outgoing(topic, message.key, message.value, message.headers)
+                records += outgoing(outcome, self._settings)
+        topic = self._settings.dead_letters_topic
+        return [*records, *[to_topic(topic, dead_letter_message(letter)) for letter in letters]]
 
 
 def sort_records(

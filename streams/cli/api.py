@@ -16,7 +16,8 @@ from streams.cli.running import refuse, told_faults
 from streams.embedded.addresses import find_addresses
 from streams.embedded.sealing_keys import with_sealing_keys
 from streams.key_secret import find_key_secret
-from streams.serving_http import ListenError, Server, listen, new_event_loop, serve_until_stopped
+from streams.loops import new_event_loop
+from streams.serving_http import ListenError, Server, listen, serve_until_stopped
 
 OPERATIONS_SHUTDOWN_S = 1.0
 

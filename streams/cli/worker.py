@@ -22,9 +22,9 @@ from streams.app import working
 from streams.chaining import chain_worker
 from streams.cli.running import told_faults
 from streams.health import health_app, own_url, serving
+from streams.loops import new_event_loop
 from streams.metrics import PartitionGauges, WindowGauges
 from streams.rolling import rolling
-from streams.serving_http import new_event_loop
 from streams.transport.app import ChunkedApp
 from streams.transport.worker import run_worker
 from streams.windows.serving import add_window_routes

@@ -23,11 +23,12 @@ from ledger.application.post_events import PostEvents
 from ledger.application.replaying import Reached, ReplayRecords
 from ledger.bootstrap.posting import PARTITIONS_AHEAD_MONTHS, rules_of
 from ledger.config import Settings
-from ledger.contract.outgoing import CONTENT_TYPE, Message, entry_messages, outcome_message
+from ledger.contract.outgoing import CONTENT_TYPE
 from ledger.domain.outcome import Outcome
 from ledger.domain.replaying import DecideAgain
 from ledger.observability.signals import Signals
 from migrations.run import migrate
+from streams.publishing import outgoing
 from streams.replay.faults import NotReplayableError
 from streams.replay.plan import Placed
 from streams.replay.run import insist
@@ -201,7 +202,7 @@ class Publishing:
 
     async def __call__(self, outcomes: Sequence[Outcome]) -> None:
         """Publish outcomes and entries, however often it takes."""
-        await self._publish([each for outcome in outcomes for each in self._records(outcome)])
+        await self._publish([each for outcome in outcomes for each in outgoing(outcome, self._settings)])
 
     async def _publish(self, records: Sequence[Outgoing]) -> None:
         attempts = stamina.retry_context(
@@ -218,14 +219,3 @@ class Publishing:
             Outgoing(topic, each.event.key, each.value, (CONTENT_TYPE,)) for each in events if each.event
         ]
         await self._publish(records)
-
-    def _records(self, outcome: Outcome) -> list[Outgoing]:
-        entries = entry_messages(outcome) if outcome.entries else ()
-        return [
-            _to(self._settings.outcomes_topic, outcome_message(outcome)),
-            *(_to(self._settings.entries_topic, message) for message in entries),
-        ]
-
-
-def _to(topic: str, message: Message) -> Outgoing:
-    return Outgoing(topic, message.key, message.value, message.headers)

@@ -129,9 +129,8 @@ class PostgresUnitOfWork:
             return await reading.recall(self._connection, self._tenants, events, earlier)
 
     async def write(self, books: Books, decided: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
-        self._made = [balance for balance in books.changes.balances if balance.row is None]
         with transient_faults():
-            await writing.write(self._connection, self._tenants, books, decided, letters)
+            self._made = await writing.write(self._connection, self._tenants, books, decided, letters)
 
     async def advance(self, position: Position) -> None:
         at = (position.topic, position.partition)

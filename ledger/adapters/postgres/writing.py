@@ -58,11 +58,15 @@ async def write(
     books: Books,
     decided: Sequence[Outcome],
     letters: Sequence[DeadLetter],
-) -> None:
-    """Write the changes of a batch; raises TransientFaultError where another batch opened the same account."""
+) -> list[Balance]:
+    """Write the changes of a batch, and give the balances that are new.
+
+    Raises TransientFaultError where another batch opened the same account.
+    """
     changes = books.changes
+    made = [balance for balance in changes.balances if balance.row is None]
     await _insert_accounts(connection, tenants, books, decided)
-    await _insert_balances(connection, tenants, [each for each in changes.balances if each.row is None])
+    await _insert_balances(connection, tenants, made)
     await _post(connection, tenants, books)
     await _write_holds(connection, tenants, books)
     await insert_payments(connection, tenants, changes.payments)
@@ -70,6 +74,7 @@ async def write(
     await _close_accounts(connection, tenants, books, decided)
     await _settle(connection, tenants, [outcome for outcome in decided if outcome.kind != "posted"])
     await _insert_dead_letters(connection, letters)
+    return made
 
 
 async def _insert_accounts(
