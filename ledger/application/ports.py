@@ -38,7 +38,8 @@ class UnitOfWork(Protocol):
     async def claim(self, events: Sequence[Event], at: Sequence[datetime]) -> Mapping[EventKey, Earlier]:
         """Claim ids that differ from one another, each decided at its time of `at`.
 
-        Gives what is known of those that were claimed before.
+        Gives what is known of those that were claimed before. The books may be decided on meanwhile: nothing of them
+        is looked at but the ids that they know.
         """
         ...
 

@@ -1,5 +1,6 @@
 """Post a batch of events: claim, decide in order, write, commit; as often as it takes, with one effect."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import datetime
@@ -10,13 +11,20 @@ import msgspec
 import stamina
 
 from ledger.application.faults import TooSlowError, TransientFaultError
+from ledger.application.meanwhile import meanwhile
 from ledger.application.ports import BookStore, Clock, Position, UnitOfWork
 from ledger.contract.dead_letter import DeadLetter
-from ledger.domain.books import Books, EventKey, Rules, needs_of
+from ledger.domain.books import Books, EventKey, Needs, Rules, needs_of
 from ledger.domain.commands import Event
 from ledger.domain.outcome import Earlier, Outcome, is_redelivery, repeated
 from ledger.domain.posting import decide
 from ledger.observability.signals import Signals
+
+CLEAN_BATCHES = 8
+"""After so many batches without an event that was known, the next is decided while its ids are claimed."""
+
+AT_ONCE = 1000
+"""So many events are decided before the loop may go on with what it sends."""
 
 TRIES_WHOLE = 3
 """How often a batch that is too slow is tried as it is, before it is parted."""
@@ -84,6 +92,7 @@ class PostEvents:
         self._backoff_max_s = backoff_max_s
         self._waiting = waiting
         self._judge = judge or DecideNow()
+        self._clean = CLEAN_BATCHES
 
     async def __call__(self, batch: Batch) -> list[Outcome]:
         """Post `batch` and give the outcome of each event, in order, once they are durable.
@@ -119,29 +128,35 @@ class PostEvents:
         firsts = _first_of_each_id(batch.events)
         async with self._store.unit_of_work() as unit:
             outcomes = await self._decide(unit, firsts, batch)
-            if batch.position is not None:
-                await unit.advance(batch.position)
-            await unit.commit()
+            if outcomes is not None:
+                if batch.position is not None:
+                    await unit.advance(batch.position)
+                await unit.commit()
+        if outcomes is None:
+            return await self._try(batch)
         self._signals.emit(
             "batch.posted", outcomes=outcomes, letters=batch.letters, s=perf_counter() - started
         )
         return outcomes
 
-    async def _decide(self, unit: UnitOfWork, firsts: dict[EventKey, Event], batch: Batch) -> list[Outcome]:
+    async def _decide(
+        self, unit: UnitOfWork, firsts: dict[EventKey, Event], batch: Batch
+    ) -> list[Outcome] | None:
+        """Decide and write; None where what was decided ahead must be decided anew, for some events were known."""
         needs = needs_of(firsts.values())
-        books = await unit.lock(needs)
-        books.watched = needs.originals
-        books.payment_rules = self._rules.payments
-        if needs.providers:
-            books.payments_begin = self._payments_clock.now()
+        books = await self._locked(unit, needs)
         now = self._clock.now()
-        events = list(firsts.values())
-        known = dict(await unit.claim(events, [self._judge.moment_of(event, now) for event in events]))
-        decided = {
-            key: self._judge.decide(event, books, now, self._rules)
-            for key, event in firsts.items()
-            if key not in known
-        }
+        is_ahead = self._clean >= CLEAN_BATCHES
+        if is_ahead:
+            async with meanwhile(self._claim(unit, firsts, now)) as claiming:
+                decided = await self._judged(firsts, books, now)
+            known = claiming.result()
+        else:
+            known = await self._claim(unit, firsts, now)
+            decided = await self._judged({key: firsts[key] for key in firsts if key not in known}, books, now)
+        self._clean = 0 if known else self._clean + 1
+        if is_ahead and known:
+            return None
         await unit.write(books, list(decided.values()), batch.letters)
         recalled = await self._recall(unit, firsts, known)
         known.update((key, _as_earlier(outcome)) for key, outcome in decided.items())
@@ -152,6 +167,30 @@ class PostEvents:
             else repeated(event, known[event.identity], now)
             for event in batch.events
         ]
+
+    async def _locked(self, unit: UnitOfWork, needs: Needs) -> Books:
+        books = await unit.lock(needs)
+        books.watched = needs.originals
+        books.payment_rules = self._rules.payments
+        if needs.providers:
+            books.payments_begin = self._payments_clock.now()
+        return books
+
+    async def _claim(
+        self, unit: UnitOfWork, firsts: dict[EventKey, Event], now: datetime
+    ) -> dict[EventKey, Earlier]:
+        events = list(firsts.values())
+        return dict(await unit.claim(events, [self._judge.moment_of(event, now) for event in events]))
+
+    async def _judged(
+        self, events: dict[EventKey, Event], books: Books, now: datetime
+    ) -> dict[EventKey, Outcome]:
+        decided: dict[EventKey, Outcome] = {}
+        for count, (key, event) in enumerate(events.items(), 1):
+            decided[key] = self._judge.decide(event, books, now, self._rules)
+            if count % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return decided
 
     async def _recall(
         self, unit: UnitOfWork, firsts: dict[EventKey, Event], known: dict[EventKey, Earlier]

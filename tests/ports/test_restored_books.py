@@ -90,6 +90,19 @@ async def test_id_of_a_dropped_month_is_too_old_whatever_the_settings(pool: Pool
     assert await credit_of(pool, "ann") == 7
 
 
+async def test_month_dropped_under_a_worker_is_noticed_before_anything_is_posted(pool: Pool) -> None:
+    old = derived_id(milliseconds(datetime.now(UTC) - timedelta(days=200)), "an event")
+    post = poster(pool, Rules(dedupe_horizon=timedelta(days=365)))
+    first = decode_event(transfer("external:bank", "ann", 7, old))
+    assert [outcome.kind for outcome in await post(Batch([first]))] == ["posted"]
+
+    assert await pool.fetchval("select drop_event_partitions(now() - interval '100 days')") > 0
+    [again] = await post(Batch([first]))
+
+    assert again.reason == "event_too_old"
+    assert await credit_of(pool, "ann") == 7
+
+
 async def test_capture_of_a_dropped_month_is_posted_once(pool: Pool) -> None:
     old_ms = milliseconds(datetime.now(UTC) - timedelta(days=200))
     payment, capture = derived_id(old_ms, "a payment"), derived_id(old_ms, "its capture")

@@ -84,7 +84,13 @@ class PostgresUnitOfWork:
             self._tenants = await self._directory.tenants(self._connection, needs.tenants)
             self._locking = Locking(self._connection, self._directory, self._tenants, needs, self._turn)
             self._books = await self._locking.run()
+            if self._directory.oldest_id is None:
+                self._directory.oldest_id = await self._oldest_id()
+            self._books.oldest_id = self._directory.oldest_id
             return self._books
+
+    async def _oldest_id(self) -> str:
+        return await self._connection.fetchval(sql("find_horizon")) or ""
 
     async def claim(self, events: Sequence[Event], at: Sequence[datetime]) -> Mapping[EventKey, Earlier]:
         if not events:
@@ -96,13 +102,20 @@ class PostgresUnitOfWork:
             repeats = await self._connection.fetch(
                 sql("claim_events"), *self._claims(ordered), column(moments)
             )
-            self._books.oldest_id = await self._connection.fetchval(sql("find_horizon")) or ""
+            await self._check_oldest_id()
             crash_point("claimed")
             if not repeats:
                 return {}
             await self._refuse_news()
             again = [ordered[row["ordinal"] - 1] for row in repeats]
             return await reading.find_processed(self._connection, self._tenants, again)
+
+    async def _check_oldest_id(self) -> None:
+        """Start anew where ids that were still known before this batch are not known any more, or are again."""
+        oldest_id = await self._oldest_id()
+        if oldest_id != self._books.oldest_id:
+            self._directory.oldest_id = oldest_id
+            raise TransientFaultError("the oldest id that is still known has moved; deciding anew")
 
     async def _refuse_news(self) -> None:
         """Start anew where a worker that is late committed some of these events after the locks were taken.

@@ -1,0 +1,112 @@
+"""Deciding while ids are claimed: what it spares, and what it must never cost."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from ledger.adapters.memory.books import MemoryBooks
+from ledger.application.ports import UnitOfWork
+from ledger.application.post_events import AT_ONCE, CLEAN_BATCHES, Batch, DecideNow, PostEvents
+from ledger.domain.books import Books, Rules
+from ledger.domain.commands import Event
+from ledger.domain.outcome import Outcome
+from tests.application.office import deposit, digest
+from tests.builders import HandClock, transfer
+from tests.fakes import RememberedSignals
+
+
+class Watched:
+    """A Judge and a store in one, which note when events are decided and when their claims are answered."""
+
+    def __init__(self) -> None:
+        self.books = MemoryBooks()
+        self.steps: list[str] = []
+        self.fault: Exception | None = None
+        self._judge = DecideNow()
+
+    def moment_of(self, event: Event, now: datetime) -> datetime:
+        return now
+
+    def decide(self, event: Event, books: Books, now: datetime, rules: Rules) -> Outcome:
+        self.steps.append("decided")
+        if self.fault is not None:
+            raise self.fault
+        return self._judge.decide(event, books, now, rules)
+
+    async def begin(self, *given: Any) -> None:
+        await self.books.begin(*given)
+
+    @asynccontextmanager
+    async def unit_of_work(self) -> AsyncIterator[UnitOfWork]:
+        async with self.books.unit_of_work() as unit:
+            real = unit.claim
+
+            async def claim(*given: Any) -> Any:
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                self.steps.append("claimed")
+                return await real(*given)
+
+            unit.claim = claim  # type: ignore[method-assign, assignment]
+            yield unit
+
+
+@pytest.fixture
+def watched() -> Watched:
+    return Watched()
+
+
+@pytest.fixture
+def post(watched: Watched) -> PostEvents:
+    return PostEvents(watched, HandClock(), Rules(), RememberedSignals(), judge=watched)
+
+
+async def test_events_are_decided_before_the_claims_are_answered(watched: Watched, post: PostEvents) -> None:
+    await post(Batch([deposit(1), deposit(2)]))
+    assert watched.steps == ["decided", "decided", "claimed"]
+
+
+async def test_what_was_known_is_decided_anew_with_nothing_of_the_first_time_left(
+    watched: Watched, post: PostEvents
+) -> None:
+    await post(Batch([deposit(1)]))
+    outcomes = await post(Batch([deposit(1), deposit(2), transfer("ann", "shop", 1500, name=3)]))
+    assert [outcome.kind for outcome in outcomes] == ["duplicate", "posted", "posted"]
+
+    plain = MemoryBooks()
+    one_by_one = PostEvents(plain, HandClock(), Rules(), RememberedSignals())
+    for event in (deposit(1), deposit(2), transfer("ann", "shop", 1500, name=3)):
+        await one_by_one(Batch([event]))
+    assert digest(watched.books.contents) == digest(plain.contents)
+
+
+async def test_after_a_known_event_claims_come_first_for_a_while(watched: Watched, post: PostEvents) -> None:
+    await post(Batch([deposit("known")]))
+    await post(Batch([deposit("known")]))
+    for number in range(CLEAN_BATCHES):
+        watched.steps.clear()
+        await post(Batch([deposit(number)]))
+        assert watched.steps == ["claimed", "decided"], number
+    watched.steps.clear()
+    await post(Batch([deposit("later")]))
+    assert watched.steps == ["decided", "claimed"]
+
+
+async def test_loop_is_let_go_on_between_many_events(watched: Watched, post: PostEvents) -> None:
+    """Else a large claim would wait in a buffer until all is decided."""
+    await post(Batch([deposit(number) for number in range(2 * AT_ONCE + 1)]))
+    assert watched.steps.index("claimed") < len(watched.steps) - 1
+
+
+async def test_fault_while_deciding_leaves_no_claim_behind(watched: Watched, post: PostEvents) -> None:
+    watched.fault = ZeroDivisionError("a bug")
+    with pytest.raises(ZeroDivisionError):
+        await post(Batch([deposit(1)]))
+    assert len(asyncio.all_tasks()) == 1
+    watched.fault = None
+    [outcome] = await post(Batch([deposit(1)]))
+    assert outcome.kind == "posted"
