@@ -8,21 +8,25 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any, Protocol, TypeVar
 
+import msgspec
 import stamina
 
 from ledger.application.faults import TransientFaultError
 from ledger.application.post_events import Batch, PostEvents
 from ledger.application.replaying import Precedents, Reached
+from ledger.contract.dead_letter import Record
 from ledger.domain.commands import Event
 from ledger.domain.ids import time_ms_of
 from ledger.domain.moments import milliseconds
 from ledger.domain.outcome import Outcome
 from ledger.domain.replaying import DecideAgain
+from streams.ahead import one_ahead
 from streams.replay.counts import as_counted, as_written
 from streams.replay.not_events import NotEvents
 from streams.replay.pace import Curve, Pace
-from streams.replay.plan import EventPlace, Fate, Known, Merge, Placed, Selection, choose, place
+from streams.replay.plan import EventPlace, Fate, Judged, Known, Merge, Placed, Selection, choose, place
 from streams.replay.read import Decoder, Lane
+from streams.turns import in_turns
 
 BATCH_TOTAL_MAX = 20_000
 """Records of any kind after which what is to be posted is posted, however little."""
@@ -30,7 +34,13 @@ CHECKPOINT_S = 1.0
 DIFFERENT_SHOWN_MAX = 100
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
+PLACED_AT_ONCE = 500
+"""About a millisecond of it."""
+
 Answer = TypeVar("Answer")
+PageQueue = asyncio.Queue[list[Placed] | BaseException | None]
+Pages = dict[int, PageQueue]
+"""What was read ahead of each partition; None: nothing follows."""
 FindLetters = Callable[[Sequence[Event]], Awaitable[Collection[EventPlace]]]
 Hold = Callable[[Sequence[Placed]], AbstractAsyncContextManager[Sequence[Placed]]]
 Progress = Callable[[int, int, Mapping[str, int]], None]
@@ -151,6 +161,7 @@ class Replayer:
         self._different: list[dict[str, Any]] = []
         self._unseen: list[dict[str, Any]] = []
         self._not_events = NotEvents()
+        self._news = True
         self._curve = Curve()
         self._done = 0
         self._before = sum(max(0, self._state[lane.partition].next - lane.first) for lane in lanes)
@@ -160,21 +171,27 @@ class Replayer:
 
     async def run(self) -> Told:
         """Replay all of it; raises BelowHorizonError, and what reading raises."""
-        async with self._reading() as pages:
-            merge = Merge(list(pages))
-            batch: list[Placed] = []
-            posts = 0
-            while await self._refill(merge, pages):
-                for found in merge.take():
-                    placed = choose(found, self._selection)
-                    batch.append(placed)
-                    posts += placed.fate is Fate.POST
-                    if posts >= self._batch_max or len(batch) >= BATCH_TOTAL_MAX:
-                        await self._handle(batch)
-                        batch, posts = [], 0
-            await self._handle(batch)
+        async with self._reading() as pages, aclosing(one_ahead(self._batches(pages))) as batches:
+            async for batch in batches:
+                await self._handle(batch)
         await self._end()
         return self._told()
+
+    async def _batches(self, pages: Pages) -> AsyncGenerator[list[Placed], None]:
+        merge = Merge(list(pages))
+        batch: list[Placed] = []
+        posts = 0
+        while await self._refill(merge, pages):
+            for found in merge.take():
+                placed = choose(found, self._selection)
+                batch.append(placed)
+                posts += placed.fate is Fate.POST
+                if posts >= self._batch_max or len(batch) >= BATCH_TOTAL_MAX:
+                    yield batch
+                    batch, posts = [], 0
+            # It is merged in turns with the batch that is posted.
+            await asyncio.sleep(0)
+        yield batch
 
     async def _end(self) -> None:
         for partition, lane in self._lanes.items():
@@ -202,13 +219,9 @@ class Replayer:
     # Reading ahead
 
     @asynccontextmanager
-    async def _reading(
-        self,
-    ) -> AsyncIterator[dict[int, "asyncio.Queue[list[Placed] | BaseException | None]"]]:
+    async def _reading(self) -> AsyncIterator[Pages]:
         """Read every lane ahead, a page at most."""
-        queues: dict[int, asyncio.Queue[list[Placed] | BaseException | None]] = {
-            partition: asyncio.Queue(maxsize=1) for partition in self._lanes
-        }
+        queues: Pages = {partition: asyncio.Queue(maxsize=1) for partition in self._lanes}
         tasks = [
             asyncio.create_task(self._fill(lane, queues[lane.partition])) for lane in self._lanes.values()
         ]
@@ -221,7 +234,7 @@ class Replayer:
                 with suppress(asyncio.CancelledError):
                     await task
 
-    async def _fill(self, lane: Lane, queue: "asyncio.Queue[list[Placed] | BaseException | None]") -> None:
+    async def _fill(self, lane: Lane, queue: PageQueue) -> None:
         try:
             async with aclosing(self._pages(lane)) as pages:
                 async for page in pages:
@@ -237,11 +250,25 @@ class Replayer:
             return
         async with aclosing(lane.read(at)) as runs:
             async for records in runs:
-                judged = self._decoder.judge(lane, records, at, datetime.now(UTC))
+                judged = await self._judged(lane, records, at)
                 known = await self._known([each.event for each in judged if each.event is not None])
-                page = place(lane.partition, judged, known, floor)
+                page = await self._placed(lane.partition, judged, known, floor)
                 at, floor = page[-1].offset + 1, page[-1].at
                 yield page
+
+    async def _judged(self, lane: Lane, records: Sequence[Record], first: int) -> list[Judged]:
+        judged: list[Judged] = []
+        async for some in in_turns(records):
+            judged += self._decoder.judge(lane, some, first + len(judged), datetime.now(UTC))
+        return judged
+
+    async def _placed(
+        self, partition: int, judged: Sequence[Judged], known: Known, floor: datetime
+    ) -> list[Placed]:
+        page: list[Placed] = []
+        async for some in in_turns(judged, PLACED_AT_ONCE):
+            page += place(partition, some, known, page[-1].at if page else floor)
+        return page
 
     async def _known(self, events: Sequence[Event]) -> Known:
         there, precedents = self._stage.there, self._stage.precedents
@@ -255,9 +282,7 @@ class Replayer:
         find = self._stage.find_letters
         return () if find is None else await insist(lambda: find(events))
 
-    async def _refill(
-        self, merge: Merge, pages: Mapping[int, "asyncio.Queue[list[Placed] | BaseException | None]"]
-    ) -> bool:
+    async def _refill(self, merge: Merge, pages: Pages) -> bool:
         """Offer more of every partition that lacks it; False: all is read."""
         for partition in merge.lacking:
             page = await pages[partition].get()
@@ -310,7 +335,11 @@ class Replayer:
                 for e in posted
                 if e.event and e.precedent is None and self._stage.in_the_past
             }
-        return await self._stage.post(batch)
+        # What repeats an id is known by its precedent, or else follows on others that did.
+        news = judge is not None and self._news and not any(e.repeats or e.held for e in posted)
+        outcomes = await self._stage.post(msgspec.structs.replace(batch, news=news))
+        self._news = all(outcome.kind != "duplicate" for outcome in outcomes)
+        return outcomes
 
     def _refuse_forgotten(self, posted: Sequence[Placed]) -> None:
         horizon = self._stage.horizon
@@ -322,10 +351,13 @@ class Replayer:
                 raise BelowHorizonError(each.event, horizon.days)
 
     def _tally(self, posted: Sequence[Placed], outcomes: Sequence[Outcome]) -> None:
+        self._counts.update([outcome.kind for outcome in outcomes])
+        self._reasons.update(
+            [each.reason for each in outcomes if each.reason is not None and each.kind == "rejected"]
+        )
         for each, outcome in zip(posted, outcomes, strict=True):
-            self._counts[outcome.kind] += 1
-            if outcome.reason is not None and outcome.kind == "rejected":
-                self._reasons[outcome.reason] += 1
+            if _is_as_before(each, outcome):
+                continue
             if self._stage.precedents is not None and _is_new(each, outcome):
                 self._counts["without_precedent"] += 1
             if _is_different(each, outcome):
@@ -369,6 +401,11 @@ async def insist(work: Callable[[], Awaitable[Answer]]) -> Answer:
 
 def _name_of(placed: Placed) -> str:
     return placed.fate.value
+
+
+def _is_as_before(placed: Placed, outcome: Outcome) -> bool:
+    precedent = placed.precedent
+    return precedent is not None and precedent.kind == outcome.kind and precedent.reason == outcome.reason
 
 
 def _is_new(placed: Placed, outcome: Outcome) -> bool:

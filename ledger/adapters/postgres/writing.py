@@ -1,9 +1,7 @@
 """Write what a batch changed: new accounts and balances, transactions and entries by COPY, then the rest."""
 
-import asyncio
 import base64
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +19,7 @@ from ledger.adapters.postgres.directory import Tenant, json_text
 from ledger.adapters.postgres.statements import column, sql
 from ledger.adapters.postgres.writing_payments import insert_payments
 from ledger.application.faults import TransientFaultError
+from ledger.application.meanwhile import meanwhile
 from ledger.contract.dead_letter import DeadLetter, Header, bytes_of_address, name_bytes
 from ledger.domain.account import Account, AccountKey, Balance
 from ledger.domain.books import Books
@@ -152,24 +151,11 @@ async def _post(connection: Any, tenants: Tenants, books: Books) -> None:
         if changed:
             await connection.execute(sql("update_balances"), *balances)
         return
-    async with _meanwhile(connection.execute(sql("update_balances"), *balances)):
+    # The locks are held for less time.
+    async with meanwhile(connection.execute(sql("update_balances"), *balances)):
         transactions, entries = transaction_rows(posted, ids), entry_rows(posted, ids)
     await _copy(connection, "transactions", TRANSACTION_COLUMNS, transactions)
     await _copy(connection, "entries", ENTRY_COLUMNS, entries)
-
-
-@asynccontextmanager
-async def _meanwhile(work: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
-    """Have the server at work while rows are packed: the locks are held for less time."""
-    task = asyncio.create_task(work)
-    try:
-        await asyncio.sleep(0)
-        yield
-    except BaseException:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        raise
-    await task
 
 
 def _balance_columns(tenants: Tenants, changed: Sequence[Balance]) -> tuple[Sequence[Any], ...]:
