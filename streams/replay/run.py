@@ -1,8 +1,8 @@
 """Running a replay: lanes read ahead side by side, merged into one order, posted batch by batch, and written down."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -14,7 +14,6 @@ import stamina
 from ledger.application.faults import TransientFaultError
 from ledger.application.post_events import Batch, PostEvents
 from ledger.application.replaying import Precedents, Reached
-from ledger.contract.dead_letter import Record
 from ledger.domain.commands import Event
 from ledger.domain.ids import time_ms_of
 from ledger.domain.moments import milliseconds
@@ -24,9 +23,9 @@ from streams.ahead import one_ahead
 from streams.replay.counts import as_counted, as_written
 from streams.replay.not_events import NotEvents
 from streams.replay.pace import Curve, Pace
-from streams.replay.plan import EventPlace, Fate, Judged, Known, Merge, Placed, Selection, choose, place
+from streams.replay.pages import Pages, Reading
+from streams.replay.plan import EventPlace, Fate, Known, Merge, Placed, Selection, choose
 from streams.replay.read import Decoder, Lane
-from streams.turns import in_turns
 
 BATCH_TOTAL_MAX = 20_000
 """Records of any kind after which what is to be posted is posted, however little."""
@@ -34,13 +33,7 @@ CHECKPOINT_S = 1.0
 DIFFERENT_SHOWN_MAX = 100
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
-PLACED_AT_ONCE = 500
-"""About a millisecond of it."""
-
 Answer = TypeVar("Answer")
-PageQueue = asyncio.Queue[list[Placed] | BaseException | None]
-Pages = dict[int, PageQueue]
-"""What was read ahead of each partition; None: nothing follows."""
 FindLetters = Callable[[Sequence[Event]], Awaitable[Collection[EventPlace]]]
 Hold = Callable[[Sequence[Placed]], AbstractAsyncContextManager[Sequence[Placed]]]
 Progress = Callable[[int, int, Mapping[str, int]], None]
@@ -171,7 +164,8 @@ class Replayer:
 
     async def run(self) -> Told:
         """Replay all of it; raises BelowHorizonError, and what reading raises."""
-        async with self._reading() as pages, aclosing(one_ahead(self._batches(pages))) as batches:
+        reading = Reading(list(self._lanes.values()), self._state, self._decoder, self._known)
+        async with reading.ahead() as pages, aclosing(one_ahead(self._batches(pages))) as batches:
             async for batch in batches:
                 await self._handle(batch)
         await self._end()
@@ -217,58 +211,6 @@ class Replayer:
         )
 
     # Reading ahead
-
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[Pages]:
-        """Read every lane ahead, a page at most."""
-        queues: Pages = {partition: asyncio.Queue(maxsize=1) for partition in self._lanes}
-        tasks = [
-            asyncio.create_task(self._fill(lane, queues[lane.partition])) for lane in self._lanes.values()
-        ]
-        try:
-            yield queues
-        finally:
-            for task in tasks:
-                task.cancel()
-            for task in tasks:
-                with suppress(asyncio.CancelledError):
-                    await task
-
-    async def _fill(self, lane: Lane, queue: PageQueue) -> None:
-        try:
-            async with aclosing(self._pages(lane)) as pages:
-                async for page in pages:
-                    await queue.put(page)
-            await queue.put(None)
-        except Exception as error:  # whoever takes from the queue raises it
-            await queue.put(error)
-
-    async def _pages(self, lane: Lane) -> AsyncGenerator[list[Placed], None]:
-        reached = self._state[lane.partition]
-        at, floor = reached.next, reached.at
-        if at >= lane.end:
-            return
-        async with aclosing(lane.read(at)) as runs:
-            async for records in runs:
-                judged = await self._judged(lane, records, at)
-                known = await self._known([each.event for each in judged if each.event is not None])
-                page = await self._placed(lane.partition, judged, known, floor)
-                at, floor = page[-1].offset + 1, page[-1].at
-                yield page
-
-    async def _judged(self, lane: Lane, records: Sequence[Record], first: int) -> list[Judged]:
-        judged: list[Judged] = []
-        async for some in in_turns(records):
-            judged += self._decoder.judge(lane, some, first + len(judged), datetime.now(UTC))
-        return judged
-
-    async def _placed(
-        self, partition: int, judged: Sequence[Judged], known: Known, floor: datetime
-    ) -> list[Placed]:
-        page: list[Placed] = []
-        async for some in in_turns(judged, PLACED_AT_ONCE):
-            page += place(partition, some, known, page[-1].at if page else floor)
-        return page
 
     async def _known(self, events: Sequence[Event]) -> Known:
         there, precedents = self._stage.there, self._stage.precedents
