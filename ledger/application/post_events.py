@@ -49,6 +49,10 @@ class Judge(Protocol):
         """Decide `event` against `books`, which then hold what it did."""
         ...
 
+    def undone(self, events: Sequence[Event]) -> None:
+        """Hear that whatever was decided of `events` is void."""
+        ...
+
 
 class DecideNow:
     """Decides by the rules alone, at the time of the clock."""
@@ -58,6 +62,9 @@ class DecideNow:
 
     def decide(self, event: Event, books: Books, now: datetime, rules: Rules) -> Outcome:
         return decide(event, books, now, rules)
+
+    def undone(self, events: Sequence[Event]) -> None:
+        pass
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -117,6 +124,8 @@ class PostEvents:
         )
         with ExitStack() as waits:
             async for attempt in attempts:
+                if attempt.num > 1:
+                    self._judge.undone(batch.events)
                 if attempt.num == 2:
                     waits.enter_context(self._waiting("postgres"))
                 with attempt:
@@ -133,6 +142,7 @@ class PostEvents:
                     await unit.advance(batch.position)
                 await unit.commit()
         if outcomes is None:
+            self._judge.undone(batch.events)
             return await self._try(batch)
         self._signals.emit(
             "batch.posted", outcomes=outcomes, letters=batch.letters, s=perf_counter() - started
@@ -158,6 +168,8 @@ class PostEvents:
         if is_ahead and known:
             return None
         await unit.write(books, list(decided.values()), batch.letters)
+        if not known and len(firsts) == len(batch.events):
+            return list(decided.values())
         recalled = await self._recall(unit, firsts, known)
         known.update((key, _as_earlier(outcome)) for key, outcome in decided.items())
         settled = decided | recalled

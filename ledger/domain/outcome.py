@@ -45,7 +45,7 @@ class Outcome(msgspec.Struct, frozen=True):
     payment: PaymentView | None = None
 
 
-class Earlier(msgspec.Struct, frozen=True):
+class Earlier(msgspec.Struct, frozen=True, gc=False):
     """What the books know of an id that they have seen before."""
 
     fingerprint: bytes

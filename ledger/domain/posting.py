@@ -57,7 +57,7 @@ def decide(event: Event, books: Books, now: datetime, rules: Rules) -> Outcome:
 
 def _is_in_time(event_id: str, books: Books, now: datetime, rules: Rules) -> bool:
     span = books.span
-    if span is None or span.now is not now:
+    if span is None or (span.now is not now and span.now != now):
         span = books.span = id_span(now, books.oldest_id, rules)
     return span.first <= event_id < span.end
 

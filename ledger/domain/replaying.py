@@ -1,8 +1,8 @@
 """Deciding again what was decided before: at the time it was decided, and with what the deciders knew then."""
 
 import copy
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 import msgspec
@@ -27,6 +27,9 @@ NOT_TRIED = frozenset(
 )
 """Refusals for what settings, providers and sagas said, or for what was not there: they need not come out again."""
 
+_NEED_LEAVE = frozenset({CaptureHold, VoidHold, RequestPayment})
+"""Commands that a saga or a provider's row may have let do what the rules alone do not."""
+
 
 class DecideAgain:
     """A Judge that repeats decisions: `precedents` are those of the events of a batch, by event.
@@ -47,15 +50,25 @@ class DecideAgain:
         return self.times.get(event.identity, now) if precedent is None else precedent.posted_at
 
     def decide(self, event: Event, books: Books, now: datetime, rules: Rules) -> Outcome:
-        at = self.moment_of(event, now)
-        precedent = self.precedents.get(event.identity)
-        if precedent is None or precedent.fingerprint != event.fingerprint:
+        identity = event.identity
+        precedent = self.precedents.get(identity)
+        if precedent is None:
+            return _dated(event, books, self.times.get(identity, now), rules)
+        at = precedent.posted_at
+        if precedent.fingerprint != event.fingerprint:
             return _dated(event, books, at, rules)
         if precedent.reason is not None and precedent.kind == "rejected":
             self._try(event, books, at, rules, precedent.reason)
             return rejected(event, Rejection(precedent.reason, precedent.detail or ""), at)
-        with _allowed(event, books) if precedent.kind == "posted" else nullcontext():
+        if precedent.kind != "posted" or not _may_need_leave(event, books):
             return _dated(event, books, at, rules)
+        with _allowed(event, books):
+            return _dated(event, books, at, rules)
+
+    def undone(self, events: Sequence[Event]) -> None:
+        if self.unseen:
+            for event in events:
+                self.unseen.pop(event.identity, None)
 
     def _try(self, event: Event, books: Books, at: datetime, rules: Rules, reason: Reason) -> None:
         """Note a refusal that the rules would not give at this place of the order."""
@@ -102,9 +115,15 @@ def _dated(event: Event, books: Books, at: datetime, rules: Rules) -> Outcome:
     changes = books.changes
     opened, closed = len(changes.opened), len(changes.closed)
     outcome = decide(event, books, at, rules)
-    changes.opened_at |= {(each.tenant, each.code): at for each in changes.opened[opened:]}
-    changes.closed_at |= {(each.tenant, each.code): at for each in changes.closed[closed:]}
+    if len(changes.opened) > opened:
+        changes.opened_at |= {(each.tenant, each.code): at for each in changes.opened[opened:]}
+    if len(changes.closed) > closed:
+        changes.closed_at |= {(each.tenant, each.code): at for each in changes.closed[closed:]}
     return outcome
+
+
+def _may_need_leave(event: Event, books: Books) -> bool:
+    return type(event.command) in _NEED_LEAVE or not books.opens_by_itself(event.tenant)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """`ledger replay`: history run again, tried in memory, rebuilt in a schema of its own, or into the live books."""
 
 import asyncio
+import gc
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +32,7 @@ from streams.cli.running import (
     told_faults,
 )
 from streams.cli.stopping import StoppedError, until_stopped
+from streams.loops import new_event_loop
 from streams.replay.faults import NotReplayableError
 from streams.replay.outcomes import NotAnOutcomeError
 from streams.replay.plan import Filters
@@ -238,9 +240,12 @@ def _confirmed(wish: Wish, *, yes: bool) -> Wish:
 
 
 def _run(wish: Wish, *, quiet: bool) -> Report:
+    # As in a worker, batches are many small objects that die young.
+    gc.freeze()
+    gc.set_threshold(500_000, 20, 100)
     try:
-        with told_faults():
-            return asyncio.run(_replay(wish, HowFar(quiet=quiet)))
+        with told_faults(), asyncio.Runner(loop_factory=new_event_loop) as runner:
+            return runner.run(_replay(wish, HowFar(quiet=quiet)))
     except asyncpg.InsufficientPrivilegeError as error:
         complain(f"{as_sentence(str(error))}: only the owner of the books may replay into them.")
         raise typer.Exit(USED_WRONGLY) from error

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heapreplace
 
 import msgspec
 
@@ -50,7 +50,7 @@ class Fate(StrEnum):
     """A filter says so."""
 
 
-class Judged(msgspec.Struct, frozen=True):
+class Judged(msgspec.Struct, frozen=True, gc=False):
     """One record, decoded: an event or a dead letter, and when the log took it."""
 
     offset: int
@@ -61,7 +61,7 @@ class Judged(msgspec.Struct, frozen=True):
     """The bytes of an event that no topic has."""
 
 
-class Placed(msgspec.Struct, frozen=True):
+class Placed(msgspec.Struct, frozen=True, gc=False):
     """One record at its place in the order."""
 
     at: datetime
@@ -171,7 +171,7 @@ class Known(msgspec.Struct, frozen=True):
 
     def has(self, event: Event) -> bool:
         """Tell whether the books have an event, and surely all that it caused was published."""
-        found = (self.there or {}).get(event.identity)
+        found = self.there.get(event.identity) if self.there else None
         if found is None or (self.own_records and not _is_elsewhere(event, found)):
             return False
         return self.own_since is None or found.posted_at < self.own_since
@@ -182,7 +182,7 @@ class Known(msgspec.Struct, frozen=True):
             return Fate.REUSED
         if self.has(event):
             return Fate.KNOWN
-        return Fate.WAS_LETTER if place_of(event) in self.letters else Fate.POST
+        return Fate.WAS_LETTER if self.letters and place_of(event) in self.letters else Fate.POST
 
     def _is_reused(self, event: Event) -> bool:
         """Tell whether its id stands for other content in the books; those that begin empty will stand so."""
@@ -231,7 +231,7 @@ def _placed(partition: int, judged: Judged, known: Known, floor: datetime) -> Pl
         event,
         precedent=None if other else precedent,
         value=judged.value,
-        held=event.identity in (known.there or {}),
+        held=known.there is not None and event.identity in known.there,
     )
 
 
@@ -271,8 +271,13 @@ class Merge:
     def take(self) -> Iterator[Placed]:
         """Take records in order, until a partition lacks some."""
         while len(self._heads) == len(self._waiting) and self._heads:
-            _, placed = heappop(self._heads)
-            self._advance(placed.partition)
+            _, placed = self._heads[0]
+            waiting = self._waiting[placed.partition]
+            if waiting:
+                head = waiting.popleft()
+                heapreplace(self._heads, (head.place, head))
+            else:
+                heappop(self._heads)
             yield placed
 
     def _advance(self, partition: int) -> None:

@@ -1,8 +1,8 @@
 """Running a replay: lanes read ahead side by side, merged into one order, posted batch by batch, and written down."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -18,10 +18,12 @@ from ledger.domain.ids import time_ms_of
 from ledger.domain.moments import milliseconds
 from ledger.domain.outcome import Outcome
 from ledger.domain.replaying import DecideAgain
+from streams.ahead import one_ahead
 from streams.replay.counts import as_counted, as_written
 from streams.replay.not_events import NotEvents
 from streams.replay.pace import Curve, Pace
-from streams.replay.plan import EventPlace, Fate, Known, Merge, Placed, Selection, choose, place
+from streams.replay.pages import Pages, Reading
+from streams.replay.plan import EventPlace, Fate, Known, Merge, Placed, Selection, choose
 from streams.replay.read import Decoder, Lane
 
 BATCH_TOTAL_MAX = 20_000
@@ -160,21 +162,28 @@ class Replayer:
 
     async def run(self) -> Told:
         """Replay all of it; raises BelowHorizonError, and what reading raises."""
-        async with self._reading() as pages:
-            merge = Merge(list(pages))
-            batch: list[Placed] = []
-            posts = 0
-            while await self._refill(merge, pages):
-                for found in merge.take():
-                    placed = choose(found, self._selection)
-                    batch.append(placed)
-                    posts += placed.fate is Fate.POST
-                    if posts >= self._batch_max or len(batch) >= BATCH_TOTAL_MAX:
-                        await self._handle(batch)
-                        batch, posts = [], 0
-            await self._handle(batch)
+        reading = Reading(list(self._lanes.values()), self._state, self._decoder, self._known)
+        async with reading.ahead() as pages, aclosing(one_ahead(self._batches(pages))) as batches:
+            async for batch in batches:
+                await self._handle(batch)
         await self._end()
         return self._told()
+
+    async def _batches(self, pages: Pages) -> AsyncGenerator[list[Placed], None]:
+        merge = Merge(list(pages))
+        batch: list[Placed] = []
+        posts = 0
+        while await self._refill(merge, pages):
+            for found in merge.take():
+                placed = choose(found, self._selection)
+                batch.append(placed)
+                posts += placed.fate is Fate.POST
+                if posts >= self._batch_max or len(batch) >= BATCH_TOTAL_MAX:
+                    yield batch
+                    batch, posts = [], 0
+            # It is merged in turns with the batch that is posted.
+            await asyncio.sleep(0)
+        yield batch
 
     async def _end(self) -> None:
         for partition, lane in self._lanes.items():
@@ -201,48 +210,6 @@ class Replayer:
 
     # Reading ahead
 
-    @asynccontextmanager
-    async def _reading(
-        self,
-    ) -> AsyncIterator[dict[int, "asyncio.Queue[list[Placed] | BaseException | None]"]]:
-        """Read every lane ahead, a page at most."""
-        queues: dict[int, asyncio.Queue[list[Placed] | BaseException | None]] = {
-            partition: asyncio.Queue(maxsize=1) for partition in self._lanes
-        }
-        tasks = [
-            asyncio.create_task(self._fill(lane, queues[lane.partition])) for lane in self._lanes.values()
-        ]
-        try:
-            yield queues
-        finally:
-            for task in tasks:
-                task.cancel()
-            for task in tasks:
-                with suppress(asyncio.CancelledError):
-                    await task
-
-    async def _fill(self, lane: Lane, queue: "asyncio.Queue[list[Placed] | BaseException | None]") -> None:
-        try:
-            async with aclosing(self._pages(lane)) as pages:
-                async for page in pages:
-                    await queue.put(page)
-            await queue.put(None)
-        except Exception as error:  # whoever takes from the queue raises it
-            await queue.put(error)
-
-    async def _pages(self, lane: Lane) -> AsyncGenerator[list[Placed], None]:
-        reached = self._state[lane.partition]
-        at, floor = reached.next, reached.at
-        if at >= lane.end:
-            return
-        async with aclosing(lane.read(at)) as runs:
-            async for records in runs:
-                judged = self._decoder.judge(lane, records, at, datetime.now(UTC))
-                known = await self._known([each.event for each in judged if each.event is not None])
-                page = place(lane.partition, judged, known, floor)
-                at, floor = page[-1].offset + 1, page[-1].at
-                yield page
-
     async def _known(self, events: Sequence[Event]) -> Known:
         there, precedents = self._stage.there, self._stage.precedents
         has = None if there is None else await insist(lambda: there.of(events))
@@ -255,9 +222,7 @@ class Replayer:
         find = self._stage.find_letters
         return () if find is None else await insist(lambda: find(events))
 
-    async def _refill(
-        self, merge: Merge, pages: Mapping[int, "asyncio.Queue[list[Placed] | BaseException | None]"]
-    ) -> bool:
+    async def _refill(self, merge: Merge, pages: Pages) -> bool:
         """Offer more of every partition that lacks it; False: all is read."""
         for partition in merge.lacking:
             page = await pages[partition].get()
@@ -322,10 +287,13 @@ class Replayer:
                 raise BelowHorizonError(each.event, horizon.days)
 
     def _tally(self, posted: Sequence[Placed], outcomes: Sequence[Outcome]) -> None:
+        self._counts.update([outcome.kind for outcome in outcomes])
+        self._reasons.update(
+            [each.reason for each in outcomes if each.reason is not None and each.kind == "rejected"]
+        )
         for each, outcome in zip(posted, outcomes, strict=True):
-            self._counts[outcome.kind] += 1
-            if outcome.reason is not None and outcome.kind == "rejected":
-                self._reasons[outcome.reason] += 1
+            if _is_as_before(each, outcome):
+                continue
             if self._stage.precedents is not None and _is_new(each, outcome):
                 self._counts["without_precedent"] += 1
             if _is_different(each, outcome):
@@ -369,6 +337,11 @@ async def insist(work: Callable[[], Awaitable[Answer]]) -> Answer:
 
 def _name_of(placed: Placed) -> str:
     return placed.fate.value
+
+
+def _is_as_before(placed: Placed, outcome: Outcome) -> bool:
+    precedent = placed.precedent
+    return precedent is not None and precedent.kind == outcome.kind and precedent.reason == outcome.reason
 
 
 def _is_new(placed: Placed, outcome: Outcome) -> bool:

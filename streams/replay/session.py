@@ -44,6 +44,8 @@ from streams.replay.stages import (
 from streams.replay.wish import Proof, Report, Source, Wish
 
 CHANGED_SHOWN_MAX = 1000
+INTO_BATCHES = 2
+"""How many batches of a worker are one of a rebuild: nobody waits for its accounts, and each is locked less often."""
 
 Tell = Callable[[str], None]
 """Told in a sentence what goes on."""
@@ -89,7 +91,7 @@ class Session:
             stage,
             Decoder(settings.record_bytes_max, settings.dead_letter_bytes_max),
             Selection(source.filters),
-            batch_max=settings.batch_records_max,
+            batch_max=settings.batch_records_max * (INTO_BATCHES if self._wish.target == "into" else 1),
             rate=self._wish.rate,
             state=replay.state if replay else None,
             counts=replay.counts if replay else None,

@@ -1,9 +1,10 @@
 """Deciding while ids are claimed: what it spares, and what it must never cost."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from random import Random
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from ledger.domain.outcome import Outcome
 from tests.application.office import deposit, digest
 from tests.builders import HandClock, transfer
 from tests.fakes import RememberedSignals
+from tests.random_events import random_stream
 
 
 class Watched:
@@ -26,7 +28,11 @@ class Watched:
         self.books = MemoryBooks()
         self.steps: list[str] = []
         self.fault: Exception | None = None
+        self.void: list[Event] = []
         self._judge = DecideNow()
+
+    def undone(self, events: Sequence[Event]) -> None:
+        self.void += events
 
     def moment_of(self, event: Event, now: datetime) -> datetime:
         return now
@@ -82,6 +88,37 @@ async def test_what_was_known_is_decided_anew_with_nothing_of_the_first_time_lef
     for event in (deposit(1), deposit(2), transfer("ann", "shop", 1500, name=3)):
         await one_by_one(Batch([event]))
     assert digest(watched.books.contents) == digest(plain.contents)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_ahead_or_not_the_same_comes_of_it(seed: int) -> None:
+    events = random_stream(Random(seed), 120)
+    ours, theirs = Watched(), Watched()
+    ahead, behind = (
+        PostEvents(each, HandClock(), Rules(), RememberedSignals(), judge=each) for each in (ours, theirs)
+    )
+    await ahead(Batch([deposit("known")]))
+    await behind(Batch([deposit("known")]))
+    theirs.void.clear()
+    for begin in range(0, len(events), 7):
+        batch = Batch(events[begin : begin + 7])
+        await behind(Batch([deposit("known")]))
+        theirs.void.clear()
+        assert await ahead(batch) == await behind(batch)
+        assert not theirs.void
+    assert digest(ours.books.contents) == digest(theirs.books.contents)
+    assert ours.void
+
+
+async def test_what_was_decided_beside_a_known_event_is_told_to_be_void(
+    watched: Watched, post: PostEvents
+) -> None:
+    await post(Batch([deposit(), deposit()]))
+    assert watched.void == []
+    batch = [transfer("ann", "shop", 600, name="pay"), deposit()]
+    assert [each.kind for each in await post(Batch(batch))] == ["posted", "duplicate"]
+    assert watched.void == batch
+    assert watched.books.contents.balances["acme", "ann", "USD/2"].balance == 400
 
 
 async def test_after_a_known_event_claims_come_first_for_a_while(watched: Watched, post: PostEvents) -> None:

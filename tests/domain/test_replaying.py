@@ -126,3 +126,12 @@ def test_a_precedent_of_other_content_is_none() -> None:
     judge = judge_of((FUND, precedent(FUND, "rejected", Reason.EVENT_TOO_OLD, fingerprint=b"other")))
     [outcome] = again(judge, Books(), FUND)
     assert outcome.kind == decide(FUND, Books(), NOW, Rules()).kind == "posted"
+
+
+def test_a_refusal_that_turns_out_void_is_not_told() -> None:
+    refused = precedent(FUND, "rejected", Reason.ACCOUNT_CLOSED)
+    judge = judge_of((FUND, refused))
+    again(judge, Books(), FUND)
+    assert judge.unseen == {FUND.identity: "posted"}
+    judge.undone([PAY, FUND])
+    assert judge.unseen == {}

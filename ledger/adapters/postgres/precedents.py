@@ -1,6 +1,8 @@
 """What the books in PostgreSQL know of events that were decided before."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 from ledger.adapters.postgres.connection import transient_faults
 from ledger.adapters.postgres.statements import sql
@@ -24,16 +26,13 @@ class PostgresPrecedents:
         with transient_faults():
             async with self._pool.acquire() as connection:
                 rows = await connection.fetch(sql("find_precedents"), *keys)
-        return {
-            (row["tenant"], row["event_id"]): Earlier(
-                row["fingerprint"],
-                row["kind"],
-                row["posted_at"],
-                row["topic"],
-                row["partition"],
-                row["offset"],
-                reason=Reason(row["reason"]) if row["reason"] else None,
-                detail=row["detail"],
-            )
-            for row in rows
-        }
+        return {events[ordinal - 1].identity: earlier for ordinal, earlier in _found(rows)}
+
+
+def _found(rows: Iterable[Any]) -> Iterator[tuple[int, Earlier]]:
+    before: datetime | None = None
+    for ordinal, fingerprint, kind, reason, detail, at, topic, partition, offset in rows:
+        # Events of one batch have one time, and comparing or hashing is dear where it is not one object.
+        before = before if before == at else at
+        why = Reason(reason) if reason else None
+        yield ordinal, Earlier(fingerprint, kind, before or at, topic, partition, offset, None, why, detail)

@@ -1,5 +1,6 @@
 """Write what a batch changed: new accounts and balances, transactions and entries by COPY, then the rest."""
 
+import asyncio
 import base64
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -153,7 +154,9 @@ async def _post(connection: Any, tenants: Tenants, books: Books) -> None:
         return
     # The locks are held for less time if the server is at work while rows are packed.
     async with meanwhile(connection.execute(sql("update_balances"), *balances)):
-        transactions, entries = transaction_rows(posted, ids), entry_rows(posted, ids)
+        transactions = transaction_rows(posted, ids)
+        await asyncio.sleep(0)  # what a socket did not take at once is sent
+        entries = entry_rows(posted, ids)
     await _copy(connection, "transactions", TRANSACTION_COLUMNS, transactions)
     await _copy(connection, "entries", ENTRY_COLUMNS, entries)
 

@@ -1,8 +1,8 @@
 -- What became of ids, and the time of the clock at which it was decided; a transaction may carry a later one.
 -- `offset 0`: looked up key by key, whatever the planner knows of tables that grow by thousands of rows a second.
-select k.tenant, p.event_id::text as event_id, p.fingerprint, p.kind, p.reason, p.detail, p.posted_at,
-       p.topic, p."partition", p."offset"
-from unnest($1::text[], $2::uuid[]) as k (tenant, event_id)
+-- `ordinal` is the place of an id among those asked for, from 1.
+select k.ordinal, p.fingerprint, p.kind, p.reason, p.detail, p.posted_at, p.topic, p."partition", p."offset"
+from unnest($1::text[], $2::uuid[]) with ordinality as k (tenant, event_id, ordinal)
 cross join lateral (select t.tenant_id from tenants t where t.code = k.tenant offset 0) t
 cross join lateral (
     select * from processed_events p where p.event_id = k.event_id and p.tenant_id = t.tenant_id offset 0
