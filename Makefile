@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test check fast lock fix schemas recipes bench bench-full bench-reads bench-payments bench-replays fuzz-api chaos-transport chaos-kills chaos-payments clean
+.PHONY: help install demo test check fast lock fix schemas recipes bench bench-full bench-reads bench-payments bench-replays fuzz-api chaos chaos-transport chaos-kills chaos-payments clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -61,6 +61,9 @@ bench-payments: $(READY) ## payments at full load over a faulty provider, worker
 
 bench-replays: $(READY) ## how fast a million events are replayed, against posting them in the same run
 	@$(BIN)/python -m loadtests.replays
+
+chaos: $(READY) ## the whole table of faults under load, one after another, then a checker's verdict; chaos-out has the report
+	@$(BIN)/python -m loadtests.chaos run --out chaos-out
 
 chaos-transport: $(READY) ## ten minutes of restarts over the chunked transport; nothing may be lost
 	@$(BIN)/python -m loadtests.chaos_transport

@@ -1,0 +1,119 @@
+"""`python -m loadtests.chaos run [--seed N] [--only F5,F9] [--rate R] [--json] [--out DIR]`, and `list` (make chaos).
+
+Exit 1 if an invariant does not hold, a fault could not be injected as it is meant, or the lag did not go in time.
+"""
+
+import argparse
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic, time
+
+from loadtests.chaos.fault import Fault
+from loadtests.chaos.faults import FAULTS
+from loadtests.chaos.results import Report
+from loadtests.chaos.run import Wanted, cannot, run
+from loadtests.chaos.schedule import plan
+from loadtests.chaos.stage import Wishes
+
+
+def main() -> None:
+    """Do what was asked."""
+    given = parser().parse_args()
+    if given.command == "list":
+        list_faults()
+        return
+    report = asyncio.run(_run(given))
+    if given.out:
+        write(report, given.out)
+    print(json.dumps(report.told(brief=True), indent=2)) if given.json else show(report)
+    sys.exit(not report.ok)
+
+
+def list_faults() -> None:
+    """Print every fault, and why it cannot be injected here, if so."""
+    for fault in FAULTS.values():
+        missing = fault.needs()
+        print(f"{fault.name:4} {fault.title}" + (f" (not here: needs {missing})" if missing else ""))
+
+
+def show(report: Report) -> None:
+    """Print a line for each fault and each invariant, and what was found."""
+    for each in report.faults:
+        recovered = "" if each.recovered_in_s is None else f"recovered in {each.recovered_in_s} s"
+        print(f"{each.name:14} {each.verdict:9} {each.title}: {each.why or recovered}")
+    for name, checked in report.invariants.items():
+        print(f"{name:14} {'ok' if checked.ok else 'violated':9} {checked.checked:,} checked")
+        for finding in checked.findings[:20]:
+            print(f"{'':14} {json.dumps(finding)}")
+    for scene in report.scenes:
+        for why in scene.why:
+            print(f"{scene.name}: {why}")
+    print(f"{'ok' if report.ok else 'VIOLATED'}: seed {report.seed}, {report.seconds:g} s")
+
+
+def write(report: Report, directory: Path) -> None:
+    """Write report.json."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "report.json").write_text(json.dumps(report.told(), indent=2) + "\n")
+
+
+async def _run(given: argparse.Namespace) -> Report:
+    begun = monotonic()
+
+    def tell(text: str) -> None:
+        print(f"{monotonic() - begun:6.0f} s  {text}", file=sys.stderr, flush=True)
+
+    possible, missing = _split(chosen(given.only))
+    directory = Path(tempfile.mkdtemp(prefix="ledger-chaos-"))
+    # PostgreSQL, which is not root, has to get to its files.
+    directory.chmod(0o755)  # noqa: ASYNC240 - before anything runs
+    wanted = Wanted(given.seed, directory, Wishes(rate=given.rate, seed=given.seed), tell)
+    tell(f"seed {given.seed}, {directory}")
+    try:
+        return await run(plan(possible, given.seed), [cannot(fault, why) for fault, why in missing], wanted)
+    finally:
+        if not given.keep:
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+
+def chosen(names: Sequence[str]) -> list[Fault]:
+    """Give the faults of these names, or all; raises SystemExit for one that is not there."""
+    unknown = [name for name in names if name not in FAULTS]
+    if unknown:
+        raise SystemExit(f"no fault {', '.join(unknown)}: there are {', '.join(FAULTS)}")
+    return [FAULTS[name] for name in names or FAULTS]
+
+
+def _split(faults: Sequence[Fault]) -> tuple[list[Fault], list[tuple[Fault, str]]]:
+    needs = [(fault, fault.needs()) for fault in faults]
+    return [fault for fault, why in needs if why is None], [(fault, why) for fault, why in needs if why]
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make what reads the arguments."""
+    given = argparse.ArgumentParser(prog="chaos", description=__doc__)
+    commands = given.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="every fault, and what it needs")
+    running = commands.add_parser("run", help="inject faults, and judge")
+    running.add_argument(
+        "--seed", type=int, default=int(time()) % 10**6, help="the same seed, the same schedule"
+    )
+    running.add_argument("--only", type=_names, default=[], metavar="F5,F9", help="only these faults")
+    running.add_argument("--rate", type=float, default=300.0, help="records sent a second")
+    running.add_argument("--json", action="store_true", help="print the report as JSON")
+    running.add_argument("--out", type=Path, help="where report.json is written")
+    running.add_argument("--keep", action="store_true", help="keep the data and logs")
+    return given
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip().upper() for name in text.split(",") if name.strip()]
+
+
+if __name__ == "__main__":
+    main()

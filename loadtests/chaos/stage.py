@@ -1,0 +1,330 @@
+"""Where faults are injected: servers, every program of the ledger, proxies between, a load, a watch over lag."""
+
+import asyncio
+import json
+import secrets
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import aiohttp
+import asyncpg
+
+from ledger.application.api_keys import KeyWish, new_key, parse_key, scopes_of
+from ledger.bootstrap.keys import api_keys
+from ledger.config import Settings
+from loadtests.bench.stage import environment_of
+from loadtests.chaos.crew import Crew, CrewError, Extra
+from loadtests.chaos.lag import Gauge, Sample, Watch
+from loadtests.chaos.load import Load, loading, truth_in
+from loadtests.chaos.proxy import Proxy, proxied
+from loadtests.chaos.sender import Order
+from loadtests.chaos.servers import (
+    LOOPBACK,
+    Broker,
+    address_in,
+    brokers,
+    moved,
+    postgres,
+    redis,
+    redis_program,
+)
+from loadtests.chaos.traffic import TENANTS
+from streams.development_keys import TENANT, make_development_keys
+from streams.embedded.part import Part
+from streams.embedded.programs import (
+    PROVIDER,
+    Program,
+    api,
+    chain_workers,
+    payments_workers,
+    posting_workers,
+    provider,
+    windows_workers,
+)
+from streams.embedded.state import ProcessRecord, StateDirectory
+from streams.key_secret import find_key_secret
+from streams.prepare import prepare
+from streams.simulated import give_simulated
+
+PARTITIONS = 4
+PAYMENT_RULES: Mapping[str, float] = {
+    "answer_s": 2,
+    "outcome_s": 5,
+    "backoff_s": 0.3,
+    "backoff_s_max": 2,
+    "not_found_grace_s": 2,
+    "unknown_s_max": 120,
+    "retry_after_s_max": 5,
+}
+SESSION_S = 4.0
+NEARLY_S = 2.0
+"""The lag counts as gone when no more waits than what comes in this time."""
+
+QUIET_S = 90.0
+POSTING, WINDOWS, PAYING, CHAINING = "worker-", "windows-", "payments-", "chain-"
+_MAKERS = {
+    POSTING: posting_workers,
+    WINDOWS: windows_workers,
+    PAYING: payments_workers,
+    CHAINING: chain_workers,
+}
+_EXTRA_FROM = 10
+_OPEN_PAYMENTS = "select count(*) from payments where due_at is not null"
+_OPEN_HOLDS = "select count(*) from holds where state = 'open' and expires_at is not null"
+
+
+class StageError(RuntimeError):
+    """The stage is not as a fault relies on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a scene needs; `kafka`, `postgres` and `settings` differ from what the stage has by itself."""
+
+    brokers: int = 1
+    posting: int = 2
+    windows: int = 1
+    payments: int = 1
+    chain: int = 1
+    rate: float = 300.0
+    seed: int = 1
+    host: str = LOOPBACK
+    kafka: Mapping[str, object] = field(default_factory=dict)
+    postgres: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Stage:
+    """Everything that a fault may touch."""
+
+    def __init__(self, state: StateDirectory, wishes: Wishes, brokers_: Sequence[Broker]) -> None:
+        self.state = state
+        self.wishes = wishes
+        self.brokers = brokers_
+        self.crew = Crew(state)
+        self.kafka = ",".join(each.direct for each in brokers_)
+        self.server = postgres(state, wishes.postgres)
+        self.postgres_dsn = self.server.dsn
+        self.http = aiohttp.ClientSession()
+        own = {"postgres": address_in(self.postgres_dsn), "provider": (LOOPBACK, state.port(PROVIDER))}
+        self.proxies = {
+            **{each.part.name: each.proxy for each in brokers_},
+            **{name: Proxy(name, (wishes.host, state.port(f"{name}-proxy")), at) for name, at in own.items()},
+        }
+        self.settings = _settings(self, self.kafka, self.postgres_dsn)
+        through = ",".join(each.proxy.address for each in brokers_)
+        proxied_dsn = moved(self.postgres_dsn, self.proxies["postgres"].listens)
+        self.program_settings = _settings(self, through, proxied_dsn)
+        groups = {
+            self.settings.posting_group: self.settings.payments_topic,
+            self.settings.windows_group: self.settings.entries_topic,
+            self.settings.chain_group: self.settings.outcomes_topic,
+        }
+        self.watch = Watch(Gauge(self.kafka, groups, PARTITIONS))
+        self.load: Load
+        self.keys: dict[str, str] = {}
+
+    # Processes
+
+    def processes(self) -> Sequence[ProcessRecord]:
+        """Every process of the stage."""
+        return self.crew.processes()
+
+    def url(self, name: str) -> str:
+        """Where a process speaks HTTP."""
+        return self.crew.record(name).url or ""
+
+    def restarts(self) -> dict[str, int]:
+        """How often each process was started again."""
+        return {each.name: each.restarts for each in self.crew.processes() if "-extra-" not in each.name}
+
+    def part(self, kind: str, number: int) -> Part:
+        """A worker of a kind, as a part."""
+        return self.told(_MAKERS[kind](number)[-1])
+
+    async def another(
+        self, kind: str, environment: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+    ) -> Extra:
+        """Start one more worker, which nobody starts again."""
+        number = _EXTRA_FROM + len(self.crew.processes())
+        return await self.crew.beside(self.part(kind, number), environment or {}, prefix)
+
+    async def die_at(self, kind: str, point: str, within_s: float = 60.0) -> str:
+        """Start one more worker, which dies at a crash point; raises CrewError if it does not come there."""
+        extra = await self.another(kind, {"LEDGER_CRASH": point})
+        try:
+            code = await extra.exit_code(within_s)
+        finally:
+            await extra.end(signal.SIGKILL)
+        if code != 137:
+            raise CrewError(f"{extra.name} ended with {code} instead of dying at {point}:\n{extra.log}")
+        return f"{point} → {code}"
+
+    def told(self, program: Program) -> Part:
+        """Give a program as a part that is told everything about this stage."""
+        part = program(self.state, self.program_settings)
+        return replace(part, environment={**part.environment, **environment_of(self.program_settings)})
+
+    # Servers
+
+    async def kill_server(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a server a signal that ends it, and wait until it is back."""
+        before = self.crew.record(name).restarts
+        self.crew.send(name, number)
+        await self.crew.until_restarted(name, before)
+
+    @property
+    def dsn(self) -> str:
+        """Where the books are now, directly."""
+        return moved(self.postgres_dsn, self.proxies["postgres"].server)
+
+    @asynccontextmanager
+    async def connection(self) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+        """Connect to the books as their owner, directly."""
+        connection = await asyncpg.connect(
+            self.dsn,
+            server_settings={"search_path": self.settings.postgres_schema, "application_name": "chaos"},
+            timeout=10,
+        )
+        try:
+            yield connection
+        finally:
+            await connection.close(timeout=5)
+
+    async def sql(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Ask the books as their owner."""
+        async with self.connection() as connection:
+            return list(await connection.fetch(query, *arguments))
+
+    async def follow(self, rules: Sequence[dict[str, Any]], **more: Any) -> None:
+        """Give the provider a script; webhooks are sent as the rules say."""
+        webhooks = f"{self.url('api')}/v1/providers/simulated/webhooks"
+        script = {"seed": self.wishes.seed, "rules": rules, "webhook_url": webhooks, **more}
+        async with self.http.post(f"{self.url(PROVIDER)}/script", json=script) as answer:
+            if answer.status != 200:
+                raise StageError(f"the provider takes no such script: {await answer.text()}")
+
+    # Time
+
+    async def until_recovered(self, within_s: float) -> float:
+        """Wait until all that was there is handled and hardly more waits; says how long that took.
+
+        Raises StageError with the lag that was left.
+        """
+        begun = monotonic()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                ends = (await self.watch.fresh(within_s)).ends or {}
+                while not self._is_recovered(await self.watch.fresh(within_s), ends):
+                    pass
+                return monotonic() - begun
+        raise StageError(f"not recovered within {within_s:g} s: lag {self.watch.last.lags}")
+
+    def _is_recovered(self, sample: Sample, ends: Mapping[str, list[int]]) -> bool:
+        most = max(200.0, NEARLY_S * self.load.rate * len(ends))
+        return sample.has_done(ends) and (sample.lag or 0) <= most
+
+    async def until_quiet(self, within_s: float = QUIET_S) -> float:
+        """Send nothing more, and wait until nothing is left to do; says how long that took. Raises StageError."""
+        begun = monotonic()
+        self.load.rest()
+        await self.load.until_acknowledged(within_s)
+        left: dict[str, Any] = {}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while left := await self._left(within_s):  # noqa: ASYNC110 - another process has no event
+                    await asyncio.sleep(0.5)
+                return monotonic() - begun
+        raise StageError(f"not quiet within {within_s:g} s: {left or self.watch.last.lags}")
+
+    async def _left(self, within_s: float) -> dict[str, Any]:
+        sample = await self.watch.fresh(within_s)
+        with suppress(OSError, asyncpg.PostgresError, TimeoutError):
+            payments, holds = [(await self.sql(query))[0][0] for query in (_OPEN_PAYMENTS, _OPEN_HOLDS)]
+            left = {"records": sample.lag, "payments": payments, "holds": holds}
+            return {name: count for name, count in left.items() if count}
+        return {"postgres": "away"}
+
+
+@asynccontextmanager
+async def staged(directory: Path, wishes: Wishes) -> AsyncIterator[Stage]:
+    """Start everything, with its opening posted and the load at rest; nothing is left of it but files."""
+    state = StateDirectory(directory)
+    state.make()
+    stage = Stage(state, wishes, brokers(state, wishes.brokers, wishes.host, wishes.kafka))
+    async with AsyncExitStack() as afterwards:
+        afterwards.push_async_callback(stage.http.close)
+        await afterwards.enter_async_context(proxied(*stage.proxies.values()))
+        afterwards.push_async_callback(stage.crew.close)
+        await stage.crew.start(*(each.part for each in stage.brokers), stage.server.part())
+        await _prepare(stage)
+        await _start_programs(stage)
+        afterwards.push_async_callback(stage.watch.stop)
+        stage.watch.start()
+        order = Order(stage.kafka, stage.settings.payments_topic, wishes.seed, str(truth_in(directory)))
+        stage.load = await afterwards.enter_async_context(loading(order, wishes.rate))
+        await stage.load.until_opened()
+        await stage.until_recovered(QUIET_S)
+        yield stage
+
+
+async def _prepare(stage: Stage) -> None:
+    settings = stage.settings
+    await prepare(settings)
+    await make_development_keys(settings)
+    stage.keys = await _make_keys(settings)
+    (stage.state.path / "keys.json").write_text(json.dumps(stage.keys))
+    url = f"http://{stage.proxies['provider'].address}"
+    for tenant in (TENANT, *TENANTS):
+        await give_simulated(settings, tenant, url=url, slots=32, total_timeout_s=1.0)
+
+
+async def _make_keys(settings: Settings) -> dict[str, str]:
+    """Make each tenant a key that may do everything."""
+    found = {}
+    key_secret = find_key_secret(settings)
+    async with api_keys(settings, settings.postgres_dsn or "", key_secret=key_secret) as all_keys:
+        for tenant in (TENANT, *TENANTS):
+            text = str(new_key(secrets.token_bytes))
+            if (parsed := parse_key(text)) is not None:
+                await all_keys.ensure(parsed, KeyWish(tenant, "chaos", scopes_of(["admin"])), "chaos")
+                found[tenant] = text
+    return found
+
+
+async def _start_programs(stage: Stage) -> None:
+    wishes, program = stage.wishes, redis_program()
+    if program is not None:
+        await stage.crew.start(redis(stage.state, program))
+    await stage.crew.start(stage.told(provider))
+    counts = {WINDOWS: wishes.windows, PAYING: wishes.payments, CHAINING: wishes.chain}
+    programs = [made for kind, count in counts.items() for made in _MAKERS[kind](count)]
+    await stage.crew.start(*(stage.told(each) for each in (*posting_workers(wishes.posting), *programs, api)))
+
+
+def _settings(stage: Stage, kafka: str, dsn: str) -> Settings:
+    wishes = stage.wishes
+    changes: dict[str, Any] = {
+        "kafka_bootstrap": kafka,
+        "postgres_dsn": dsn,
+        "state_dir": stage.state.path,
+        "partitions": PARTITIONS,
+        "replication_factor": 3 if wishes.brokers >= 3 else 1,
+        "windows_workers": wishes.windows,
+        "session_timeout_s": SESSION_S,
+        "log_level": "info",
+        "payment_rules": dict(PAYMENT_RULES),
+        "redis_url": _redis_url(stage.state),
+        **wishes.settings,
+    }
+    known = {name: value for name, value in changes.items() if value is not None}
+    return Settings.model_validate(known)
+
+
+def _redis_url(state: StateDirectory) -> str | None:
+    return f"redis://{LOOPBACK}:{state.port('redis')}/0" if redis_program() else None
