@@ -10,9 +10,11 @@ import msgspec
 from loadtests.chaos.load import truth_in
 from loadtests.chaos.results import Checked
 from loadtests.chaos.stage import Stage
+from streams.demo.mix import TENANT
 
 CHECKER = "loadtests.chaos.checker"
 CHECK_S = 600.0
+LAG_S = 30.0
 SAID_MAX = 2000
 
 
@@ -48,15 +50,16 @@ def _all_ok(invariants: dict[str, Any]) -> bool:
 
 
 def _command(stage: Stage) -> list[str]:
-    directory = stage.state.path
     told = {
         "kafka": stage.kafka,
         "postgres": stage.dsn,
         "schema": stage.settings.postgres_schema,
         "api": stage.url("api"),
         "provider": stage.url("provider"),
-        "sent": str(truth_in(directory)),
-        "keys": str(directory / "keys.json"),
+        "api-key": stage.keys[TENANT],
+        "sent": str(truth_in(stage.state.path)),
+        "wait": str(LAG_S),
     }
     options = [word for name, value in told.items() for word in (f"--{name}", value)]
-    return [sys.executable, "-m", CHECKER, *options, "--json"]
+    groups = [word for group, topic in stage.groups.items() for word in ("--group", f"{group}={topic}")]
+    return [sys.executable, "-m", CHECKER, *options, *groups, "--json"]

@@ -1,9 +1,14 @@
-"""A TCP proxy that a fault can make slow, narrow, deaf, mute, or cut."""
+"""A TCP proxy that a fault can make slow, narrow, deaf, mute, or cut.
+
+`python -m loadtests.chaos.proxy HOST:PORT=HOST:PORT …` passes connections on until it is ended, for a network
+namespace in which nothing else listens.
+"""
 
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -177,3 +182,19 @@ async def proxied(*proxies: Proxy) -> AsyncIterator[None]:
     finally:
         for proxy in proxies:
             await proxy.stop()
+
+
+def address(text: str) -> tuple[str, int]:
+    """Read host:port."""
+    host, _, port = text.rpartition(":")
+    return host, int(port)
+
+
+async def _pass_on(pairs: Sequence[str]) -> None:
+    ends = [pair.split("=") for pair in pairs]
+    async with proxied(*(Proxy(here, address(here), address(there)) for here, there in ends)):
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_pass_on(sys.argv[1:]))

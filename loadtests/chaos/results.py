@@ -42,6 +42,22 @@ class Checked(msgspec.Struct, frozen=True):
     ok: bool
     checked: int = 0
     findings: list[Any] = []
+    notes: list[str] = []
+
+
+def together(*all_invariants: dict[str, Checked]) -> dict[str, Checked]:
+    """Put together what was found about invariants in several places."""
+    found: dict[str, Checked] = {}
+    for invariants in all_invariants:
+        for name, each in invariants.items():
+            before = found.get(name, Checked(ok=True))
+            found[name] = Checked(
+                before.ok and each.ok,
+                before.checked + each.checked,
+                [*before.findings, *each.findings],
+                [*before.notes, *each.notes],
+            )
+    return found
 
 
 class Scene(msgspec.Struct, frozen=True):
@@ -85,14 +101,7 @@ class Report(msgspec.Struct, frozen=True):
     @property
     def invariants(self) -> dict[str, Checked]:
         """Each invariant over all scenes."""
-        found: dict[str, Checked] = {}
-        for scene in self.scenes:
-            for name, each in scene.invariants.items():
-                before = found.get(name, Checked(ok=True))
-                found[name] = Checked(
-                    before.ok and each.ok, before.checked + each.checked, [*before.findings, *each.findings]
-                )
-        return found
+        return together(*(scene.invariants for scene in self.scenes))
 
     def told(self, *, brief: bool = False) -> dict[str, Any]:
         """As JSON says it; brief: without what was seen over time."""

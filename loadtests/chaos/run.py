@@ -1,7 +1,7 @@
 """A run: each scene's faults one after another under load, then quiet, then the checker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -10,9 +10,11 @@ from random import Random
 from time import monotonic
 from typing import Any
 
-from loadtests.chaos.fault import CLUSTER, Fault
+from loadtests.chaos import fault
+from loadtests.chaos.disks import small
+from loadtests.chaos.fault import Fault
 from loadtests.chaos.judge import judge
-from loadtests.chaos.results import Injected, Report, Scene
+from loadtests.chaos.results import Injected, Report, Scene, together
 from loadtests.chaos.schedule import Act, Plan
 from loadtests.chaos.stage import Stage, StageError, Wishes, staged
 from loadtests.cpu import CpuMeter
@@ -57,25 +59,43 @@ async def run(plans: Iterable[Plan], missing: Sequence[Injected], wanted: Wanted
     return Report(wanted.seed, wanted.wishes.rate, started_at, seconds, scenes)
 
 
-def cannot(fault: Fault, why: str) -> Injected:
+def cannot(missed: Fault, why: str) -> Injected:
     """Say that a fault was not injected: it never counts as passed."""
-    return Injected(fault.name, fault.title, fault.scene, "not run", f"needs {why}")
+    return Injected(missed.name, missed.title, missed.scene, "not run", f"needs {why}")
 
 
 def wishes_of(scene: str, wishes: Wishes) -> Wishes:
     """Give what a scene needs beside what all need."""
-    return replace(wishes, brokers=3) if scene == CLUSTER else wishes
+    match scene:
+        case fault.CLUSTER:
+            return replace(wishes, brokers=3)
+        case fault.SMALL:
+            return replace(wishes, postgres={"max_wal_size": "256MB", "min_wal_size": "64MB"})
+        case _:
+            return wishes
+
+
+def disks_of(scene: str, directory: Path) -> dict[Path, int]:
+    """Give the disks that a scene needs, in MiB, where servers and workers keep what they keep."""
+    if scene != fault.SMALL:
+        return {}
+    return {directory / "postgres": 900, directory / "kafka": 600, directory / "workers": 64}
 
 
 async def _play(plan: Plan, wanted: Wanted) -> Scene:
     directory = wanted.directory / plan.scene.replace(" ", "-")
     begun = monotonic()
-    wanted.tell(f"scene {plan.scene}: {', '.join(act.name for act in plan.acts)}")
-    async with staged(directory, wishes_of(plan.scene, wanted.wishes)) as stage, _metered(stage) as meter:
+    wanted.tell(f"scene {plan.scene}: {', '.join(act.fault.name for act in plan.acts)}")
+    async with (
+        small(disks_of(plan.scene, directory)),
+        staged(directory, wishes_of(plan.scene, wanted.wishes)) as stage,
+        CpuMeter(stage).running() as meter,
+    ):
         async with _telling(stage, wanted.tell):
             told = await _inject_all(stage, plan.acts, wanted.tell)
             quiet_in_s = await _quiet(stage, told)
         wanted.tell("checking")
+        reads = await stage.reading.stop()
         invariants, faults = await judge(stage)
         sent = (await stage.load.end()).sent
         return Scene(
@@ -83,7 +103,7 @@ async def _play(plan: Plan, wanted: Wanted) -> Scene:
             seconds=round(monotonic() - begun, 1),
             sent=sent,
             faults=told.faults,
-            invariants=invariants,
+            invariants=together(invariants, {"R": reads}),
             samples=stage.watch.samples,
             memory_mib=dict(meter.memory_mib),
             quiet_in_s=quiet_in_s,
@@ -96,47 +116,42 @@ async def _inject_all(stage: Stage, acts: Iterable[Act], tell: Tell) -> _Told:
     stage.load.begin()
     for act in acts:
         await asyncio.sleep(STEADY_S)
-        told.faults += await inject(stage, act, tell)
+        told.faults.append(await inject(stage, act, tell))
     return told
 
 
-async def inject(stage: Stage, act: Act, tell: Tell) -> list[Injected]:
-    """Inject the faults of an act together, and see how long the ledger takes to recover."""
-    began_s, before = stage.watch.now_s, stage.restarts()
-    tell(f"inject {act.name}: {'; '.join(fault.title for fault in act.faults)}")
-    outcomes = await asyncio.gather(
-        *(_inject(stage, fault, Random(f"{act.seed} {fault.name}")) for fault in act.faults)
-    )
+async def inject(stage: Stage, act: Act, tell: Tell) -> Injected:
+    """Inject a fault, and see how long the ledger takes to recover."""
+    name, began_s, before = act.fault.name, stage.watch.now_s, stage.restarts()
+    tell(f"inject {name}: {act.fault.title}")
+    did, broke = await _inject(stage, act)
     healed_s = stage.watch.now_s
     recovered_in_s, why = await _recovered(stage)
-    restarts = {
-        name: count - before.get(name, 0)
-        for name, count in stage.restarts().items()
-        if count > before.get(name, 0)
-    }
-    tell(f"  {act.name}: {why or f'recovered in {recovered_in_s} s'}; {[did for did, _ in outcomes]}")
-    return [
-        Injected(
-            name=fault.name if len(act.faults) == 1 else act.name,
-            title=fault.title,
-            scene=fault.scene,
-            verdict="violated" if broke or why else "ok",
-            why="; ".join(each for each in (broke, why) if each),
-            began_s=round(began_s, 1),
-            healed_s=round(healed_s, 1),
-            recovered_in_s=recovered_in_s,
-            did=did,
-            restarts=restarts,
-        )
-        for fault, (did, broke) in zip(act.faults, outcomes, strict=True)
-    ]
+    why = "; ".join(each for each in (broke, why) if each)
+    tell(f"  {name}: {why or f'recovered in {recovered_in_s} s'}; {did}")
+    return Injected(
+        name=name,
+        title=act.fault.title,
+        scene=act.fault.scene,
+        verdict="violated" if why else "ok",
+        why=why,
+        began_s=round(began_s, 1),
+        healed_s=round(healed_s, 1),
+        recovered_in_s=recovered_in_s,
+        did=did,
+        restarts=_more(before, stage.restarts()),
+    )
 
 
-async def _inject(stage: Stage, fault: Fault, random: Random) -> tuple[dict[str, Any], str]:
+def _more(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    return {name: more for name, count in after.items() if (more := count - before.get(name, 0)) > 0}
+
+
+async def _inject(stage: Stage, act: Act) -> tuple[dict[str, Any], str]:
     """Give what was done, and what went wrong with doing it."""
     try:
         async with asyncio.timeout(INJECTION_S_MAX):
-            return await fault.inject(stage, random), ""
+            return await act.fault.inject(stage, Random(act.seed)), ""
     except Exception as error:  # a fault that cannot be injected is a finding of the run, and not its end
         return {}, f"could not be injected: {type(error).__name__}: {error}"
 
@@ -156,12 +171,6 @@ async def _quiet(stage: Stage, told: _Told) -> float | None:
     except Exception as error:  # what is left is for the checker to judge; the run says why it was not quiet
         told.why.append(f"{type(error).__name__}: {error}")
         return None
-
-
-@asynccontextmanager
-async def _metered(stage: Stage) -> AsyncIterator[CpuMeter]:
-    async with CpuMeter(stage).running() as meter:
-        yield meter
 
 
 @asynccontextmanager

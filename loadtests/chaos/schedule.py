@@ -9,14 +9,10 @@ from loadtests.chaos.fault import SCENES, Fault
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Faults that are injected together, with the seed of their chances."""
+    """A fault, with the seed of its chances."""
 
-    faults: tuple[Fault, ...]
+    fault: Fault
     seed: str
-
-    @property
-    def name(self) -> str:
-        return "+".join(fault.name for fault in self.faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +32,7 @@ def plan(faults: Iterable[Fault], seed: int) -> list[Plan]:
 def _of_scene(scene: str, faults: Sequence[Fault], seed: int) -> Plan:
     own = [fault for fault in faults if fault.scene == scene]
     Random(f"order {scene} {seed}").shuffle(own)
-    return Plan(scene, tuple(Act((fault,), f"{fault.name} {seed}") for fault in own))
+    return Plan(scene, tuple(Act(fault, f"{fault.name} {seed}") for fault in own))
 
 
 def endless(faults: Sequence[Fault], seed: int) -> Iterator[Act]:
@@ -45,4 +41,4 @@ def endless(faults: Sequence[Fault], seed: int) -> Iterator[Act]:
     while True:
         number += 1
         fault = random.choice(faults)
-        yield Act((fault,), f"{fault.name} {seed} {number}")
+        yield Act(fault, f"{fault.name} {seed} {number}")

@@ -1,9 +1,11 @@
 """Where faults are injected: servers, every program of the ledger, proxies between, a load, a watch over lag."""
 
 import asyncio
-import json
+import os
 import secrets
 import signal
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -22,6 +24,7 @@ from loadtests.chaos.crew import Crew, CrewError, Extra
 from loadtests.chaos.lag import Gauge, Sample, Watch
 from loadtests.chaos.load import Load, loading, truth_in
 from loadtests.chaos.proxy import Proxy, proxied
+from loadtests.chaos.reads import Reading, bank_reader
 from loadtests.chaos.sender import Order
 from loadtests.chaos.servers import (
     LOOPBACK,
@@ -66,6 +69,7 @@ NEARLY_S = 2.0
 """The lag counts as gone when no more waits than what comes in this time."""
 
 QUIET_S = 90.0
+COMMAND_S = 120.0
 POSTING, WINDOWS, PAYING, CHAINING = "worker-", "windows-", "payments-", "chain-"
 _MAKERS = {
     POSTING: posting_workers,
@@ -74,6 +78,7 @@ _MAKERS = {
     CHAINING: chain_workers,
 }
 _EXTRA_FROM = 10
+POSTGRES = "postgres"
 _OPEN_PAYMENTS = "select count(*) from payments where due_at is not null"
 _OPEN_HOLDS = "select count(*) from holds where state = 'open' and expires_at is not null"
 
@@ -99,6 +104,21 @@ class Wishes:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What came of a command."""
+
+    code: int
+    printed: str
+    said: str
+
+    def checked(self, *codes: int) -> "Ran":
+        """Give it back if it ended so; raises StageError."""
+        if self.code not in (codes or (0,)):
+            raise StageError(f"exit code {self.code}: {self.printed[-1500:]}{self.said[-1500:]}")
+        return self
+
+
 class Stage:
     """Everything that a fault may touch."""
 
@@ -120,14 +140,17 @@ class Stage:
         through = ",".join(each.proxy.address for each in brokers_)
         proxied_dsn = moved(self.postgres_dsn, self.proxies["postgres"].listens)
         self.program_settings = _settings(self, through, proxied_dsn)
-        groups = {
+        self.groups = {
             self.settings.posting_group: self.settings.payments_topic,
             self.settings.windows_group: self.settings.entries_topic,
             self.settings.chain_group: self.settings.outcomes_topic,
         }
-        self.watch = Watch(Gauge(self.kafka, groups, PARTITIONS))
+        self.watch = Watch(Gauge(self.kafka, self.groups, PARTITIONS))
         self.load: Load
+        self.reading: Reading
         self.keys: dict[str, str] = {}
+        self.primary = POSTGRES
+        self._number = 0
 
     # Processes
 
@@ -148,11 +171,21 @@ class Stage:
         return self.told(_MAKERS[kind](number)[-1])
 
     async def another(
-        self, kind: str, environment: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+        self,
+        kind: str,
+        environment: Mapping[str, str] | None = None,
+        *,
+        prefix: Sequence[str] = (),
+        directory: Path | None = None,
     ) -> Extra:
-        """Start one more worker, which nobody starts again."""
-        number = _EXTRA_FROM + len(self.crew.processes())
-        return await self.crew.beside(self.part(kind, number), environment or {}, prefix)
+        """Start one more worker, which nobody starts again: by a prefix of its command, in a directory."""
+        part = self.part(kind, _EXTRA_FROM + self.next_number())
+        return await self.crew.beside(replace(part, directory=directory), environment or {}, prefix)
+
+    def next_number(self) -> int:
+        """Give a number that nothing of this stage was given before."""
+        self._number += 1
+        return self._number
 
     async def die_at(self, kind: str, point: str, within_s: float = 60.0) -> str:
         """Start one more worker, which dies at a crash point; raises CrewError if it does not come there."""
@@ -186,8 +219,13 @@ class Stage:
     @asynccontextmanager
     async def connection(self) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
         """Connect to the books as their owner, directly."""
+        async with self._connected(self.dsn) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _connected(self, dsn: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
         connection = await asyncpg.connect(
-            self.dsn,
+            dsn,
             server_settings={"search_path": self.settings.postgres_schema, "application_name": "chaos"},
             timeout=10,
         )
@@ -198,8 +236,17 @@ class Stage:
 
     async def sql(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
         """Ask the books as their owner."""
-        async with self.connection() as connection:
+        return await self.sql_at(self.dsn, query, *arguments)
+
+    async def sql_at(self, dsn: str, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Ask other books, or a standby."""
+        async with self._connected(dsn) as connection:
             return list(await connection.fetch(query, *arguments))
+
+    def data_of(self, server: str) -> Path:
+        """Where a PostgreSQL of this stage has its data."""
+        home = self.state if server == POSTGRES else StateDirectory(self.state.path / server)
+        return home.postgres / "data"
 
     async def follow(self, rules: Sequence[dict[str, Any]], **more: Any) -> None:
         """Give the provider a script; webhooks are sent as the rules say."""
@@ -208,6 +255,28 @@ class Stage:
         async with self.http.post(f"{self.url(PROVIDER)}/script", json=script) as answer:
             if answer.status != 200:
                 raise StageError(f"the provider takes no such script: {await answer.text()}")
+
+    # What it says
+
+    async def ledger(self, *arguments: str, within_s: float = COMMAND_S) -> Ran:
+        """Run a command of the ledger as its owner; raises TimeoutError."""
+        environment = {**os.environ, **environment_of(self.settings), "LEDGER_STATE_DIR": str(self.state)}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "streams.cli", *arguments, env=environment, stdout=PIPE, stderr=PIPE
+        )
+        try:
+            async with asyncio.timeout(within_s):
+                printed, said = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return Ran(process.returncode or 0, printed.decode(), said.decode())
+
+    def logged(self, kind: str, event: str) -> int:
+        """Count what the workers of a kind have said so far."""
+        said = f'"event": "{event}"'.encode()
+        return sum(log.read_bytes().count(said) for log in self.state.logs.glob(f"{kind}*.log"))
 
     # Time
 
@@ -270,6 +339,9 @@ async def staged(directory: Path, wishes: Wishes) -> AsyncIterator[Stage]:
         stage.load = await afterwards.enter_async_context(loading(order, wishes.rate))
         await stage.load.until_opened()
         await stage.until_recovered(QUIET_S)
+        reader = bank_reader(stage.url("api"), stage.keys, stage.http, wishes.seed)
+        stage.reading = Reading(reader)
+        afterwards.push_async_callback(stage.reading.stop)
         yield stage
 
 
@@ -278,7 +350,6 @@ async def _prepare(stage: Stage) -> None:
     await prepare(settings)
     await make_development_keys(settings)
     stage.keys = await _make_keys(settings)
-    (stage.state.path / "keys.json").write_text(json.dumps(stage.keys))
     url = f"http://{stage.proxies['provider'].address}"
     for tenant in (TENANT, *TENANTS):
         await give_simulated(settings, tenant, url=url, slots=32, total_timeout_s=1.0)

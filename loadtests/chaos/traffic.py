@@ -62,6 +62,16 @@ class _EndlessMix(Mix):
         body = {**orjson.loads(made.value), "tenant": tenant, "source": "loadtests/chaos"}
         return Sent(f"{tenant}/{account}".encode(), orjson.dumps(body))
 
+    def paying(self) -> Sent:
+        """Make a request for a payment that is captured."""
+        return self._request(self._customer(), self._merchant(), self._amount() + 50)
+
+    def refunded(self) -> tuple[Sent, Sent, Sent]:
+        """Make an account, a payment to it, and its end, which come under one key."""
+        opened = self._payment_that_must_come_back(self._customer(), self._amount() + 50)
+        closed, requested = self._next.pop(), self._next.pop()
+        return opened, requested, closed
+
     def id_of(self, sent: Sent) -> str:
         """Say which id an event has."""
         return str(orjson.loads(sent.value)["id"])
@@ -86,6 +96,8 @@ class Traffic:
             "again": self._again,
             "conflicting": self._conflicting,
             "noisy": self._noisy,
+            "paying": self._paying,
+            "refunded": self._refunded,
         }
 
     def opening(self) -> Iterator[Record]:
@@ -119,6 +131,16 @@ class Traffic:
     def _noisy(self) -> Record:
         account = f"external:{self._random.randrange(50)}"
         return self._transfer("noisy", account, f"shop:{self._random.randrange(5)}", 1, NOISY_TENANT)
+
+    def _paying(self) -> Record:
+        """Ask for money that a provider moves."""
+        return Record("paying", *self._mix.paying())
+
+    def _refunded(self) -> Record:
+        """Ask for money that has to come back, as its payee is closed before it can be captured."""
+        opened, requested, closed = self._mix.refunded()
+        self._next += [Record("refunded", *requested), Record("refunded", *closed)]
+        return Record("refunded", *opened)
 
     def _reordered(self) -> Record:
         """Send the capture before its hold, and then once more; the hold ends by itself if that is refused."""

@@ -8,11 +8,12 @@ from random import Random
 from time import monotonic
 from typing import Any
 
+import asyncpg
+
 from loadtests.chaos.crew import CrewError
 from loadtests.chaos.fault import Fault
-from loadtests.chaos.stage import Stage
+from loadtests.chaos.stage import POSTGRES, Stage
 
-POSTGRES = "postgres"
 WAYS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT, "killed": signal.SIGKILL}
 KILLS = 3
 HUNT_S = 20.0
@@ -46,7 +47,7 @@ async def _kill_one(stage: Stage) -> None:
     """Look at what backends do, as fast as it goes, and kill the first that commits; raises CrewError."""
     ends = monotonic() + HUNT_S
     while monotonic() < ends:
-        with suppress(OSError):
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             async with stage.connection() as connection:
                 while monotonic() < ends:
                     rows = await connection.fetch(_COMMITTING)
