@@ -16,6 +16,8 @@ from streams.embedded.processes import run_tool
 from streams.embedded.state import StateDirectory
 
 HEAP_MIB = 384
+OPEN = {"kafka_security_protocol": "PLAINTEXT", "kafka_sasl_user": None, "kafka_sasl_password": None}
+"""Settings of who speaks to it: it listens on loopback only, and asks nobody."""
 RECORD_BYTES_MAX = 2 * 1024**2
 
 LOGGING = """\

@@ -11,6 +11,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import murmur2
 
+from ledger.adapters.kafka.access import KafkaAccess, client_options
+from ledger.adapters.kafka.connecting import start_client
 from ledger.application.faults import LogAwayError, RecordRefusedError
 from ledger.config import COMPRESSION
 from ledger.contract.decode import ADDRESS_BYTES_MAX, RECORD_BYTES_MAX
@@ -47,7 +49,7 @@ class KafkaEventLog:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: KafkaAccess | str,
         topic: str,
         signals: Signals,
         *,
@@ -55,7 +57,7 @@ class KafkaEventLog:
         delivery_s: float = DELIVERY_S,
         now: Callable[[], float] = monotonic,
     ) -> None:
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._topic = topic
         self._signals = signals
         self._bytes_max = bytes_max
@@ -135,7 +137,7 @@ class KafkaEventLog:
 
     async def _connected(self) -> Any:
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **client_options(self._kafka),
             acks="all",
             enable_idempotence=True,
             compression_type=COMPRESSION,
@@ -144,7 +146,7 @@ class KafkaEventLog:
             request_timeout_ms=int(self._delivery_s * 1000),
         )
         try:
-            await producer.start()
+            await start_client(producer, self._kafka)
         except BaseException:
             await producer.stop()
             raise
