@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test check fast lock fix schemas recipes bench bench-full bench-reads bench-payments bench-replays fuzz-api chaos chaos-transport chaos-kills chaos-payments clean
+.PHONY: help install demo test check fast lock fix schemas recipes bench bench-full bench-reads bench-payments bench-replays fuzz-api fuzz-decoder chaos chaos-transport chaos-kills chaos-payments clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -76,6 +76,9 @@ chaos-payments: $(READY) ## payments through every death of a worker, whatever t
 
 fuzz-api: $(READY) ## ten minutes of schemathesis with every check, on a whole stack
 	@$(BIN)/python -m tests.end_to_end.fuzz_api 600
+
+fuzz-decoder: $(READY) ## look for bytes that a decoder cannot take, for MINUTES (10)
+	@$(BIN)/python -u -m tests.contract.fuzz_decoder $(or $(MINUTES),10)
 
 lock: ## resolve the dependencies anew (hashes, no addresses)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
