@@ -1,7 +1,9 @@
 """Settings: environment variables with the prefix LEDGER_, read once by the composition root."""
 
+import re
 from ipaddress import ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 from pydantic import Field, ValidationInfo, field_validator
@@ -14,6 +16,7 @@ COMPRESSION = "snappy"
 """Of all records: aiokafka packs lz4 at its slowest level, 8 µs a record against 0.5, for a fifth less bytes."""
 
 _PORT = r"(6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3})"
+_HOST = re.compile(rf"(\[[0-9a-fA-F:.%]+\]|[^:\[\]]*)(:{_PORT}?)?")
 _SERVER = rf"(\[[0-9a-fA-F:.]+\]|[^\s,:/\[\]]+):{_PORT}"
 
 
@@ -251,6 +254,16 @@ class Settings(BaseSettings):
         10.0, gt=0, description="a stopped worker's transaction is ended"
     )
     retry_backoff_max_s: float = Field(5.0, gt=0, description="longest wait between two tries of a batch")
+
+    @field_validator("postgres_dsn", "postgres_replica_dsn", "redis_url")
+    @classmethod
+    def _names_servers(cls, given: str | None) -> str | None:
+        # A password with a bare / or # would be read as a port, and told in the fault of whoever reads it so.
+        parts = urlsplit(given or "")
+        servers = parts.netloc.rpartition("@")[2].split(",")
+        if parts.fragment or not all(_HOST.fullmatch(each) for each in servers):
+            raise ValueError("it names no host[:port]; in a password, / is %2F, and # is %23")
+        return given
 
     @field_validator("kafka_security_protocol")
     @classmethod

@@ -30,8 +30,8 @@ class Outcomes:
             yield cls(None)
             return
         consumer = AIOKafkaConsumer(**client_options(kafka), enable_auto_commit=False)
-        await start_client(consumer, kafka)
         try:
+            await start_client(consumer, kafka)
             await _assign_end(consumer, settings.outcomes_topic)
             yield cls(consumer)
         finally:

@@ -88,8 +88,8 @@ async def make_windows_topic(settings: Settings, kafka: KafkaAccess | str) -> bo
 async def remove_topic(kafka: KafkaAccess | str, name: str) -> None:
     """Delete a topic, and wait until it is gone; raises KafkaError."""
     admin = AIOKafkaAdminClient(**client_options(kafka), client_id="ledger-migrate")
-    await start_client(admin, kafka)
     try:
+        await start_client(admin, kafka)
         if name in await admin.list_topics():
             await admin.delete_topics([name])
         async with asyncio.timeout(REMOVED_S):
@@ -104,8 +104,8 @@ async def remove_topic(kafka: KafkaAccess | str, name: str) -> None:
 
 async def _make(settings: Settings, kafka: KafkaAccess | str, names: Set[str]) -> list[str]:
     admin = AIOKafkaAdminClient(**client_options(kafka), client_id="ledger-migrate")
-    await start_client(admin, kafka)
     try:
+        await start_client(admin, kafka)
         existing = set(await admin.list_topics())
         missing = [topic for topic in topics_of(settings) if topic.name in names - existing]
         if settings.entries_topic in existing:

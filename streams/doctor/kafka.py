@@ -97,8 +97,8 @@ async def bounds(kafka: KafkaAccess | str, topic: str, partitions: int) -> dict[
         enable_auto_commit=False,
         request_timeout_ms=round(REQUEST_S * 1000),
     )
-    await start_client(consumer, kafka)
     try:
+        await start_client(consumer, kafka)
         places = [TopicPartition(topic, number) for number in range(partitions)]
         begins, ends = await asyncio.gather(consumer.beginning_offsets(places), consumer.end_offsets(places))
         return {place.partition: (begins[place], ends[place]) for place in places}

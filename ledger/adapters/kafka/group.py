@@ -69,8 +69,8 @@ class KafkaGroup:
         consumer = AIOKafkaConsumer(
             **client_options(self._kafka), group_id=self._group, enable_auto_commit=False
         )
-        await start_client(consumer, self._kafka)
         try:
+            await start_client(consumer, self._kafka)
             consumer.assign(list(places))
             # The broker takes it only while the group is empty, so a worker that starts meanwhile is safe.
             await consumer.commit(places)

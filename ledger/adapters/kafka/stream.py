@@ -59,8 +59,8 @@ class KafkaStream:
             max_partition_fetch_bytes=4 * 1024 * 1024,
             fetch_max_wait_ms=FETCH_WAIT_MS,
         )
-        await start_client(consumer, kafka)
         try:
+            await start_client(consumer, kafka)
             yield cls(consumer, topic, whole=whole)
         finally:
             await consumer.stop()
