@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test check fast lock fix schemas recipes bench bench-full bench-reads bench-payments bench-replays fuzz-api fuzz-decoder chaos chaos-transport chaos-kills chaos-payments clean
+.PHONY: help install demo test check fast lock fix schemas recipes bench bench-full bench-reads bench-payments bench-replays fuzz-api fuzz-decoder chaos chaos-soak chaos-transport chaos-payments clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -32,7 +32,7 @@ test: $(READY) ## every test, on real Kafka and PostgreSQL
 fast: $(READY) ## the tests that need no servers
 	@$(BIN)/python -m pytest tests/domain tests/contract tests/application tests/api tests/streams tests/architecture
 
-check: $(READY) ## lint, types, import contracts, sizes
+check: $(READY) ## lint, types, import contracts, sizes; known vulnerabilities, tenants, secrets, TLS
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
@@ -66,10 +66,10 @@ chaos: $(READY) ## the whole table of faults under load, one after another, then
 	@$(BIN)/python -m loadtests.chaos run --out chaos-out
 
 chaos-transport: $(READY) ## ten minutes of restarts over the chunked transport; nothing may be lost
-	@$(BIN)/python -m loadtests.chaos_transport
+chaos-soak: $(READY) ## an hour of random faults at half of what can be posted here; memory must stay as it is
+	@$(BIN)/python -m loadtests.chaos run --minutes 60 --rate half --out chaos-out/soak
 
-chaos-kills: $(READY) ## fifty workers killed with -9 under load, then an independent count
-	@$(BIN)/python -m loadtests.chaos_kills
+	@$(BIN)/python -m loadtests.chaos_transport
 
 chaos-payments: $(READY) ## payments through every death of a worker, whatever their provider does
 	@$(BIN)/python -m tests.end_to_end.chaos_payments
@@ -86,4 +86,4 @@ lock: ## resolve the dependencies anew (hashes, no addresses)
 
 clean: ## remove the environment and the default state directory (stop the stack first)
 	@test ! -e .ledger || $(BIN)/ledger down
-	@rm -rf $(VENV) .ledger bench-out
+	@rm -rf $(VENV) .ledger bench-out chaos-out

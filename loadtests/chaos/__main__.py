@@ -1,4 +1,4 @@
-"""`python -m loadtests.chaos run [--seed N] [--only F5,F9] [--rate R] [--json] [--out DIR]`, and `list` (make chaos).
+"""`python -m loadtests.chaos run [--seed N] [--only F5,F9] [--seconds S] [--rate R] [--json] [--out DIR]`, and `list`.
 
 Exit 1 if an invariant does not hold, a fault could not be injected as it is meant, or the lag did not go in time.
 """
@@ -13,12 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic, time
 
-from loadtests.chaos.fault import Fault
+from loadtests.chaos.fault import WHOLE, Fault
 from loadtests.chaos.faults import FAULTS
+from loadtests.chaos.page import page
 from loadtests.chaos.results import Report
 from loadtests.chaos.run import Wanted, cannot, run
-from loadtests.chaos.schedule import plan
+from loadtests.chaos.schedule import Plan, plan
 from loadtests.chaos.stage import Wishes
+
+RATE = 300.0
 
 
 def main() -> None:
@@ -57,9 +60,10 @@ def show(report: Report) -> None:
 
 
 def write(report: Report, directory: Path) -> None:
-    """Write report.json."""
+    """Write report.json and report.html."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "report.json").write_text(json.dumps(report.told(), indent=2) + "\n")
+    (directory / "report.html").write_text(page(report))
 
 
 async def _run(given: argparse.Namespace) -> Report:
@@ -72,10 +76,11 @@ async def _run(given: argparse.Namespace) -> Report:
     directory = Path(tempfile.mkdtemp(prefix="ledger-chaos-"))
     # PostgreSQL, which is not root, has to get to its files.
     directory.chmod(0o755)  # noqa: ASYNC240 - before anything runs
-    wanted = Wanted(given.seed, directory, Wishes(rate=given.rate, seed=given.seed), tell)
+    wishes = Wishes(rate=given.rate or RATE, seed=given.seed, share=given.share)
+    wanted = Wanted(given.seed, directory, wishes, tell, given.seconds, given.rate)
     tell(f"seed {given.seed}, {directory}")
     try:
-        return await run(plan(possible, given.seed), [cannot(fault, why) for fault, why in missing], wanted)
+        return await run(_plans(possible, given), [cannot(fault, why) for fault, why in missing], wanted)
     finally:
         if not given.keep:
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
@@ -87,6 +92,12 @@ def chosen(names: Sequence[str]) -> list[Fault]:
     if unknown:
         raise SystemExit(f"no fault {', '.join(unknown)}: there are {', '.join(FAULTS)}")
     return [FAULTS[name] for name in names or FAULTS]
+
+
+def _plans(faults: Sequence[Fault], given: argparse.Namespace) -> list[Plan]:
+    """Plan all scenes; what goes on for a time goes on in the scene that has no end of its own."""
+    plans = plan(faults, given.seed)
+    return plans if given.seconds is None else [each for each in plans if each.scene == WHOLE]
 
 
 def _split(faults: Sequence[Fault]) -> tuple[list[Fault], list[tuple[Fault, str]]]:
@@ -104,11 +115,24 @@ def parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=int(time()) % 10**6, help="the same seed, the same schedule"
     )
     running.add_argument("--only", type=_names, default=[], metavar="F5,F9", help="only these faults")
-    running.add_argument("--rate", type=float, default=300.0, help="records sent a second")
+    running.add_argument("--seconds", type=float, help="go on at random for so long, in one scene")
+    running.add_argument("--minutes", dest="seconds", type=_minutes, metavar="M", help="the same, in minutes")
+    running.add_argument(
+        "--rate", type=_rate, default=RATE, help="records sent a second, or half of the peak: half"
+    )
+    running.add_argument("--share", type=float, default=1.0, help="of the usual time of each fault, so much")
     running.add_argument("--json", action="store_true", help="print the report as JSON")
-    running.add_argument("--out", type=Path, help="where report.json is written")
+    running.add_argument("--out", type=Path, help="where report.json and report.html are written")
     running.add_argument("--keep", action="store_true", help="keep the data and logs")
     return given
+
+
+def _minutes(text: str) -> float:
+    return 60 * float(text)
+
+
+def _rate(text: str) -> float | None:
+    return None if text == "half" else float(text)
 
 
 def _names(text: str) -> list[str]:

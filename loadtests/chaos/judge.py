@@ -13,8 +13,8 @@ from loadtests.chaos.stage import Stage
 from streams.demo.mix import TENANT
 
 CHECKER = "loadtests.chaos.checker"
-CHECK_S = 600.0
-LAG_S = 30.0
+CHECK_S = 300.0
+LAG_S = 20.0
 SAID_MAX = 2000
 
 

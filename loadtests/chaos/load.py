@@ -25,7 +25,7 @@ class Load:
 
     def __init__(self, process: Process, rate: float) -> None:
         self._process = process
-        self._usual = rate
+        self.usual = rate
         self.rate = 0.0
         self.told = Told(0, 0, 0, opened=False)
         self._opened = asyncio.Event()
@@ -37,7 +37,7 @@ class Load:
 
     def pace(self, *, times: float = 1.0, weights: Mapping[str, float] | None = None) -> None:
         """Send so many times as fast as usual, and other kinds than usual."""
-        self.rate = self._usual * times
+        self.rate = self.usual * times
         pace = Pace(self.rate, {**USUAL, **(weights or {})})
         if self._process.stdin is None or self._process.returncode is not None:
             raise LoadError("the sender has ended")

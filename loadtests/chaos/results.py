@@ -68,6 +68,7 @@ class Scene(msgspec.Struct, frozen=True):
     sent: int
     faults: list[Injected]
     invariants: dict[str, Checked]
+    rate: float = 0.0
     samples: list[Sample] = []
     memory_mib: dict[str, list[tuple[float, float]]] = {}
     quiet_in_s: float | None = None

@@ -14,6 +14,8 @@ from loadtests.chaos import fault
 from loadtests.chaos.disks import small
 from loadtests.chaos.fault import Fault
 from loadtests.chaos.judge import judge
+from loadtests.chaos.memory import memory_verdict
+from loadtests.chaos.peak import set_half_of_peak
 from loadtests.chaos.results import Injected, Report, Scene, together
 from loadtests.chaos.schedule import Act, Plan
 from loadtests.chaos.stage import Stage, StageError, Wishes, staged
@@ -38,7 +40,10 @@ class Wanted:
     directory: Path
     wishes: Wishes
     tell: Tell
-    keep: bool = False
+    seconds: float | None = None
+    """So long faults are injected, at random once each of them was; none: each once."""
+    rate: float | None = None
+    """Records sent a second; none: half of what the ledger can post here."""
 
 
 @dataclass(slots=True)
@@ -56,7 +61,8 @@ async def run(plans: Iterable[Plan], missing: Sequence[Injected], wanted: Wanted
     if missing:
         scenes.append(Scene("not run", 0.0, 0, list(missing), {}))
     seconds = round(monotonic() - begun, 1)
-    return Report(wanted.seed, wanted.wishes.rate, started_at, seconds, scenes)
+    rate = wanted.rate or max((scene.rate for scene in scenes), default=0.0)
+    return Report(wanted.seed, rate, started_at, seconds, scenes)
 
 
 def cannot(missed: Fault, why: str) -> Injected:
@@ -92,7 +98,9 @@ async def _play(plan: Plan, wanted: Wanted) -> Scene:
         CpuMeter(stage).running() as meter,
     ):
         async with _telling(stage, wanted.tell):
-            told = await _inject_all(stage, plan.acts, wanted.tell)
+            if wanted.rate is None:
+                await set_half_of_peak(stage, wanted.tell)
+            told = await _inject_all(stage, _acts(plan, wanted.seconds), wanted.tell)
             quiet_in_s = await _quiet(stage, told)
         wanted.tell("checking")
         reads = await stage.reading.stop()
@@ -102,13 +110,21 @@ async def _play(plan: Plan, wanted: Wanted) -> Scene:
             name=plan.scene,
             seconds=round(monotonic() - begun, 1),
             sent=sent,
+            rate=stage.load.usual,
             faults=told.faults,
-            invariants=together(invariants, {"R": reads}),
+            invariants=together(invariants, {"R": reads}, memory_verdict(meter.memory_mib)),
             samples=stage.watch.samples,
             memory_mib=dict(meter.memory_mib),
             quiet_in_s=quiet_in_s,
             why=[*told.why, *faults],
         )
+
+
+def _acts(plan: Plan, seconds: float | None) -> Iterable[Act]:
+    if seconds is None:
+        return plan.acts
+    ends = monotonic() + seconds
+    return plan.until(lambda: monotonic() > ends)
 
 
 async def _inject_all(stage: Stage, acts: Iterable[Act], tell: Tell) -> _Told:

@@ -1,6 +1,6 @@
 """When what is injected: a pure function of the seed."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -22,6 +22,14 @@ class Plan:
     scene: str
     acts: tuple[Act, ...]
 
+    def until(self, ends: Callable[[], bool]) -> Iterator[Act]:
+        """Give the acts, and then the same faults at random, until it ends."""
+        random, number = Random(f"again {self.acts[0].seed}"), 0
+        rest = list(self.acts)
+        while not ends():
+            number += 1
+            yield rest.pop(0) if rest else _again(random.choice(self.acts), number)
+
 
 def plan(faults: Iterable[Fault], seed: int) -> list[Plan]:
     """Put each fault into its scene, in an order that the seed says."""
@@ -35,10 +43,5 @@ def _of_scene(scene: str, faults: Sequence[Fault], seed: int) -> Plan:
     return Plan(scene, tuple(Act(fault, f"{fault.name} {seed}") for fault in own))
 
 
-def endless(faults: Sequence[Fault], seed: int) -> Iterator[Act]:
-    """Give faults at random without end: one seed, one order."""
-    random, number = Random(f"endless {seed}"), 0
-    while True:
-        number += 1
-        fault = random.choice(faults)
-        yield Act(fault, f"{fault.name} {seed} {number}")
+def _again(act: Act, number: int) -> Act:
+    return Act(act.fault, f"{act.seed} {number}")

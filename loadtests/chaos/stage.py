@@ -89,7 +89,10 @@ class StageError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What a scene needs; `kafka`, `postgres` and `settings` differ from what the stage has by itself."""
+    """What a scene needs; `kafka`, `postgres` and `settings` differ from what the stage has by itself.
+
+    `share` is how much of the usual time and number each fault takes.
+    """
 
     brokers: int = 1
     posting: int = 2
@@ -98,6 +101,7 @@ class Wishes:
     chain: int = 1
     rate: float = 300.0
     seed: int = 1
+    share: float = 1.0
     host: str = LOOPBACK
     kafka: Mapping[str, object] = field(default_factory=dict)
     postgres: Mapping[str, str] = field(default_factory=dict)
@@ -182,6 +186,14 @@ class Stage:
         part = self.part(kind, _EXTRA_FROM + self.next_number())
         return await self.crew.beside(replace(part, directory=directory), environment or {}, prefix)
 
+    def some(self, count: int) -> int:
+        """Give the share of a number, but one at least."""
+        return max(1, round(count * self.wishes.share))
+
+    def lasting(self, seconds: float) -> float:
+        """Give the share of a time."""
+        return seconds * self.wishes.share
+
     def next_number(self) -> int:
         """Give a number that nothing of this stage was given before."""
         self._number += 1
@@ -261,6 +273,7 @@ class Stage:
     async def ledger(self, *arguments: str, within_s: float = COMMAND_S) -> Ran:
         """Run a command of the ledger as its owner; raises TimeoutError."""
         environment = {**os.environ, **environment_of(self.settings), "LEDGER_STATE_DIR": str(self.state)}
+        environment["LEDGER_POSTGRES_DSN"] = self.dsn
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "streams.cli", *arguments, env=environment, stdout=PIPE, stderr=PIPE
         )

@@ -20,7 +20,7 @@ def _sending(*mixes: Mapping[str, float]) -> Injection:
         try:
             for weights in mixes:
                 stage.load.pace(weights=weights)
-                await asyncio.sleep(SENT_S / len(mixes))
+                await asyncio.sleep(stage.lasting(SENT_S) / len(mixes))
         finally:
             stage.load.begin()
         if stage.load.told.sent == before:

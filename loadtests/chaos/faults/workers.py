@@ -32,7 +32,7 @@ async def _zombie(stage: Stage, random: Random) -> dict[str, Any]:
 
 async def _storm(stage: Stage, random: Random) -> dict[str, Any]:
     """Have a posting or windows worker come or go every three to five seconds, in any way."""
-    ends, beside, done = monotonic() + STORM_S, list[Extra](), Counter[str]()
+    ends, beside, done = monotonic() + stage.lasting(STORM_S), list[Extra](), Counter[str]()
     try:
         while monotonic() < ends:
             kind = random.choice((POSTING, POSTING, WINDOWS))
