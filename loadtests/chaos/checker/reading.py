@@ -9,6 +9,7 @@ from loadtests.chaos.checker.client import Client, account_path
 from loadtests.chaos.checker.report import Finding, Report
 
 SIZES = {"1m": "1 minute", "1h": "1 hour", "1d": "1 day"}
+READS = {"strong": "a strong read", "cached": "a cached read", "eventual": "an eventual read"}
 KEY_ID = slice(3, 19)
 SAMPLE_OF_THINGS = 50
 _TOTALS = ("posted_debits", "posted_credits", "held", "version", "balance")
@@ -79,7 +80,7 @@ class Reading:
 
     async def _balance(self, code: str, row: Mapping[str, Any]) -> None:
         path = account_path(code, "/balance")
-        for consistency in ("strong", "cached", "eventual"):
+        for consistency, read in READS.items():
             names = [name for name in _TOTALS if consistency != "eventual" or name != "held"]
             wanted = _only(row, names)
             if consistency == "strong":
@@ -90,9 +91,9 @@ class Reading:
                 )
             self._report.checked("R", 1)
             name = f"{code} {row['asset']}"
-            self._compare("R", f"a {consistency} read differs", name, wanted, _only(found, wanted), status)
+            self._compare("R", f"{read} differs", name, wanted, _only(found, wanted), status)
             if status == 200 and not (isinstance(found.get("age_ms"), int) and found["age_ms"] >= 0):
-                self._find("R", f"a {consistency} read does not tell its age", name, str(found.get("age_ms")))
+                self._find("R", f"{read} does not tell its age", name, str(found.get("age_ms")))
 
     async def _statement(self, code: str, row: Mapping[str, Any]) -> None:
         rows = await self._connection.fetch(sql("sample_entries"), self._tenant_id, row["balance_id"])

@@ -5,4 +5,4 @@ from logged l
 where exists (select from sent)
   and not exists (select from sent s where (s."partition", s."offset") = (l."partition", l."offset") and s.acked)
   and not exists (select from sent s where s.digest = l.digest and not s.acked)
-  and l.source is distinct from 'ledger' and l.source not like 'ledger/%'
+  and coalesce(l.source, '') <> 'ledger' and coalesce(l.source, '') not like 'ledger/%'
