@@ -18,7 +18,8 @@ from loadtests.chaos.memory import memory_verdict
 from loadtests.chaos.peak import set_half_of_peak
 from loadtests.chaos.results import Injected, Report, Scene, together
 from loadtests.chaos.schedule import Act, Plan
-from loadtests.chaos.stage import Stage, StageError, Wishes, staged
+from loadtests.chaos.stage import Stage, StageError, Wishes
+from loadtests.chaos.staging import staged
 from loadtests.cpu import CpuMeter
 
 RECOVERY_S_MAX = 60.0

@@ -2,12 +2,11 @@
 
 import asyncio
 import os
-import secrets
 import signal
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
@@ -16,43 +15,31 @@ from typing import Any
 import aiohttp
 import asyncpg
 
-from ledger.application.api_keys import KeyWish, new_key, parse_key, scopes_of
-from ledger.bootstrap.keys import api_keys
 from ledger.config import Settings
 from loadtests.bench.stage import environment_of
 from loadtests.chaos.crew import Crew, CrewError, Extra
 from loadtests.chaos.lag import Gauge, Sample, Watch
-from loadtests.chaos.load import Load, loading, truth_in
-from loadtests.chaos.proxy import Proxy, proxied
-from loadtests.chaos.reads import Reading, bank_reader
-from loadtests.chaos.sender import Order
+from loadtests.chaos.load import Load
+from loadtests.chaos.proxy import Proxy
+from loadtests.chaos.reads import Reading
 from loadtests.chaos.servers import (
     LOOPBACK,
     Broker,
     address_in,
-    brokers,
     moved,
     postgres,
-    redis,
     redis_program,
 )
-from loadtests.chaos.traffic import TENANTS
-from streams.development_keys import TENANT, make_development_keys
 from streams.embedded.part import Part
 from streams.embedded.programs import (
     PROVIDER,
     Program,
-    api,
     chain_workers,
     payments_workers,
     posting_workers,
-    provider,
     windows_workers,
 )
 from streams.embedded.state import ProcessRecord, StateDirectory
-from streams.key_secret import find_key_secret
-from streams.prepare import prepare
-from streams.simulated import give_simulated
 
 PARTITIONS = 4
 PAYMENT_RULES: Mapping[str, float] = {
@@ -71,7 +58,7 @@ NEARLY_S = 2.0
 QUIET_S = 90.0
 COMMAND_S = 120.0
 POSTING, WINDOWS, PAYING, CHAINING = "worker-", "windows-", "payments-", "chain-"
-_MAKERS = {
+MAKERS = {
     POSTING: posting_workers,
     WINDOWS: windows_workers,
     PAYING: payments_workers,
@@ -172,7 +159,7 @@ class Stage:
 
     def part(self, kind: str, number: int) -> Part:
         """A worker of a kind, as a part."""
-        return self.told(_MAKERS[kind](number)[-1])
+        return self.told(MAKERS[kind](number)[-1])
 
     async def another(
         self,
@@ -331,64 +318,6 @@ class Stage:
             left = {"records": sample.lag, "payments": payments, "holds": holds}
             return {name: count for name, count in left.items() if count}
         return {"postgres": "away"}
-
-
-@asynccontextmanager
-async def staged(directory: Path, wishes: Wishes) -> AsyncIterator[Stage]:
-    """Start everything, with its opening posted and the load at rest; nothing is left of it but files."""
-    state = StateDirectory(directory)
-    state.make()
-    stage = Stage(state, wishes, brokers(state, wishes.brokers, wishes.host, wishes.kafka))
-    async with AsyncExitStack() as afterwards:
-        afterwards.push_async_callback(stage.http.close)
-        await afterwards.enter_async_context(proxied(*stage.proxies.values()))
-        afterwards.push_async_callback(stage.crew.close)
-        await stage.crew.start(*(each.part for each in stage.brokers), stage.server.part())
-        await _prepare(stage)
-        await _start_programs(stage)
-        afterwards.push_async_callback(stage.watch.stop)
-        stage.watch.start()
-        order = Order(stage.kafka, stage.settings.payments_topic, wishes.seed, str(truth_in(directory)))
-        stage.load = await afterwards.enter_async_context(loading(order, wishes.rate))
-        await stage.load.until_opened()
-        await stage.until_recovered(QUIET_S)
-        reader = bank_reader(stage.url("api"), stage.keys, stage.http, wishes.seed)
-        stage.reading = Reading(reader)
-        afterwards.push_async_callback(stage.reading.stop)
-        yield stage
-
-
-async def _prepare(stage: Stage) -> None:
-    settings = stage.settings
-    await prepare(settings)
-    await make_development_keys(settings)
-    stage.keys = await _make_keys(settings)
-    url = f"http://{stage.proxies['provider'].address}"
-    for tenant in (TENANT, *TENANTS):
-        await give_simulated(settings, tenant, url=url, slots=32, total_timeout_s=1.0)
-
-
-async def _make_keys(settings: Settings) -> dict[str, str]:
-    """Make each tenant a key that may do everything."""
-    found = {}
-    key_secret = find_key_secret(settings)
-    async with api_keys(settings, settings.postgres_dsn or "", key_secret=key_secret) as all_keys:
-        for tenant in (TENANT, *TENANTS):
-            text = str(new_key(secrets.token_bytes))
-            if (parsed := parse_key(text)) is not None:
-                await all_keys.ensure(parsed, KeyWish(tenant, "chaos", scopes_of(["admin"])), "chaos")
-                found[tenant] = text
-    return found
-
-
-async def _start_programs(stage: Stage) -> None:
-    wishes, program = stage.wishes, redis_program()
-    if program is not None:
-        await stage.crew.start(redis(stage.state, program))
-    await stage.crew.start(stage.told(provider))
-    counts = {WINDOWS: wishes.windows, PAYING: wishes.payments, CHAINING: wishes.chain}
-    programs = [made for kind, count in counts.items() for made in _MAKERS[kind](count)]
-    await stage.crew.start(*(stage.told(each) for each in (*posting_workers(wishes.posting), *programs, api)))
 
 
 def _settings(stage: Stage, kafka: str, dsn: str) -> Settings:

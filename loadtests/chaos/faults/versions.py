@@ -3,10 +3,12 @@
 import asyncio
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from loadtests.chaos.crew import CrewError
 from loadtests.chaos.fault import Fault
 from loadtests.chaos.stage import PAYING, POSTING, WINDOWS, Stage
 
@@ -21,20 +23,27 @@ async def _two_versions(stage: Stage, random: Random) -> dict[str, Any]:
     if before is None:
         raise RuntimeError("the history of this checkout has no older version")
     tree = stage.state.path / "older"
-    await asyncio.to_thread(_git, "worktree", "add", "--detach", "--force", str(tree), before)
+    await asyncio.to_thread(_unpack, before, tree)
+    older = {"PYTHONPATH": str(tree)}
+    workers = [await stage.another(kind, older, directory=tree) for kind in (POSTING, WINDOWS, PAYING)]
     try:
-        older = {"PYTHONPATH": str(tree)}
-        workers = [await stage.another(kind, older, directory=tree) for kind in (POSTING, WINDOWS, PAYING)]
-        try:
-            for worker in workers:
-                await worker.until_ready(JOINED_S)
-            await asyncio.sleep(TOGETHER_S)
-            ended = {worker.name: worker.ended for worker in workers}
-        finally:
-            await asyncio.gather(*(worker.end() for worker in workers))
+        for worker in workers:
+            await worker.until_ready(JOINED_S)
+        await asyncio.sleep(stage.lasting(TOGETHER_S))
+        ended = {worker.name: worker.ended for worker in workers}
     finally:
-        await asyncio.to_thread(_git, "worktree", "remove", "--force", str(tree))
-    return {"older": before, "ended": ended}
+        await asyncio.gather(*(worker.end() for worker in workers))
+    if any(code is not None for code in ended.values()):
+        raise CrewError(f"older workers ended: {ended}")
+    return {"older": before, "beside each other for_s": TOGETHER_S}
+
+
+def _unpack(commit: str, into: Path) -> None:
+    """Put the files of a commit into a directory; the history is not touched."""
+    archive = into.with_suffix(".tar")
+    _git("archive", f"--output={archive}", commit)
+    with tarfile.open(archive) as files:
+        files.extractall(into, filter="data")
 
 
 def _before_newest_migration() -> str | None:
