@@ -109,6 +109,7 @@ class SimulatedConsumer:
         self._run_numbers = count(1)
         self._unacked: dict[Event, None] = {}
         self._something = asyncio.Event()
+        self._hungry = asyncio.Event()
         self._rejoin = asyncio.Event()
         self._acked = asyncio.Event()
         self._joined = False
@@ -166,6 +167,7 @@ class SimulatedConsumer:
         self._fetched.pop(place, None)
         run = self._runs[place] = next(self._run_numbers)
         self._something.set()
+        self._hungry.set()
         return run
 
     async def _nothing(self) -> None:
@@ -305,7 +307,8 @@ class SimulatedConsumer:
                 if place in self._runs and place not in self._fetched
             }
             if not wanted:
-                await asyncio.sleep(0.05 if self._positions else 0.2)
+                self._hungry.clear()
+                await self._hungry.wait()
                 continue
             limit = 3 * self.flow.settings.batch_records_max
             try:
@@ -344,6 +347,7 @@ class SimulatedConsumer:
         end = records[-1].offset + 1 if fetched.records else fetched.end
         if not fetched.records:
             del self._fetched[place]
+            self._hungry.set()
         self._positions[place] = end
         return Chunk(place.topic, place.partition, records, start, end, self._runs[place])
 

@@ -33,7 +33,8 @@ def draw(seed: int) -> Plan:
     """Draw the plan of a seed; the same seed gives the same plan."""
     chance = Random(seed)
     posting = chance.randint(1, 3)
-    windows, payments = chance.choice(((0, 0), (0, 0), (1, 0), (2, 0), (2, 0)))
+    windows, payments = chance.choice(((0, 0), (1, 0), (2, 0), (0, 1), (0, 2), (1, 1)))
+    readers = chance.choice((0, 1, 2))
     partitions = chance.randint(1, 4)
     tenants = TENANTS[: chance.randint(1, 3)]
     return Plan(
@@ -42,13 +43,14 @@ def draw(seed: int) -> Plan:
         posting=posting,
         windows=windows,
         payments=payments,
+        readers=readers,
         batch_records=chance.choice((1, 3, 8, 25)),
-        sent=tuple(_events(chance, tenants, chance.choice((20, 60, 150)))),
+        sent=tuple(_events(chance, tenants, chance.choice((15, 40, 100)), payments > 0)),
         faults=tuple(_faults(chance, {"post": posting, "windows": windows, "payments": payments})),
     )
 
 
-def _events(chance: Random, tenants: tuple[str, ...], count: int) -> list[Sent]:
+def _events(chance: Random, tenants: tuple[str, ...], count: int, pays: bool) -> list[Sent]:
     made: dict[str, list[tuple[str, Any]]] = {tenant: [] for tenant in tenants}
     sent: list[Sent] = []
     for number in range(count):
@@ -63,12 +65,14 @@ def _events(chance: Random, tenants: tuple[str, ...], count: int) -> list[Sent]:
             value = chance.choice(POISON)
             sent.append(Sent(at, chance.choice((None, f"{tenant}/ann", "\xff")), text_of(value)))
         else:
-            sent.append(_event(chance, tenant, made[tenant], number, at))
+            sent.append(_event(chance, tenant, made[tenant], number, at, pays))
     # What captures and reverses may come before what it names: some go back in time.
     return sorted(sent, key=lambda each: each.at)
 
 
-def _event(chance: Random, tenant: str, made: list[tuple[str, Any]], number: int, at: float) -> Sent:
+def _event(
+    chance: Random, tenant: str, made: list[tuple[str, Any]], number: int, at: float, pays: bool
+) -> Sent:
     name = f"{tenant} {number}"
     if made and chance.random() < 0.04:
         name = chance.choice(made)[0]
@@ -80,6 +84,15 @@ def _event(chance: Random, tenant: str, made: list[tuple[str, Any]], number: int
             "asset": "USD/2",
         }
         event_type = "transfer.post.v1"
+    elif pays and chance.random() < 0.3:
+        data = {
+            "debit": chance.choice(("ann", "bob", "external:bank")),
+            "credit": chance.choice(("shop", "external:fx")),
+            "amount": chance.randint(1, 40),
+            "asset": "USD/2",
+            "provider": "bank",
+        }
+        event_type = "payment.request.v1"
     else:
         event_type, data = random_command(chance, made)  # type: ignore[arg-type]
     made.append((name, event_type))
@@ -152,6 +165,9 @@ def _fault(chance: Random, processes: list[str]) -> Fault:
         lambda: Fault(at, "clock", process, s=round(chance.choice((-3600.0, -30.0, 5.0, 120.0)), 1)),
         lambda: Fault(at, "provider", "", chance.choice(PROVIDER), count=chance.randint(1, 3)),
         lambda: Fault(at, "provider", "", chance.choice(PROVIDER), count=chance.randint(1, 3)),
+        lambda: Fault(at, "away", "redis", s=round(chance.uniform(0.1, 4.0), 3)),
+        lambda: Fault(at, "flush"),
+        lambda: Fault(at, "rewind", process),
         lambda: Fault(at, "away", "provider", s=round(chance.uniform(0.1, 8.0), 3)),
         lambda: Fault(at, "hole", chance.choice(("payments", "ledger.outcomes", "ledger.entries"))),
     )

@@ -41,11 +41,22 @@ class Plan(msgspec.Struct, frozen=True):
     """Workers of each kind."""
     windows: int
     payments: int
+    readers: int
     batch_records: int
     sent: tuple[Sent, ...]
     faults: tuple[Fault, ...]
     expects: str = ""
     """Of a plan that is kept: what it once found."""
+
+    @property
+    def processes(self) -> dict[str, int]:
+        """Count the processes of each kind."""
+        return {
+            "post": self.posting,
+            "windows": self.windows,
+            "payments": self.payments,
+            "read": self.readers,
+        }
 
     @property
     def ends_at(self) -> float:

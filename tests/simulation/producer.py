@@ -14,6 +14,7 @@ from tests.simulation.kafka import Broker
 from tests.simulation.network import Network
 
 BATCH_RECORDS_MAX = 20
+DEADLINE_S = 1.0
 
 
 class Builder:
@@ -84,6 +85,6 @@ def _seen(sent: "asyncio.Task[Any]") -> None:
 
 def publisher_of(producer: SimulatedProducer) -> BatchPublisher:
     """Give the real publisher over a simulated producer."""
-    publisher = BatchPublisher("simulated")
+    publisher = BatchPublisher("simulated", deadline_s=DEADLINE_S)
     publisher._producer = cast(Any, producer)
     return publisher

@@ -14,17 +14,19 @@ from unittest import mock
 
 import stamina.instrumentation
 
+from ledger.adapters.memory.payments import MemoryPayments
 from ledger.observability import crash
 from tests.simulation import checks
-from tests.simulation.drawing import draw
+from tests.simulation.drawing import TENANTS, draw
 from tests.simulation.loop import EndlessError
 from tests.simulation.paying import Bank, operate, pay_worker
 from tests.simulation.plan import Plan
+from tests.simulation.reading import Past, read_process
 from tests.simulation.rolling import replace_faust, roll_worker
 from tests.simulation.workers import post_worker
 from tests.simulation.world import World
 
-MAINS = {"post": post_worker, "windows": roll_worker, "payments": pay_worker}
+MAINS = {"post": post_worker, "windows": roll_worker, "payments": pay_worker, "read": read_process}
 REST_S = 90.0
 """Virtual seconds, after the last fault, until which every lag must be gone."""
 LOOK_S = 0.5
@@ -57,7 +59,7 @@ def run_seed(seed: int, bugs: Mapping[str, Any] | None = None) -> Verdict:
 def run(plan: Plan, bugs: Mapping[str, Any] | None = None) -> Verdict:
     """Run a plan; `bugs` are substitutes for what tests plant, by the path of what they replace."""
     world = World(plan)
-    world.bank = Bank(world)
+    world.bank, world.past = Bank(world), Past(world)
     with _virtual(world), _planted(bugs or {}):
         found = _live(world)
     return Verdict(plan, tuple(found), tuple(world.trace), world.heard, world.loop.time(), world.loop.steps)
@@ -80,10 +82,12 @@ def _live(world: World) -> list[str]:
 async def _all(world: World) -> list[str]:
     """Live through the plan; gives what does not come to rest."""
     plan = world.plan
-    for kind, count in (("post", plan.posting), ("windows", plan.windows), ("payments", plan.payments)):
+    for kind, count in plan.processes.items():
         for number in range(count):
             world.mains[f"{kind}-{number}"] = MAINS[kind]
             world.start(f"{kind}-{number}")
+    for tenant in TENANTS:
+        await MemoryPayments(world.server.books).put(tenant, "bank", {})
     janitor = asyncio.create_task(_expire(world))
     world.schedule()
     await asyncio.sleep(plan.ends_at + 0.01)

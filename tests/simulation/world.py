@@ -10,6 +10,7 @@ from uuid import UUID
 
 from aiokafka import TopicPartition
 
+from ledger.adapters.memory.cache import MemoryCache
 from ledger.config import Settings
 from ledger.domain.ids import derived_id
 from ledger.domain.moments import milliseconds
@@ -113,6 +114,9 @@ class World:
         self.faults = Faults(self.chance)
         self.bank: Any = None
         """The provider."""
+        self.past: Any = None
+        """What was committed when."""
+        self.shared_cache = MemoryCache(1000, self.loop.time)
         self.settings = settings_of(plan)
         self.trace: list[str] = []
         self.heard: dict[str, int] = {}
@@ -122,7 +126,7 @@ class World:
         self.books_of_windows: dict[str, tuple[Running, WindowBook]] = {}
         self.clock_faults: dict[str, float] = {}
         self.broker = Broker(self.network, topics_of(self.settings))
-        self.server = Server(self.network, self.faults, lambda text: self.note("postgres", text))
+        self.server = Server(self.network, self.faults, self._committed)
         self.mains: dict[str, Main] = {}
         self.running: dict[str, Running] = {}
         self.everybody: list[Running] = []
@@ -136,6 +140,10 @@ class World:
     def note(self, who: str, what: str) -> None:
         """Add a line to the trace."""
         self.trace.append(f"{self.loop.time():.6f} {who} {what}".rstrip())
+
+    def _committed(self, text: str) -> None:
+        self.note("postgres", text)
+        self.past.note()
 
     # Processes
 
@@ -256,10 +264,20 @@ class World:
         self.loop.continue_process(running.process)
 
     def _rebalance(self, fault: Fault) -> None:
-        groups = {"post": self.settings.posting_group, "windows": self.settings.windows_group}
-        group = groups.get(fault.process.partition("-")[0], self.settings.payments_group)
+        group = self._group_of(fault.process)
         if group in self.broker.groups:
             self.broker.force_rebalance(group)
+
+    def _rewind(self, fault: Fault) -> None:
+        """A group's committed offsets are lost: everything comes again."""
+        group = self._group_of(fault.process)
+        if group in self.broker.groups:
+            self.broker.groups[group].committed.clear()
+            self.broker.force_rebalance(group)
+
+    def _group_of(self, process: str) -> str:
+        groups = {"post": self.settings.posting_group, "windows": self.settings.windows_group}
+        return groups.get(process.partition("-")[0], self.settings.payments_group)
 
     def _away(self, fault: Fault) -> None:
         self.faults.away[fault.process] += 1
@@ -276,6 +294,9 @@ class World:
 
     def _provider(self, fault: Fault) -> None:
         self.bank.faults.extend([fault.mode] * fault.count)
+
+    def _flush(self, fault: Fault) -> None:
+        self.shared_cache._slots.clear()
 
     def _clock(self, fault: Fault) -> None:
         self.clock_faults[fault.process] = fault.s
@@ -308,6 +329,7 @@ def settings_of(plan: Plan) -> Settings:
             "retry_backoff_max_s": 1.0,
             "windows_checkpoint_ms": 300,
             "payment_lease_s": 5.0,
+            "payment_look_ms": 500,
             "payment_rules": PAYMENT_RULES,
         }
     )

@@ -26,6 +26,8 @@ def _behind(world: World) -> Iterator[str]:
         "payments": (settings.payments_group, settings.outcomes_topic),
     }
     for kind in dict.fromkeys(name.partition("-")[0] for name in world.mains):
+        if kind not in follows:
+            continue
         group, topic = follows[kind]
         committed = world.broker.groups[group].committed if group in world.broker.groups else {}
         for place, log in world.broker.logs.items():
