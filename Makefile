@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test check fast lock fix schemas recipes bench bench-full bench-reads bench-payments bench-replays fuzz-api simulate fuzz-decoder chaos chaos-soak chaos-transport chaos-payments clean
+.PHONY: help install demo test check fast lock fix schemas recipes bench bench-full bench-reads bench-payments bench-replays fuzz-api simulate fuzz-decoder chaos chaos-soak chaos-transport chaos-payments crash-points planted clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -73,6 +73,12 @@ chaos-soak: $(READY) ## an hour of random faults at half of what can be posted h
 
 chaos-payments: $(READY) ## payments through every death of a worker, whatever their provider does
 	@$(BIN)/python -m tests.end_to_end.chaos_payments
+
+crash-points: $(READY) ## every crash point with every kind of record, dying once and once more, then an independent count
+	@$(BIN)/python -m tests.end_to_end.chaos_crashes
+
+planted: $(READY) ## bugs planted one by one, and the test or simulated seed that catches each
+	@$(BIN)/python -m tests.planted
 
 simulate: $(READY) ## the whole stream in one process, SEEDS=1000 runs from FIRST=1, with every fault that a seed draws
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1) --processes $(or $(PROCESSES),2)
