@@ -47,7 +47,7 @@ def _round(number: int) -> int:
         take()
     except Exception as fault:
         # The smallest comes last.
-        kept = CORPUS / f"found_{blake2b(failing[-1], digest_size=6).hexdigest()}"
+        kept = CORPUS / f"found_{blake2b(failing[-1], digest_size=6).hexdigest()}.bin"
         kept.write_bytes(failing[-1])
         sys.stdout.write(f"seed {number}: {fault!r}, kept as {kept.name}: {failing[-1][:200]!r}\n")
         return 1

@@ -63,7 +63,7 @@ TOKENS = [
 def kept() -> Iterator[tuple[str, bytes]]:
     """Give every record of the corpus, by the name of its file."""
     for path in sorted(CORPUS.iterdir()):
-        yield path.name, path.read_bytes()
+        yield path.stem, path.read_bytes()
 
 
 def huge() -> Iterator[tuple[str, bytes]]:
