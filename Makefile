@@ -27,7 +27,7 @@ demo: $(READY) ## the whole system on a stream of payments, then the verdict
 	@$(BIN)/ledger demo
 
 test: $(READY) ## every test, on real Kafka and PostgreSQL
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(TESTS)
 
 fast: $(READY) ## the tests that need no servers
 	@$(BIN)/python -m pytest tests/domain tests/contract tests/application tests/api tests/streams tests/architecture
@@ -36,7 +36,8 @@ check: $(READY) ## lint, types, import contracts, sizes; known vulnerabilities, 
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -q tests/architecture
+	@$(BIN)/python -m tests.security.audit
+	@$(BIN)/python -m pytest -q tests/architecture tests/security
 
 fix: $(READY) ## format, and mend what the linter can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
@@ -65,10 +66,10 @@ bench-replays: $(READY) ## how fast a million events are replayed, against posti
 chaos: $(READY) ## the whole table of faults under load, one after another, then a checker's verdict; chaos-out has the report
 	@$(BIN)/python -m loadtests.chaos run --out chaos-out
 
-chaos-transport: $(READY) ## ten minutes of restarts over the chunked transport; nothing may be lost
 chaos-soak: $(READY) ## an hour of random faults at half of what can be posted here; memory must stay as it is
 	@$(BIN)/python -m loadtests.chaos run --minutes 60 --rate half --out chaos-out/soak
 
+chaos-transport: $(READY) ## ten minutes of restarts over the chunked transport; nothing may be lost
 	@$(BIN)/python -m loadtests.chaos_transport
 
 chaos-payments: $(READY) ## payments through every death of a worker, whatever their provider does
