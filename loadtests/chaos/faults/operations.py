@@ -11,10 +11,12 @@ from loadtests.chaos.stage import Stage
 
 REBUILT = "rebuilt_{number}"
 RECOVERED_S = 60.0
-_CHANGE = """
-update balances set posted_credits = posted_credits + $2, posted_debits = posted_debits + $3 where balance_id = $1
+_CHANGE = "update balances set posted_credits = posted_credits + $2 where balance_id = $1"
+_SOME = """
+select balance_id from balances join tenants using (tenant_id)
+where normal_side = 'credit' and tenants.code <> 'bank' order by balance_id
 """
-_SOME = "select balance_id, tenant_id from balances order by balance_id"
+"""Those of the bank are read all the while."""
 
 
 async def _rebuild(stage: Stage, random: Random) -> dict[str, Any]:
@@ -32,10 +34,9 @@ async def _changed_by_hand(stage: Stage, random: Random) -> dict[str, Any]:
     try:
         await stage.until_recovered(RECOVERED_S)
         row = random.choice(await stage.sql(_SOME))["balance_id"]
-        debit = random.choice((0, 1))
-        await stage.sql(_CHANGE, row, 1 - debit, debit)
+        await stage.sql(_CHANGE, row, 1)
         found = await stage.ledger("verify", "--json")
-        await stage.sql(_CHANGE, row, debit - 1, -debit)
+        await stage.sql(_CHANGE, row, -1)
         afterwards = await stage.ledger("verify", "--json")
     finally:
         stage.load.begin()

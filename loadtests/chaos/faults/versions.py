@@ -3,10 +3,10 @@
 import asyncio
 import shutil
 import subprocess
-import tarfile
 from pathlib import Path
 from random import Random
 from typing import Any
+from zipfile import ZipFile
 
 from loadtests.chaos.crew import CrewError
 from loadtests.chaos.fault import Fault
@@ -40,10 +40,10 @@ async def _two_versions(stage: Stage, random: Random) -> dict[str, Any]:
 
 def _unpack(commit: str, into: Path) -> None:
     """Put the files of a commit into a directory; the history is not touched."""
-    archive = into.with_suffix(".tar")
+    archive = into.with_suffix(".zip")
     _git("archive", f"--output={archive}", commit)
-    with tarfile.open(archive) as files:
-        files.extractall(into, filter="data")
+    with ZipFile(archive) as files:
+        files.extractall(into)
 
 
 def _before_newest_migration() -> str | None:
