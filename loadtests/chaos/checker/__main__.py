@@ -37,6 +37,9 @@ def parse(arguments: Sequence[str]) -> tuple[Options, bool]:
     parser.add_argument("--provider-name", default="simulated")
     parser.add_argument("--sample", type=int, default=200, help="accounts read through the API")
     parser.add_argument("--rebuild", action="store_true", help="replay the topic into a schema of its own")
+    parser.add_argument(
+        "--after-loss", action="store_true", help="a fail-over has lost commits, and it was mended"
+    )
     parser.add_argument("--wait", type=float, default=60.0, metavar="S", help="how long lag may last")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
@@ -56,6 +59,7 @@ def parse(arguments: Sequence[str]) -> tuple[Options, bool]:
         provider_name=given.provider_name,
         sample=given.sample,
         rebuild=given.rebuild,
+        after_loss=given.after_loss,
         wait_s=given.wait,
     )
     return options, given.json

@@ -40,5 +40,7 @@ class Options:
     sample: int = 200
     """So many accounts, transactions, holds and payments are read through the API."""
     rebuild: bool = False
+    after_loss: bool = False
+    """Whether a fail-over has lost commits, of which outcomes and entries were told that nobody can take back."""
     wait_s: float = 60.0
     """So long the lag may take to return to zero."""

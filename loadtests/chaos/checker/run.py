@@ -37,7 +37,7 @@ async def check(options: Options) -> Report:
         await check_liveness(connection, log, options, report)
         async with connection.transaction(isolation="repeatable_read"):
             await load(connection, log, options)
-            await check_loaded(connection, options.topics.payments, report)
+            await check_loaded(connection, options.topics.payments, report, after_loss=options.after_loss)
             await check_tenancy(connection, options.schema, report)
             await _check_reads(connection, options, report)
             if options.provider is None:
@@ -64,9 +64,9 @@ async def load(connection: Any, log: Log, options: Options) -> None:
     await connection.execute(INDEXES)
 
 
-async def check_loaded(connection: Any, topic: str, report: Report) -> None:
+async def check_loaded(connection: Any, topic: str, report: Report, *, after_loss: bool = False) -> None:
     """Compare what was loaded with the books, by SQL and by the model."""
-    await run_checks(connection, report, topic)
+    await run_checks(connection, report, topic, after_loss=after_loss)
     await judge_decisions(connection, report, topic)
     report.figures = dict(await connection.fetchrow(sql("figures"), topic))
     report.checked("L", report.figures["records"] + report.figures["acknowledged"])

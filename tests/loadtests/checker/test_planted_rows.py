@@ -41,7 +41,7 @@ PLANTED = {
         "insert into told select * from told where kind = 'posted' limit 1; "
         f"update told set event_id = '{GONE}' where ctid = (select max(ctid) from told)"
     ),
-    "an outcome was never told": f"delete from told where event_id = {SOME_POSTED}",
+    "an outcome was never told as it stands": f"delete from told where event_id = {SOME_POSTED}",
     "a repeated event was not answered as one": (
         "delete from told where kind = 'duplicate' and event_id = "
         "(select event_id from told where kind = 'duplicate' and exists "
@@ -151,6 +151,16 @@ async def test_what_is_planted_is_named(loaded: Any, stage: Stage, what: str) ->
 
 async def test_where_nothing_is_planted_nothing_is_named(loaded: Any, stage: Stage) -> None:
     assert await found(loaded, stage, "select 1") == set()
+
+
+async def test_what_a_loss_leaves_is_passed_by_where_commits_were_lost(loaded: Any, stage: Stage) -> None:
+    report, savepoint = Report(), loaded.transaction()
+    await savepoint.start()
+    await loaded.execute(PLANTED["a repeated outcome differs"])
+    await run_checks(loaded, report, stage.options.topics.payments, after_loss=True)
+    await savepoint.rollback()
+    assert report.ok
+    assert "not looked for, as commits were lost: a repeated outcome differs" in report.invariants["O"].notes
 
 
 def test_each_check_has_a_violation_that_it_names() -> None:
