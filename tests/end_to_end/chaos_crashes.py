@@ -71,12 +71,13 @@ async def main(rotations: int) -> int:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ledger-deaths-")))
         servers = await stack.enter_async_context(EmbeddedStack(directory / "state", settings=ISOLATED))
         nursery = stack.enter_context(closing(Nursery(directory)))
-        simulator = Simulator(directory / "book").start()
-        stack.callback(simulator.stop)
+        simulators = [Simulator(directory / f"book{number}").start() for number in range(rotations)]
+        for simulator in simulators:
+            stack.callback(simulator.stop)
         addresses = (servers.kafka, servers.postgres_dsn)
         lanes = [
             await stack.enter_async_context(
-                deaths(addresses, f"deaths{number}", directory / f"lane{number}", simulator, nursery)
+                deaths(addresses, f"deaths{number}", directory / f"lane{number}", simulators[number], nursery)
             )
             for number in range(rotations)
         ]

@@ -230,7 +230,9 @@ class Deaths:
         """Let payments workers die at each point, twice if they come there again."""
         async with self.running(*POSTER):
             for point in (name for name, each in POINTS.items() if each.part == "advance-payments"):
-                await self.books.send([event("payment.request.v1", _payment())], [KEY])
+                payment = new_event_id()
+                await self.books.send([event("payment.request.v1", _payment(), payment)], [KEY])
+                await self.until(f"select count(*) from payments where event_id = '{payment}'", 1)
                 for time in (1, 2):
                     if not await self._dies_or_ends(f"{point}:1"):
                         break
