@@ -8,8 +8,9 @@ import orjson
 from loadtests.chaos.checker.checks import sql
 from loadtests.chaos.checker.events import Event, read_record
 from loadtests.chaos.checker.judging import Decision, Entry, Judge
-from loadtests.chaos.checker.model import Limits, Model
+from loadtests.chaos.checker.model import Model
 from loadtests.chaos.checker.report import Report
+from loadtests.chaos.checker.state import Limits
 
 AT_ONCE = 2_000
 

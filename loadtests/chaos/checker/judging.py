@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from loadtests.chaos.checker.events import Event
-from loadtests.chaos.checker.model import Born, Line, Model
+from loadtests.chaos.checker.model import Model
 from loadtests.chaos.checker.report import Finding
+from loadtests.chaos.checker.state import Born, Line
 
 UNSEEN_S = 60.0
 """Who refuses cannot see what another partition's batch is about to commit: so long it may have been under way."""

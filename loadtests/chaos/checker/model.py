@@ -2,107 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from datetime import datetime
 
-from loadtests.chaos.checker.events import AMOUNT_MAX, Data, Event, moment_of, time_of
-
-REASONS = (
-    "event_id_reused",
-    "event_too_old",
-    "event_from_future",
-    "unbalanced",
-    "same_account",
-    "amount_out_of_range",
-    "account_not_found",
-    "account_exists_differently",
-    "account_closed",
-    "account_not_empty",
-    "transaction_not_found",
-    "already_reversed",
-    "exceeds_original",
-    "hold_not_found",
-    "hold_closed",
-    "hold_expired",
-    "exceeds_hold",
-    "unknown_provider",
-    "insufficient_funds",
+from loadtests.chaos.checker.events import AMOUNT_MAX, Event, time_of
+from loadtests.chaos.checker.state import (
+    REASONS,
+    Balance,
+    Born,
+    Hold,
+    Key,
+    Limits,
+    Line,
+    Original,
+    Settings,
+    pair,
+    placed,
+    posting_reasons,
+    wanted,
 )
-"""The closed list: of those that apply the first is given."""
-
-Line = tuple[str, str, int]
-"""Account, asset, signed amount: + credits, − debits."""
-Key = tuple[str, str]
-"""Tenant and account, or tenant and id."""
-
-
-class Limits(NamedTuple):
-    """What the ledger under test was told."""
-
-    horizon: timedelta = timedelta(days=90)
-    future: timedelta = timedelta(minutes=5)
-
-
-class Born(NamedTuple):
-    """When and in which partition something came to be."""
-
-    at: datetime
-    partition: int | None
-
-
-@dataclass(slots=True)
-class Settings:
-    """What an account was opened with; `overdraft` None is without limit."""
-
-    side: str
-    overdraft: int | None
-    metadata: Data | None = None
-    closed: bool = False
-
-
-@dataclass(slots=True)
-class Balance:
-    """What an account holds of an asset; totals only grow."""
-
-    debits: int = 0
-    credits: int = 0
-    held: int = 0
-    version: int = 0
-    born: Born | None = None
-
-
-@dataclass(slots=True)
-class Hold:
-    """Funds set aside; of a payment, `fee` is a part of what its capture brings, and only `movers` may end it."""
-
-    debit: str
-    credit: str
-    asset: str
-    amount: int
-    left: int
-    expires_at: datetime | None
-    born: Born
-    fee: tuple[str, int] | None = None
-    is_payment: bool = False
-    state: str = "open"
-
-    def has_expired(self, now: datetime) -> bool:
-        return self.state == "expired" or (
-            self.state == "open" and self.expires_at is not None and now >= self.expires_at
-        )
-
-
-@dataclass(slots=True)
-class Original:
-    """A transaction that some event reverses."""
-
-    lines: Sequence[Line]
-    born: Born
-    taken: int = 0
-
-    @property
-    def left(self) -> int:
-        return (abs(self.lines[0][2]) if len(self.lines) == 2 else 1) - self.taken
 
 
 @dataclass(slots=True)
@@ -162,7 +79,7 @@ class Model:
         data = event.data
         match event.type:
             case "transfer.post.v1":
-                return _pair(data["debit"], data["credit"], data["asset"], data["amount"])
+                return pair(data["debit"], data["credit"], data["asset"], data["amount"])
             case "transaction.post.v1":
                 return [(line["account"], line["asset"], line["amount"]) for line in data["entries"]]
             case "transaction.reverse.v1":
@@ -177,12 +94,12 @@ class Model:
         data, key = event.data, (event.tenant, event.id)
         match event.type:
             case "account.open.v1":
-                side, overdraft = _wanted(data)
+                side, overdraft = wanted(data)
                 self.accounts[event.tenant, data["account"]] = Settings(side, overdraft, data.get("metadata"))
             case "account.close.v1":
                 self._stand(event.tenant, data["account"]).closed = True
             case "hold.place.v1" | "payment.request.v1":
-                self.holds[key] = hold = _placed(event, born)
+                self.holds[key] = hold = placed(event, born)
                 self._touch(event.tenant, hold.debit, hold.asset, born).held += hold.amount
             case "hold.capture.v1":
                 self._take(event, -lines[0][2] if lines else 0)
@@ -220,7 +137,7 @@ class Model:
         stands = self.accounts.get((event.tenant, event.data["account"]))
         if stands is not None:
             note = event.data.get("metadata")
-            if (stands.side, stands.overdraft) != _wanted(event.data) or (
+            if (stands.side, stands.overdraft) != wanted(event.data) or (
                 "metadata" in event.data and note != stands.metadata
             ):
                 yield "account_exists_differently"
@@ -246,7 +163,7 @@ class Model:
             yield "same_account"
         match event.type:
             case "transaction.post.v1":
-                yield from _posting_reasons(self.lines(event))
+                yield from posting_reasons(self.lines(event))
             case "transaction.reverse.v1":
                 yield from self._reversal_reasons(event)
             case "hold.place.v1" | "payment.request.v1":
@@ -288,7 +205,7 @@ class Model:
                 yield "account_closed"
 
     def _placing_reasons(self, event: Event, now: datetime) -> Iterator[str]:
-        hold = _placed(event, Born(now, None))
+        hold = placed(event, Born(now, None))
         if hold.debit == hold.credit:
             yield "same_account"
         if hold.fee is not None:
@@ -366,7 +283,7 @@ class Model:
             return []
         amount = event.data.get("amount", hold.left)
         if hold.fee is None or not amount:
-            return _pair(hold.debit, hold.credit, hold.asset, amount)
+            return pair(hold.debit, hold.credit, hold.asset, amount)
         account, fee = hold.fee
         return [
             (hold.debit, hold.asset, -amount),
@@ -406,46 +323,3 @@ class Model:
         original = self._original(event)
         if original is not None and lines:
             original.taken += abs(lines[0][2]) if len(original.lines) == 2 else 1
-
-
-def _pair(debit: str, credit: str, asset: str, amount: int) -> list[Line]:
-    return [(debit, asset, -amount), (credit, asset, amount)]
-
-
-def _wanted(data: Data) -> tuple[str, int | None]:
-    """Give the side and the overdraft that an opening asks for."""
-    default = "unlimited" if data["account"].startswith("external:") else 0
-    overdraft = data.get("overdraft", default)
-    return data.get("normal_side", "credit"), None if overdraft == "unlimited" else overdraft
-
-
-def _placed(event: Event, born: Born) -> Hold:
-    data = event.data
-    is_payment = event.type == "payment.request.v1"
-    credit, fee = data["credit"], data.get("fee")
-    if is_payment and data["provider"].startswith("ledger:"):
-        credit = "transit:" + data["provider"].removeprefix("ledger:")
-    expires = data.get("expires_at")
-    return Hold(
-        debit=data["debit"],
-        credit=credit,
-        asset=data["asset"],
-        amount=data["amount"],
-        left=data["amount"],
-        expires_at=moment_of(expires).astimezone(UTC) if expires else None,
-        born=born,
-        fee=(fee["account"], fee["amount"]) if fee else None,
-        is_payment=is_payment,
-    )
-
-
-def _posting_reasons(lines: Sequence[Line]) -> Iterator[str]:
-    sums: dict[str, int] = {}
-    for _, asset, amount in lines:
-        sums[asset] = sums.get(asset, 0) + amount
-        if not 0 < abs(amount) <= AMOUNT_MAX:
-            yield "amount_out_of_range"
-    if any(sums.values()):
-        yield "unbalanced"
-    if len({account for account, _, _ in lines}) == 1:
-        yield "same_account"
