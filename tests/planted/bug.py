@@ -13,8 +13,6 @@ class Bug(NamedTuple):
     plant: Callable[[], None]
     checks: tuple[str, ...]
     """Tests, as pytest names them."""
-    seeds: tuple[int, ...] = ()
-    """Of the simulation, where it is what catches it."""
 
 
 def replace(place: str, value: Any) -> None:
