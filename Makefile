@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test check fast lock fix schemas recipes bench bench-full bench-reads bench-payments bench-replays fuzz-api chaos-transport chaos-kills chaos-payments clean
+.PHONY: help install demo test check fast lock fix schemas recipes bench bench-full bench-reads bench-payments bench-replays fuzz-api simulate fuzz-decoder chaos chaos-soak chaos-transport chaos-payments crash-points planted clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -27,16 +27,17 @@ demo: $(READY) ## the whole system on a stream of payments, then the verdict
 	@$(BIN)/ledger demo
 
 test: $(READY) ## every test, on real Kafka and PostgreSQL
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(TESTS)
 
 fast: $(READY) ## the tests that need no servers
 	@$(BIN)/python -m pytest tests/domain tests/contract tests/application tests/api tests/streams tests/architecture
 
-check: $(READY) ## lint, types, import contracts, sizes
+check: $(READY) ## lint, types, import contracts, sizes; known vulnerabilities, tenants, secrets, TLS
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -q tests/architecture
+	@$(BIN)/python -m tests.security.audit
+	@$(BIN)/python -m pytest -q tests/architecture tests/security
 
 fix: $(READY) ## format, and mend what the linter can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
@@ -62,17 +63,32 @@ bench-payments: $(READY) ## payments at full load over a faulty provider, worker
 bench-replays: $(READY) ## how fast a million events are replayed, against posting them in the same run
 	@$(BIN)/python -m loadtests.replays
 
+chaos: $(READY) ## the whole table of faults under load, one after another, then a checker's verdict; chaos-out has the report
+	@$(BIN)/python -m loadtests.chaos run --out chaos-out
+
+chaos-soak: $(READY) ## an hour of random faults at half of what can be posted here; memory must stay as it is
+	@$(BIN)/python -m loadtests.chaos run --minutes 60 --rate half --out chaos-out/soak
+
 chaos-transport: $(READY) ## ten minutes of restarts over the chunked transport; nothing may be lost
 	@$(BIN)/python -m loadtests.chaos_transport
-
-chaos-kills: $(READY) ## fifty workers killed with -9 under load, then an independent count
-	@$(BIN)/python -m loadtests.chaos_kills
 
 chaos-payments: $(READY) ## payments through every death of a worker, whatever their provider does
 	@$(BIN)/python -m tests.end_to_end.chaos_payments
 
+crash-points: $(READY) ## every crash point with every kind of record, dying once and once more, then an independent count
+	@$(BIN)/python -m tests.end_to_end.chaos_crashes
+
+planted: $(READY) ## bugs planted one by one, and the test or simulated seed that catches each
+	@$(BIN)/python -m tests.planted
+
+simulate: $(READY) ## the whole stream in one process, SEEDS=1000 runs from FIRST=1, with every fault that a seed draws
+	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1) --processes $(or $(PROCESSES),2)
+
 fuzz-api: $(READY) ## ten minutes of schemathesis with every check, on a whole stack
 	@$(BIN)/python -m tests.end_to_end.fuzz_api 600
+
+fuzz-decoder: $(READY) ## look for bytes that a decoder cannot take, for MINUTES (10)
+	@$(BIN)/python -u -m tests.contract.fuzz_decoder $(or $(MINUTES),10)
 
 lock: ## resolve the dependencies anew (hashes, no addresses)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
@@ -80,4 +96,4 @@ lock: ## resolve the dependencies anew (hashes, no addresses)
 
 clean: ## remove the environment and the default state directory (stop the stack first)
 	@test ! -e .ledger || $(BIN)/ledger down
-	@rm -rf $(VENV) .ledger bench-out
+	@rm -rf $(VENV) .ledger bench-out chaos-out

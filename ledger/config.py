@@ -1,10 +1,12 @@
 """Settings: environment variables with the prefix LEDGER_, read once by the composition root."""
 
+import re
 from ipaddress import ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ledger.domain.payments.rules import PaymentRules
@@ -14,6 +16,7 @@ COMPRESSION = "snappy"
 """Of all records: aiokafka packs lz4 at its slowest level, 8 µs a record against 0.5, for a fifth less bytes."""
 
 _PORT = r"(6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3})"
+_HOST = re.compile(rf"(\[[0-9a-fA-F:.%]+\]|[^:\[\]]*)(:{_PORT}?)?")
 _SERVER = rf"(\[[0-9a-fA-F:.]+\]|[^\s,:/\[\]]+):{_PORT}"
 
 
@@ -31,6 +34,25 @@ class Settings(BaseSettings):
         None,
         pattern=rf"^{_SERVER}(, ?{_SERVER})*$",
         description="host:port[,host:port]; none: the stack of `ledger up`",
+    )
+    kafka_security_protocol: str = Field(
+        "PLAINTEXT",
+        pattern="^(PLAINTEXT|SSL|SASL_SSL)$",
+        description="how Kafka is spoken to: open, encrypted, or encrypted and as a user",
+    )
+    kafka_ca_file: Path | None = Field(
+        None, description="PEM file of who vouches for the brokers; none: those whom this machine believes"
+    )
+    kafka_sasl_mechanism: str = Field(
+        "SCRAM-SHA-512",
+        pattern="^(SCRAM-SHA-512|SCRAM-SHA-256|PLAIN)$",
+        description="how the user is proved to Kafka",
+    )
+    kafka_sasl_user: str | None = Field(
+        None, validate_default=True, description="the user of Kafka: with SASL_SSL, and only with it"
+    )
+    kafka_sasl_password: str | None = Field(
+        None, validate_default=True, description="the user's password: with SASL_SSL, and only with it"
     )
     postgres_dsn: str | None = Field(
         None,
@@ -232,6 +254,32 @@ class Settings(BaseSettings):
         10.0, gt=0, description="a stopped worker's transaction is ended"
     )
     retry_backoff_max_s: float = Field(5.0, gt=0, description="longest wait between two tries of a batch")
+
+    @field_validator("postgres_dsn", "postgres_replica_dsn", "redis_url")
+    @classmethod
+    def _names_servers(cls, given: str | None) -> str | None:
+        # A password with a bare / or # would be read as a port, and told in the fault of whoever reads it so.
+        parts = urlsplit(given or "")
+        servers = parts.netloc.rpartition("@")[2].split(",")
+        if parts.fragment or not all(_HOST.fullmatch(each) for each in servers):
+            raise ValueError("it names no host[:port]; in a password, / is %2F, and # is %23")
+        return given
+
+    @field_validator("kafka_security_protocol")
+    @classmethod
+    def _is_of_servers_that_are_set(cls, given: str, others: ValidationInfo) -> str:
+        if given != "PLAINTEXT" and not others.data.get("kafka_bootstrap"):
+            raise ValueError("the stack of `ledger up` is open: set LEDGER_KAFKA_BOOTSTRAP as well")
+        return given
+
+    @field_validator("kafka_sasl_user", "kafka_sasl_password")
+    @classmethod
+    def _is_asked_for(cls, given: str | None, others: ValidationInfo) -> str | None:
+        wanted = others.data.get("kafka_security_protocol")
+        # A user who is set and never shown would look like protection.
+        if wanted is not None and bool(given) != (wanted == "SASL_SSL"):
+            raise ValueError(f"{'not ' if given else ''}needed with {wanted}")
+        return given
 
     @field_validator("api_trusted_proxies")
     @classmethod

@@ -49,7 +49,7 @@ async def paying(settings: Settings, signals: Signals) -> AsyncIterator[ChunkedA
     addresses = find_addresses(settings)
     settings = settings.model_copy(
         update={
-            "kafka_bootstrap": addresses.kafka,
+            "kafka_bootstrap": addresses.kafka.servers,
             "postgres_dsn": addresses.postgres_dsn,
             "sealing_keys": need_sealing_keys(settings),
         }

@@ -7,6 +7,7 @@ from typing import Any, cast
 import faust
 from faust.types import StreamT
 
+from ledger.adapters.kafka.access import KafkaAccess
 from ledger.adapters.kafka.stream import KafkaStream
 from ledger.application.ports import BookStore
 from ledger.bootstrap.posting import posting
@@ -43,7 +44,7 @@ async def working(settings: Settings, signals: Signals) -> AsyncIterator[Chunked
     """Compose a posting worker on the servers that are set or that `ledger up` started."""
     addresses = find_addresses(settings)
     settings = settings.model_copy(
-        update={"kafka_bootstrap": addresses.kafka, "postgres_dsn": addresses.postgres_dsn}
+        update={"kafka_bootstrap": addresses.kafka.servers, "postgres_dsn": addresses.postgres_dsn}
     )
     async with AsyncExitStack() as stack:
         app = create_app(settings, signals)
@@ -75,9 +76,9 @@ async def working(settings: Settings, signals: Signals) -> AsyncIterator[Chunked
         yield app
 
 
-async def _begin(books: BookStore, settings: Settings, bootstrap: str) -> None:
+async def _begin(books: BookStore, settings: Settings, kafka: KafkaAccess) -> None:
     """Tell the books where the log begins: what a group skipped before that is gone, what it skips after is a gap."""
-    async with KafkaStream.open(bootstrap, settings.payments_topic) as stream:
+    async with KafkaStream.open(kafka, settings.payments_topic) as stream:
         bounds = await stream.bounds()
     await books.begin(stream.topic, {partition: first for partition, (first, _) in bounds.items()})
 

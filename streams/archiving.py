@@ -29,9 +29,9 @@ async def archiving(
     progress: Progress | None = None,
 ) -> AsyncIterator[list[ArchiveTopic]]:
     """The use case for each topic, on the Kafka that is set or that `ledger up` started."""
-    bootstrap = find_kafka(settings)
+    kafka = find_kafka(settings)
     async with AsyncExitStack() as stack:
-        streams = [await stack.enter_async_context(KafkaStream.open(bootstrap, topic)) for topic in topics]
+        streams = [await stack.enter_async_context(KafkaStream.open(kafka, topic)) for topic in topics]
         yield [
             ArchiveTopic(
                 stream,

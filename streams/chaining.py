@@ -33,7 +33,7 @@ async def chain_worker(settings: Settings, signals: Signals) -> AsyncIterator[Ch
     """Compose a chain worker on the servers that are set or that `ledger up` started."""
     addresses = find_addresses(settings)
     settings = settings.model_copy(
-        update={"kafka_bootstrap": addresses.kafka, "postgres_dsn": addresses.postgres_dsn}
+        update={"kafka_bootstrap": addresses.kafka.servers, "postgres_dsn": addresses.postgres_dsn}
     )
     async with AsyncExitStack() as stack:
         app = chunked_app(settings.chain_group, settings, signals, [settings.outcomes_topic])

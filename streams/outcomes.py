@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 from aiokafka import AIOKafkaConsumer
 
+from ledger.adapters.kafka.access import KafkaAccess, client_options
+from ledger.adapters.kafka.connecting import start_client
 from ledger.adapters.kafka.stream import places_of
 from ledger.config import Settings
 
@@ -20,14 +22,16 @@ class Outcomes:
 
     @classmethod
     @asynccontextmanager
-    async def following(cls, settings: Settings, bootstrap: str, *, on: bool) -> AsyncIterator["Outcomes"]:
+    async def following(
+        cls, settings: Settings, kafka: KafkaAccess | str, *, on: bool
+    ) -> AsyncIterator["Outcomes"]:
         """Begin at the end of the topic as it is now; with `on` false, follow nothing."""
         if not on:
             yield cls(None)
             return
-        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
-        await consumer.start()
+        consumer = AIOKafkaConsumer(**client_options(kafka), enable_auto_commit=False)
         try:
+            await start_client(consumer, kafka)
             await _assign_end(consumer, settings.outcomes_topic)
             yield cls(consumer)
         finally:

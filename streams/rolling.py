@@ -10,6 +10,7 @@ from typing import Any, cast
 import faust
 from faust.types import StreamT
 
+from ledger.adapters.kafka.access import KafkaAccess
 from ledger.adapters.kafka.group import KafkaGroup
 from ledger.adapters.kafka.stream import KafkaStream
 from ledger.config import Settings
@@ -86,16 +87,16 @@ def add_rolling(app: ChunkedApp, settings: Settings, handler: Handler) -> None:
 @asynccontextmanager
 async def rolling(settings: Settings, signals: Signals) -> AsyncIterator[WindowsWorker]:
     """Compose a windows worker on the Kafka that is set or that `ledger up` started."""
-    settings = settings.model_copy(update={"kafka_bootstrap": find_kafka(settings)})
-    bootstrap = str(settings.kafka_bootstrap)
+    kafka = find_kafka(settings)
+    settings = settings.model_copy(update={"kafka_bootstrap": kafka.servers})
     async with AsyncExitStack() as stack:
-        partitions = await check_topics(settings, bootstrap, signals)
+        partitions = await check_topics(settings, kafka, signals)
         options: dict[str, Any] = {}
         if settings.windows_store == "rocksdict":
             directory = own_directory(settings.state_dir / "workers", settings.windows_group)
             options = {"store": "rocksdb://", "datadir": stack.enter_context(directory)}
         app = create_windows_app(settings, signals, partitions, **options)
-        batches = BatchPublisher(bootstrap)
+        batches = BatchPublisher(kafka)
         await batches.start()
         stack.push_async_callback(batches.stop)
         worker, tasks = _compose(
@@ -136,13 +137,13 @@ async def watch_versions(book: WindowBook, settings: Settings, signals: Signals)
             signals.emit("versions.healed", of=name.decode())
 
 
-async def check_topics(settings: Settings, bootstrap: str, signals: Signals) -> int:
+async def check_topics(settings: Settings, kafka: KafkaAccess, signals: Signals) -> int:
     """Make the changelog if it is missing, and give how many partitions it has; they must be those of entries."""
-    await make_windows_topic(settings, bootstrap)
+    await make_windows_topic(settings, kafka)
     async with (
-        KafkaStream.open(bootstrap, settings.entries_topic) as entries,
-        KafkaStream.open(bootstrap, settings.windows_topic) as windows,
-        KafkaGroup.open(bootstrap, settings.windows_group) as group,
+        KafkaStream.open(kafka, settings.entries_topic) as entries,
+        KafkaStream.open(kafka, settings.windows_topic) as windows,
+        KafkaGroup.open(kafka, settings.windows_group) as group,
     ):
         source, changelog = await entries.bounds(), await windows.bounds()
         committed = await group.committed(settings.entries_topic)

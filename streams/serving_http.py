@@ -9,7 +9,11 @@ from contextlib import contextmanager
 from ipaddress import IPv4Network, ip_network
 from typing import Any
 
+import orjson
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ledger.api.problems import CONTENT_TYPE, MalformedRequestError
 
 KEEP_ALIVE_S = 75
 """Longer than the load balancers in front, usually 60: otherwise they send requests on connections that just ended."""
@@ -52,6 +56,20 @@ def with_mapped(proxies: str) -> list[str]:
     return [*given, *mapped]
 
 
+class ProblemProtocol(HttpToolsProtocol):
+    """Answers what cannot be read as a request in the way of all other refusals."""
+
+    def send_400_response(self, msg: str) -> None:
+        problem = MalformedRequestError(msg)
+        body = orjson.dumps(problem.document(""))
+        head = (
+            f"HTTP/1.1 {problem.status} Bad Request\r\ncontent-type: {CONTENT_TYPE}\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+
 class Server(uvicorn.Server):
     """One application on one socket; signals are left to whoever runs it."""
 
@@ -62,7 +80,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=ProblemProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,

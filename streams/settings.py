@@ -13,7 +13,7 @@ from streams.embedded.processes import MARK
 ADDRESSES = frozenset({"kafka_bootstrap", "postgres_dsn", "postgres_replica_dsn", "redis_url"})
 """Settings that may hold passwords, of which only the passwords are hidden."""
 
-SECRETS = frozenset({"internal_token", "key_secret", "sealing_keys"})
+SECRETS = frozenset({"internal_token", "kafka_sasl_password", "key_secret", "sealing_keys"})
 """Settings of which nothing is shown."""
 
 CRASH_VARIABLE = "LEDGER_CRASH"

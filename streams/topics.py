@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from ledger.adapters.kafka.access import KafkaAccess, client_options
+from ledger.adapters.kafka.connecting import start_client
 from ledger.config import Settings
 
 REMOVED_S = 30.0
@@ -73,21 +75,21 @@ def _days(days: int) -> str:
     return str(days * DAY_MS) if days else "-1"
 
 
-async def make_topics(settings: Settings, bootstrap: str) -> list[str]:
+async def make_topics(settings: Settings, kafka: KafkaAccess | str) -> list[str]:
     """Make the topics that are missing; those that exist stay as they are. Returns the names made."""
-    return await _make(settings, bootstrap, {topic.name for topic in topics_of(settings)})
+    return await _make(settings, kafka, {topic.name for topic in topics_of(settings)})
 
 
-async def make_windows_topic(settings: Settings, bootstrap: str) -> bool:
+async def make_windows_topic(settings: Settings, kafka: KafkaAccess | str) -> bool:
     """Make the changelog of windows if it is missing; says whether it was."""
-    return bool(await _make(settings, bootstrap, {settings.entries_topic, settings.windows_topic}))
+    return bool(await _make(settings, kafka, {settings.entries_topic, settings.windows_topic}))
 
 
-async def remove_topic(bootstrap: str, name: str) -> None:
+async def remove_topic(kafka: KafkaAccess | str, name: str) -> None:
     """Delete a topic, and wait until it is gone; raises KafkaError."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="ledger-migrate")
-    await admin.start()
+    admin = AIOKafkaAdminClient(**client_options(kafka), client_id="ledger-migrate")
     try:
+        await start_client(admin, kafka)
         if name in await admin.list_topics():
             await admin.delete_topics([name])
         async with asyncio.timeout(REMOVED_S):
@@ -100,10 +102,10 @@ async def remove_topic(bootstrap: str, name: str) -> None:
         await admin.close()
 
 
-async def _make(settings: Settings, bootstrap: str, names: Set[str]) -> list[str]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="ledger-migrate")
-    await admin.start()
+async def _make(settings: Settings, kafka: KafkaAccess | str, names: Set[str]) -> list[str]:
+    admin = AIOKafkaAdminClient(**client_options(kafka), client_id="ledger-migrate")
     try:
+        await start_client(admin, kafka)
         existing = set(await admin.list_topics())
         missing = [topic for topic in topics_of(settings) if topic.name in names - existing]
         if settings.entries_topic in existing:

@@ -1,5 +1,6 @@
 """Compose a verification of the windows: the changelog read again, against the books."""
 
+from ledger.adapters.kafka.access import KafkaAccess
 from ledger.adapters.kafka.group import KafkaGroup
 from ledger.adapters.kafka.stream import KafkaStream
 from ledger.adapters.postgres.types import Pool
@@ -14,7 +15,7 @@ from streams.rolling import retention_of
 
 async def verify_windows(
     settings: Settings,
-    bootstrap: str,
+    kafka: KafkaAccess | str,
     pool: Pool,
     progress: Progress | None = None,
     *,
@@ -22,11 +23,11 @@ async def verify_windows(
 ) -> Check:
     """Verify the windows of the group that is set; raises KafkaError, TransientFaultError."""
     async with (
-        KafkaStream.open(bootstrap, settings.payments_topic) as payments,
-        KafkaStream.open(bootstrap, settings.entries_topic) as entries,
-        KafkaStream.open(bootstrap, settings.windows_topic) as windows,
-        KafkaGroup.open(bootstrap, settings.posting_group) as posting,
-        KafkaGroup.open(bootstrap, settings.windows_group) as rolling,
+        KafkaStream.open(kafka, settings.payments_topic) as payments,
+        KafkaStream.open(kafka, settings.entries_topic) as entries,
+        KafkaStream.open(kafka, settings.windows_topic) as windows,
+        KafkaGroup.open(kafka, settings.posting_group) as posting,
+        KafkaGroup.open(kafka, settings.windows_group) as rolling,
     ):
         flow = Flow(payments, entries, windows, posting, rolling)
         verification = VerifyWindows(

@@ -111,6 +111,10 @@ class MalformedJsonError(ProblemError):
     status, code, title = 400, "malformed_json", "The body is not JSON"
 
 
+class MalformedRequestError(ProblemError):
+    status, code, title = 400, "malformed_request", "This is no request of HTTP, or one of a method that nobody knows"
+
+
 class WrongTenantProblemError(ProblemError):
     status, code, title = 403, "wrong_tenant", "An event names another tenant than the key's"
 

@@ -11,6 +11,7 @@ from ledger.contract.archive.examining import examine
 from ledger.contract.archive.manifest import SegmentLine, line_of, segment_name
 from ledger.contract.archive.segment import Head, SegmentBuilder, segment_hash
 from ledger.contract.dead_letter import Record
+from ledger.observability.crash import crash_point
 from ledger.observability.signals import Signals
 
 SEGMENT_BYTES = 32 * 1024**2
@@ -167,6 +168,7 @@ class ArchiveTopic:
         name = segment_name(topic, number, builder.head.first)
         line = line_of(builder.head, index, segment)
         if await self._objects.put_new(name, segment):
+            crash_point("segment_written")
             self.written.add(line)
             facts = {"records": line.records, "bytes": line.bytes}
             self._signals.emit(

@@ -28,6 +28,7 @@ from ledger.contract.decode import (
 from ledger.contract.keys import KeyChooser
 from ledger.contract.outgoing import CONTENT_TYPE, Message
 from ledger.domain.commands import Event
+from ledger.observability.crash import crash_point
 
 PAGE_LETTERS_MAX = 100
 """Letters sent, and then written down, at a time: each may be a MiB."""
@@ -310,6 +311,7 @@ class RequeueLetters:
         async with self._letters.held():
             stored = await read_letters(self._letters, places, again=again)
             records = await self._payments.send([_as_it_came(each) for each in stored])
+            crash_point("letter_sent")
             await self._letters.record(places, Action(Deed.REQUEUED, by, self._clock.now(), why))
         sent = [
             Sent(each.place, record, event_of(each.letter, self._bytes_max))
@@ -331,6 +333,7 @@ class RequeueLetters:
                 await self._refuse_posted([stored])
             check_address(stored.letter.record.key, stored.letter.record.headers)
             [record] = await self._payments.send([_edited(stored, event, value)])
+            crash_point("letter_sent")
             await self._letters.record([place], Action(Deed.REQUEUED, by, self._clock.now(), why, value))
         return Done([place], [Sent(place, record, event)])
 

@@ -10,6 +10,7 @@ from ledger.application.ports import Clock
 from ledger.application.provider_messages import WEBHOOK_BYTES_MAX, Webhook, decode_webhook
 from ledger.contract.outgoing import record_key
 from ledger.contract.signature import SECRET_BYTES_MIN, check_presented, verify_signature
+from ledger.observability.crash import crash_point
 from ledger.observability.signals import Signals
 
 _NOBODYS = b"0" * SECRET_BYTES_MIN
@@ -72,6 +73,7 @@ class ReceiveWebhooks:
         webhook = decode_webhook(body)
         value = msgspec.json.encode(ReceivedWebhook(provider, webhook))
         await self._log.keep(record_key(webhook.tenant, webhook.payment), value)
+        crash_point("webhook_kept")
         return webhook
 
     async def _found(self, tenant: str, provider: str) -> Sequence[bytes]:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
+from ledger.adapters.kafka.access import kafka_access
 from ledger.adapters.kafka.submit import KafkaEventLog
 from ledger.adapters.postgres.api_keys import PostgresKeyReader
 from ledger.adapters.postgres.payment_reader import PostgresPaymentReader
@@ -61,7 +62,8 @@ async def _webhooks(
 ) -> ReceiveWebhooks | None:
     if settings.kafka_bootstrap is None or settings.sealing_keys is None:
         return None
-    log = KafkaEventLog(settings.kafka_bootstrap, settings.webhooks_topic, signals)
+    kafka = kafka_access(settings, settings.kafka_bootstrap)
+    log = KafkaEventLog(kafka, settings.webhooks_topic, signals)
     stack.push_async_callback(log.stop)
     return ReceiveWebhooks(PostgresWebhookSecrets(pool, seals_of(settings)), log, clock, signals)
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
 
+from ledger.adapters.kafka.access import kafka_access
 from ledger.adapters.kafka.feed import KafkaFeed
 from ledger.adapters.kafka.submit import KafkaEventLog
 from ledger.adapters.memory.cache import MemoryCache
@@ -114,7 +115,8 @@ async def _follow(
 ) -> KafkaFeed | None:
     if settings.kafka_bootstrap is None:
         return None
-    follower = KafkaFeed(settings.kafka_bootstrap, settings.outcomes_topic, feed, signals)
+    kafka = kafka_access(settings, settings.kafka_bootstrap)
+    follower = KafkaFeed(kafka, settings.outcomes_topic, feed, signals)
     stack.push_async_callback(follower.stop)
     await follower.start()
     return follower
@@ -125,9 +127,8 @@ async def _submit(
 ) -> SubmitEvents | None:
     if settings.kafka_bootstrap is None:
         return None
-    log = KafkaEventLog(
-        settings.kafka_bootstrap, settings.payments_topic, signals, bytes_max=settings.record_bytes_max
-    )
+    kafka = kafka_access(settings, settings.kafka_bootstrap)
+    log = KafkaEventLog(kafka, settings.payments_topic, signals, bytes_max=settings.record_bytes_max)
     stack.push_async_callback(log.stop)
     await log.start()
     return SubmitEvents(log, feed, bytes_max=settings.record_bytes_max)

@@ -92,7 +92,7 @@ def decode_signed(body: bytes) -> tuple[bytes, str]:
     try:
         found = _signed.decode(body)
         return found.checkpoint.encode(), found.signature
-    except (msgspec.DecodeError, ValueError) as fault:
+    except (msgspec.DecodeError, ValueError, RecursionError) as fault:
         raise DamagedCheckpointError(str(fault)) from fault
 
 
@@ -100,7 +100,7 @@ def decode_checkpoint(body: bytes) -> Checkpoint:
     """Read what was signed; raises DamagedCheckpointError."""
     try:
         return _checkpoint.decode(body)
-    except (msgspec.DecodeError, ValueError) as fault:
+    except (msgspec.DecodeError, ValueError, RecursionError) as fault:
         raise DamagedCheckpointError(str(fault)) from fault
 
 
@@ -121,5 +121,5 @@ def decode_links(body: bytes) -> list[Link]:
             Link(tenant, number, event, bytes.fromhex(digest), bytes.fromhex(hashed), late)
             for tenant, number, event, digest, hashed, late in lines
         ]
-    except (msgspec.DecodeError, ValueError) as fault:
+    except (msgspec.DecodeError, ValueError, RecursionError) as fault:
         raise DamagedCheckpointError(str(fault)) from fault

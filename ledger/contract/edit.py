@@ -32,9 +32,11 @@ def _steps(path: str) -> Sequence[str]:
 
 
 def _json(value: str) -> msgspec.Raw:
-    raw = value.encode()
     try:
+        raw = value.encode()
         msgspec.json.decode(raw)
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise NotEditableError("the value is not UTF-8, or nested too deeply") from error
     except (msgspec.DecodeError, UnicodeDecodeError):
         return msgspec.Raw(_encode(value))
     return msgspec.Raw(raw)

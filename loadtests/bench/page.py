@@ -38,7 +38,7 @@ PROCESSES = ("postgres", "kafka", "posting", "windows", "payments", HARNESS, "ap
 NINES = [(float(at), name) for at, name in enumerate(LATENCIES)]
 SECONDS = Axis("seconds")
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --faint: #59636e; --paper: #fff; --line: #d1d9e0; --card: #f6f8fa;
 --good: #1a7f37; --bad: #c62828; --c0: #2468c7; --c1: #d9730d; --c2: #2e8b57; --c3: #b5406f; --c4: #7655c9;
 --c5: #92781a; --c6: #1492a3; --c7: #7a828c;
@@ -62,7 +62,8 @@ figcaption { font-weight: 600; font-size: 14px } .keys { font-size: 13px; margin
 border-radius: 2px; margin-right: .3rem }
 svg { max-width: 100%; height: auto; display: block } svg text { font: 12px system-ui, sans-serif; fill: var(--faint) }
 svg text.strong { fill: var(--ink) } .grid { stroke: var(--line) } .mark { stroke: var(--faint);
-stroke-dasharray: 3 3 } .line { fill: none; stroke-width: 2; stroke-linejoin: round }
+stroke-dasharray: 3 3 } .band { fill: var(--faint); opacity: .13 }
+.line { fill: none; stroke-width: 2; stroke-linejoin: round }
 """ + "".join(
     f".l{n} {{ stroke: var(--c{n}) }} .f{n} {{ fill: var(--c{n}) }} .b{n} {{ background: var(--c{n}) }}\n"
     for n in range(COLOURS)
@@ -74,7 +75,7 @@ def page(report: Report) -> str:
     title = "What the ledger does, how fast, and at what cost"
     head = (
         f'<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style>"
+        f"<title>{escape(title)}</title><style>{STYLE}</style>"
     )
     body = "".join([f"<h1>{escape(title)}</h1>", *_about(report), *_sections(report)])
     return f"<!doctype html><html lang=en><head>{head}</head><body>{body}</body></html>\n"
@@ -114,26 +115,27 @@ def _verdict(report: Report) -> str:
 
 
 def _sections(report: Report) -> Iterator[str]:
-    yield _section("Targets", _table(target_rows(report.targets)))
+    yield section("Targets", table(target_rows(report.targets)))
     how = f"<p class=faint>Events a second; {escape(COUNTED)}.</p>"
-    yield _section(
-        "Rates", how, _rate_bars(report), _table(case_rows(report)), _grouped(_rates_over_time(report))
+    yield section(
+        "Rates", how, _rate_bars(report), table(case_rows(report)), _grouped(_rates_over_time(report))
     )
-    yield _section(
+    yield section(
         "Latencies",
         _grouped(_percentiles(report)),
-        _table(latency_rows(report)),
+        table(latency_rows(report)),
         _grouped(_by_second(report)),
     )
-    yield _section("The knee", _grouped(_knees(report)))
-    yield _section("Growth", _growth(report))
-    yield _section("Where the time goes", _cpu(report), _steps(report))
-    yield _section("Memory", _grouped(_memory(report)))
-    yield _section("Cost of a million events", _table(cost_rows(report)))
-    yield _section("Notes", "".join(f"<p>{escape(note)}</p>" for note in _notes(report)))
+    yield section("The knee", _grouped(_knees(report)))
+    yield section("Growth", _growth(report))
+    yield section("Where the time goes", _cpu(report), _steps(report))
+    yield section("Memory", _grouped(_memory(report)))
+    yield section("Cost of a million events", table(cost_rows(report)))
+    yield section("Notes", "".join(f"<p>{escape(note)}</p>" for note in _notes(report)))
 
 
-def _section(title: str, *parts: str) -> str:
+def section(title: str, *parts: str) -> str:
+    """Put parts under a title; nothing where there are none."""
     shown = "".join(parts)
     return f"<h2>{escape(title)}</h2>{shown}" if shown else ""
 
@@ -143,7 +145,8 @@ def _grouped(figures: Iterable[str]) -> str:
     return f"<div class=plots>{shown}</div>" if shown else ""
 
 
-def _table(rows: Sequence[Row]) -> str:
+def table(rows: Sequence[Row]) -> str:
+    """Give a table whose first row names its columns; nothing where there is no other."""
     if len(rows) < 2:
         return ""
     kinds = [
@@ -156,9 +159,9 @@ def _table(rows: Sequence[Row]) -> str:
 
 
 def _cell(kind: str, cell: str, column: str) -> str:
-    if cell == "holds" or cell == "as expected":
+    if cell in ("holds", "as expected", "ok"):
         kind = " class=good"
-    elif cell == "MISSED" or cell.endswith("FAULTS"):
+    elif cell in ("MISSED", "violated") or cell.endswith("FAULTS"):
         kind = " class=bad"
     elif column == "found":
         kind = " class=one"

@@ -38,10 +38,11 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A value of x that is told."""
+    """A value of x that is told; with `until`, all from there to that one."""
 
     x: float
     text: str
+    until: float | None = None
 
 
 def lines(
@@ -165,6 +166,12 @@ def _grid(
 
 def _mark(mark: Mark, x: Scale) -> str:
     at = x(mark.x)
+    if mark.until is not None:
+        wide = max(1.0, x(mark.until) - at)
+        band = (
+            f'<rect class="band" x="{at:.1f}" y="{TOP}" width="{wide:.1f}" height="{HEIGHT - BOTTOM - TOP}"/>'
+        )
+        return f"{band}{_text(at + wide / 2, TOP + 12, mark.text, 'middle')}"
     return f'<path class="mark" d="M{at:.1f},{TOP}V{HEIGHT - BOTTOM}"/>{_text(at - 6, TOP + 12, mark.text, "end")}'
 
 

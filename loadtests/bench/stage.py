@@ -265,9 +265,13 @@ def _settings(servers_: Servers, wishes: Wishes, name: str) -> Settings:
 def _told(settings: Settings, program: Program, state: StateDirectory, of_stack: Settings) -> Part:
     """Tell a program every setting of the case: it has them from its environment."""
     part = program(state, of_stack)
+    return replace(part, environment={**part.environment, **environment_of(settings)})
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Give the variables that tell a program what was set, but for the state directory, which is its own."""
     given = settings.model_dump(mode="json", include=settings.model_fields_set, exclude_none=True)
-    own = {environment_name(name): _text(value) for name, value in given.items() if name != "state_dir"}
-    return replace(part, environment={**part.environment, **own})
+    return {environment_name(name): _text(value) for name, value in given.items() if name != "state_dir"}
 
 
 def _text(value: Any) -> str:

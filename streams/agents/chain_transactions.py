@@ -12,6 +12,7 @@ from ledger.application.faults import TransientFaultError
 from ledger.config import Settings
 from ledger.domain.books import EventKey
 from ledger.domain.ids import has_id_form
+from ledger.observability.crash import crash_point
 from ledger.observability.signals import Signals
 from streams.patience import Patience
 from streams.transport.chunk import Chunk
@@ -45,6 +46,7 @@ class ChainChunk:
     async def __call__(self, chunk: Chunk) -> None:
         keys = posted_of(chunk.records)
         await self._patience.until_done(lambda: self._chain.follow(keys), self._delayed)
+        crash_point("links_written")
 
     def _delayed(self, fault: TransientFaultError) -> None:
         self._signals.emit("chain.delayed", fault=str(fault))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from ledger.application.expire_holds import ExpireHolds
 from ledger.application.faults import TransientFaultError
 from ledger.config import Settings
+from ledger.observability.crash import crash_point
 from ledger.observability.signals import Signals
 from streams.publishing import PatientPublisher
 from streams.transport.publisher import Outgoing
@@ -46,4 +47,5 @@ class HoldSweep:
             await self._publisher.publish(
                 [Outgoing(topic, each.key, each.value, each.headers) for each in messages]
             )
+            crash_point("voids_sent")
             self._signals.emit("holds.expired", count=len(messages))

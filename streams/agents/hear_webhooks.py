@@ -14,6 +14,7 @@ from ledger.application.payment_ports import Payment, PaymentKey, PaymentStore
 from ledger.application.receive_webhooks import ReceivedWebhook
 from ledger.domain.ids import has_id_form
 from ledger.domain.payments.saga import Step
+from ledger.observability.crash import crash_point
 from ledger.observability.signals import Signals
 from streams.patience import Patience
 from streams.transport.chunk import Chunk
@@ -43,6 +44,7 @@ class HearWebhooks:
         received = [each for record in chunk.records if (each := self._read(record)) is not None]
         for start in range(0, len(received), WEBHOOKS_AT_ONCE):
             await self._hear(received[start : start + WEBHOOKS_AT_ONCE])
+        crash_point("webhooks_heard")
 
     def _read(self, record: ConsumerRecord[Any, Any]) -> ReceivedWebhook | None:
         try:

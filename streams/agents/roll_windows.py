@@ -37,8 +37,8 @@ class RollChunk:
         for records in _pieces(chunk.records):
             too_old += self._merge(chunk.partition, records, unreadable)
             await asyncio.sleep(0)
-        last = chunk.records[-1].timestamp / 1000
-        self._book.took(chunk.partition, chunk.end_offset, last)
+        if chunk.records:
+            self._book.took(chunk.partition, chunk.end_offset, chunk.records[-1].timestamp / 1000)
         self._tell(chunk, unreadable)
         self._signals.emit(
             "entries.merged",

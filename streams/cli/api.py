@@ -42,7 +42,7 @@ async def _serve(settings: Settings) -> None:
     addresses = find_addresses(settings)
     settings = settings.model_copy(
         update={
-            "kafka_bootstrap": addresses.kafka,
+            "kafka_bootstrap": addresses.kafka.servers,
             "postgres_dsn": addresses.postgres_dsn,
             "sealing_keys": with_sealing_keys(settings).sealing_keys,
         }

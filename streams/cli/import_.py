@@ -70,10 +70,10 @@ def import_(
             if dry_run:
                 _dry_run(read_rows(file, read, limits), file, json_output)
                 return
-            bootstrap = find_kafka(settings)
+            kafka = find_kafka(settings)
             if not skip_invalid:
                 _refuse_wrong(read_rows(file, read, limits), file)
-            sender = Sender(settings, bootstrap, wait_s=wait, skip_invalid=skip_invalid, quiet=json_output)
+            sender = Sender(settings, kafka, wait_s=wait, skip_invalid=skip_invalid, quiet=json_output)
             report = asyncio.run(sender.run(read_rows(file, read, limits)))
         except (UnreadableCsvError, MappingError) as error:
             refuse(f"{file}: {error}.")

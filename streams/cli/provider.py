@@ -233,7 +233,13 @@ def _check(wanted: Mapping[str, Any], named: ProviderName) -> None:
     if not wanted["secrets"]:
         refuse(f"{named} has no secret: --secrets FILE gives one, --make-secret makes one.")
     answer_s = payment_rules_of(Settings()).answer_s
-    if _rules(wanted, named).total_timeout_s >= answer_s:
+    rules = _rules(wanted, named)
+    if rules.connect_timeout_s > rules.total_timeout_s:
+        refuse(
+            f"Connecting may take {rules.connect_timeout_s:g} s, and a call {rules.total_timeout_s:g} s in all: "
+            "--connect-timeout must not be more than --total-timeout."
+        )
+    if rules.total_timeout_s >= answer_s:
         refuse(f"--total-timeout must be less than {answer_s:g} s, the `answer_s` of LEDGER_PAYMENT_RULES.")
 
 

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from ledger.adapters.kafka.access import KafkaAccess
 from ledger.config import Settings
 from streams.cli.running import FOUND_WRONG, USED_WRONGLY, complain, print_json, told_faults
 from streams.doctor.finding import counted
@@ -44,7 +45,7 @@ def send(
         complain(f"No file {file}.")
         raise typer.Exit(USED_WRONGLY)
     with told_faults():
-        bootstrap = find_kafka(settings)
+        kafka = find_kafka(settings)
 
         def lines(source: BinaryIO) -> Iterator[Line]:
             return _raw(source) if raw else read_lines(source, fill=fill, bytes_max=settings.record_bytes_max)
@@ -52,7 +53,7 @@ def send(
         if file != "-" and not skip_invalid:
             with _opened(file) as source:
                 _refuse_wrong_lines(file, lines(source))
-        sender = Sender(settings, bootstrap, wait_s=wait, skip_invalid=skip_invalid, quiet=json_output)
+        sender = Sender(settings, kafka, wait_s=wait, skip_invalid=skip_invalid, quiet=json_output)
         try:
             with _opened(file) as source:
                 report = asyncio.run(sender.run(lines(source)))
@@ -101,10 +102,10 @@ class Sender:
     """Sends lines in batches, each acknowledged by every in-sync replica, and counts."""
 
     def __init__(
-        self, settings: Settings, bootstrap: str, *, wait_s: float, skip_invalid: bool, quiet: bool
+        self, settings: Settings, kafka: KafkaAccess | str, *, wait_s: float, skip_invalid: bool, quiet: bool
     ) -> None:
         self._settings = settings
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._wait_s = wait_s
         self._skip_invalid = skip_invalid
         self._progress = Progress(console=Console(stderr=True), disable=quiet or not sys.stderr.isatty())
@@ -114,10 +115,10 @@ class Sender:
 
     async def run(self, lines: Iterator[Line]) -> dict[str, object]:
         """Send everything; gives what `--json` prints."""
-        publisher = BatchPublisher(self._bootstrap)
+        publisher = BatchPublisher(self._kafka)
         await publisher.start()
         try:
-            async with Outcomes.following(self._settings, self._bootstrap, on=self._wait_s > 0) as outcomes:
+            async with Outcomes.following(self._settings, self._kafka, on=self._wait_s > 0) as outcomes:
                 with self._progress:
                     await self._send_all(publisher, lines)
                 answers = await outcomes.of(set(self._sent), self._wait_s)

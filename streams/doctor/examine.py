@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 from aiokafka.errors import KafkaError
 
+from ledger.adapters.kafka.access import KafkaAccess
 from ledger.adapters.kafka.stream import KafkaStream
 from ledger.adapters.objects.store import open_objects
 from ledger.application.archive_ports import DamagedArchiveError, ObjectsAwayError
@@ -28,6 +29,8 @@ from streams.embedded.errors import StackAwayError
 from streams.settings import masked
 
 LOOK_S = 15.0
+NOWHERE = KafkaAccess("")
+Address = TypeVar("Address", str, KafkaAccess)
 _FAULTS = (
     *(OSError, ValueError, OverflowError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError),
     *(ObjectsAwayError, DamagedArchiveError),
@@ -54,7 +57,7 @@ async def examine(settings: Settings, environment: Mapping[str, str]) -> list[Fi
 class _Examination:
     settings: Settings
     findings: list[Finding] = field(default_factory=list)
-    bootstrap: str = ""
+    reached: KafkaAccess = NOWHERE
     partitions: int = 0
     committed: Mapping[int, int] | None = None
     rolled: tuple[Mapping[int, int], int] | None = None
@@ -69,13 +72,13 @@ class _Examination:
         remedy = "Start Kafka, or set LEDGER_KAFKA_BOOTSTRAP to where it is."
         address = self._address("kafka", find_kafka)
         if address is not None:
-            self.bootstrap = address
+            self.reached = address
             await self._within("kafka", address, remedy, self._look_at_kafka)
 
-    async def _look_at_kafka(self, bootstrap: str) -> None:
-        async with KafkaLook.open(bootstrap, self.settings) as look:
+    async def _look_at_kafka(self, kafka: KafkaAccess) -> None:
+        async with KafkaLook.open(kafka, self.settings) as look:
             brokers = await look.brokers()
-            self.findings.append(fine("kafka", f"{bootstrap}, {counted(brokers, 'broker')}"))
+            self.findings.append(fine("kafka", f"{kafka}, {counted(brokers, 'broker')}"))
             topics = await look.topics()
             self.findings += topic_findings(self.settings, topics, brokers)
             payments = topics.get(self.settings.payments_topic)
@@ -103,16 +106,16 @@ class _Examination:
     async def windows(self) -> None:
         topics = (self.settings.entries_topic, self.settings.windows_topic)
         if self.rolled is not None and all(topic in self.topics for topic in topics):
-            await self._within("windows", self.bootstrap, "Look at Kafka's logs.", self._look_at_windows)
+            await self._within("windows", self.reached, "Look at Kafka's logs.", self._look_at_windows)
 
-    async def _look_at_windows(self, bootstrap: str) -> None:
+    async def _look_at_windows(self, kafka: KafkaAccess) -> None:
         entries, changelog = self.settings.entries_topic, self.settings.windows_topic
         committed, members = self.rolled or ({}, 0)
         self.findings += windows_findings(
             committed,
             members,
-            await bounds(bootstrap, entries, self.topics[entries]),
-            await bounds(bootstrap, changelog, self.topics[changelog]),
+            await bounds(kafka, entries, self.topics[entries]),
+            await bounds(kafka, changelog, self.topics[changelog]),
         )
 
     async def payments(self) -> None:
@@ -121,12 +124,12 @@ class _Examination:
             and self.paid is not None
             and self.settings.outcomes_topic in self.topics
         ):
-            await self._within("payments", self.bootstrap, "Look at Kafka's logs.", self._look_at_payments)
+            await self._within("payments", self.reached, "Look at Kafka's logs.", self._look_at_payments)
 
-    async def _look_at_payments(self, bootstrap: str) -> None:
+    async def _look_at_payments(self, kafka: KafkaAccess) -> None:
         outcomes = self.settings.outcomes_topic
         committed, members = self.advanced or ({}, 0)
-        ends = await bounds(bootstrap, outcomes, self.topics[outcomes])
+        ends = await bounds(kafka, outcomes, self.topics[outcomes])
         self.findings += payments_findings(
             self.paid or PaymentFacts(), PaymentWorkers(committed, members, ends)
         )
@@ -137,12 +140,12 @@ class _Examination:
             and self.swept is not None
             and self.settings.outcomes_topic in self.topics
         ):
-            await self._within("chain", self.bootstrap, "Look at Kafka's logs.", self._look_at_chain)
+            await self._within("chain", self.reached, "Look at Kafka's logs.", self._look_at_chain)
 
-    async def _look_at_chain(self, bootstrap: str) -> None:
+    async def _look_at_chain(self, kafka: KafkaAccess) -> None:
         settings, outcomes = self.settings, self.settings.outcomes_topic
         committed, members = self.chained or ({}, 0)
-        ends = await bounds(bootstrap, outcomes, self.topics[outcomes])
+        ends = await bounds(kafka, outcomes, self.topics[outcomes])
         self.findings += chain_findings(
             ChainFacts(committed, members, ends, *(self.swept or (None,))),
             datetime.now(UTC),
@@ -158,33 +161,31 @@ class _Examination:
     async def _look_at_archive(self, url: str) -> None:
         topic = self.settings.payments_topic
         archived = await ArchivedTopic(open_objects(url), topic).bounds()
-        async with KafkaStream.open(self.bootstrap, topic) as log:
+        async with KafkaStream.open(self.reached, topic) as log:
             due = await log.offsets_at(milliseconds(datetime.now(UTC) - UNARCHIVED_MAX))
             self.findings += archive_findings(archived, await log.bounds(), due)
 
     async def positions(self) -> None:
         if self.committed is None or self.posted is None or not self.partitions:
             return
-        await self._within("log", self.bootstrap, "Look at Kafka's logs.", self._compare)
+        await self._within("log", self.reached, "Look at Kafka's logs.", self._compare)
 
-    async def _compare(self, bootstrap: str) -> None:
-        log = Log(
-            await bounds(bootstrap, self.settings.payments_topic, self.partitions), self.committed or {}
-        )
+    async def _compare(self, kafka: KafkaAccess) -> None:
+        log = Log(await bounds(kafka, self.settings.payments_topic, self.partitions), self.committed or {})
         self.findings += position_findings(log, self.posted or {})
 
-    def _address(self, name: str, find: Callable[[Settings], str]) -> str | None:
+    def _address(self, name: str, find: Callable[[Settings], Address]) -> Address | None:
         try:
             return find(self.settings)
         except StackAwayError as error:
             self.findings.append(Finding(name, Level.AWAY, error.sentence, error.hint))
             return None
 
-    async def _within(self, name: str, address: str, remedy: str, look: Callable[[str], Any]) -> None:
+    async def _within(self, name: str, address: Address, remedy: str, look: Callable[[Address], Any]) -> None:
         try:
             async with asyncio.timeout(LOOK_S):
                 await look(address)
         except _FAULTS as error:
             said = str(error) or f"no answer within {LOOK_S:g} s"
             level = Level.WRONG if isinstance(error, _REFUSED) else Level.AWAY
-            self.findings.append(Finding(name, level, f"{masked(address)}: {masked(said)}", remedy))
+            self.findings.append(Finding(name, level, f"{masked(str(address))}: {masked(said)}", remedy))

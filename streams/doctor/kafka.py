@@ -9,6 +9,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from ledger.adapters.kafka.access import KafkaAccess, client_options
+from ledger.adapters.kafka.connecting import start_client
 from ledger.adapters.kafka.group import KafkaGroup
 from ledger.config import Settings
 from streams.doctor.finding import Finding, Level, counted, fine, judged
@@ -30,23 +32,23 @@ class TopicFacts:
 class KafkaLook:
     """A connection to Kafka that only looks."""
 
-    def __init__(self, admin: Any, bootstrap: str, settings: Settings) -> None:
+    def __init__(self, admin: Any, kafka: KafkaAccess | str, settings: Settings) -> None:
         self._admin = admin
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._settings = settings
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, bootstrap: str, settings: Settings) -> AsyncIterator["KafkaLook"]:
+    async def open(cls, kafka: KafkaAccess | str, settings: Settings) -> AsyncIterator["KafkaLook"]:
         """Connect; raises KafkaError, OSError, or ValueError for an address that is none."""
         admin = AIOKafkaAdminClient(
-            bootstrap_servers=bootstrap,
+            **client_options(kafka),
             client_id="ledger-doctor",
             request_timeout_ms=round(REQUEST_S * 1000),
         )
         try:
-            await admin.start()
-            yield cls(admin, bootstrap, settings)
+            await start_client(admin, kafka)
+            yield cls(admin, kafka, settings)
         finally:
             await admin.close()
 
@@ -60,22 +62,22 @@ class KafkaLook:
 
     async def committed(self) -> Mapping[int, int]:
         """What the posting workers' group has committed, by partition."""
-        group = KafkaGroup(self._admin, self._bootstrap, self._settings.posting_group)
+        group = KafkaGroup(self._admin, self._kafka, self._settings.posting_group)
         return await group.committed(self._settings.payments_topic)
 
     async def windows(self) -> tuple[Mapping[int, int], int]:
         """What the windows workers' group has committed on the entries, by partition, and how many members it has."""
-        group = KafkaGroup(self._admin, self._bootstrap, self._settings.windows_group)
+        group = KafkaGroup(self._admin, self._kafka, self._settings.windows_group)
         return await group.committed(self._settings.entries_topic), await group.members()
 
     async def payments(self) -> tuple[Mapping[int, int], int]:
         """What the payments workers' group has committed on the outcomes, by partition, and how many members it has."""
-        group = KafkaGroup(self._admin, self._bootstrap, self._settings.payments_group)
+        group = KafkaGroup(self._admin, self._kafka, self._settings.payments_group)
         return await group.committed(self._settings.outcomes_topic), await group.members()
 
     async def chain(self) -> tuple[Mapping[int, int], int]:
         """What the chain workers' group has committed on the outcomes, by partition, and how many members it has."""
-        group = KafkaGroup(self._admin, self._bootstrap, self._settings.chain_group)
+        group = KafkaGroup(self._admin, self._kafka, self._settings.chain_group)
         return await group.committed(self._settings.outcomes_topic), await group.members()
 
 
@@ -88,15 +90,15 @@ def _facts(partitions: Sequence[Mapping[str, Any]]) -> TopicFacts:
     )
 
 
-async def bounds(bootstrap: str, topic: str, partitions: int) -> dict[int, tuple[int, int]]:
+async def bounds(kafka: KafkaAccess | str, topic: str, partitions: int) -> dict[int, tuple[int, int]]:
     """The first and the next offset of each partition."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **client_options(kafka),
         enable_auto_commit=False,
         request_timeout_ms=round(REQUEST_S * 1000),
     )
-    await consumer.start()
     try:
+        await start_client(consumer, kafka)
         places = [TopicPartition(topic, number) for number in range(partitions)]
         begins, ends = await asyncio.gather(consumer.beginning_offsets(places), consumer.end_offsets(places))
         return {place.partition: (begins[place], ends[place]) for place in places}

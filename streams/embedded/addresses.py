@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ledger.adapters.kafka.access import KafkaAccess, kafka_access
 from ledger.config import Settings
 from streams.embedded.errors import StackAwayError
 from streams.embedded.state import StackRecord, StateDirectory
@@ -11,7 +12,7 @@ from streams.embedded.state import StackRecord, StateDirectory
 class Addresses:
     """What every command needs to reach the servers."""
 
-    kafka: str
+    kafka: KafkaAccess
     postgres_dsn: str
 
 
@@ -20,9 +21,11 @@ def find_addresses(settings: Settings) -> Addresses:
     return Addresses(find_kafka(settings), find_postgres(settings))
 
 
-def find_kafka(settings: Settings) -> str:
-    """host:port[,host:port] of Kafka; raises StackAwayError."""
-    return settings.kafka_bootstrap or _running(settings).kafka or _away("Kafka", "LEDGER_KAFKA_BOOTSTRAP")
+def find_kafka(settings: Settings) -> KafkaAccess:
+    """Kafka as it is set, else the open one of the stack; raises StackAwayError."""
+    if settings.kafka_bootstrap:
+        return kafka_access(settings, settings.kafka_bootstrap)
+    return KafkaAccess(_running(settings).kafka or _away("Kafka", "LEDGER_KAFKA_BOOTSTRAP"))
 
 
 def find_postgres(settings: Settings) -> str:

@@ -16,6 +16,8 @@ from streams.embedded.processes import run_tool
 from streams.embedded.state import StateDirectory
 
 HEAP_MIB = 384
+OPEN = {"kafka_security_protocol": "PLAINTEXT", "kafka_sasl_user": None, "kafka_sasl_password": None}
+"""Settings of who speaks to it: it listens on loopback only, and asks nobody."""
 RECORD_BYTES_MAX = 2 * 1024**2
 
 LOGGING = """\
@@ -37,13 +39,25 @@ rootLogger.appenderRef.file.ref = file
 
 
 class KafkaServer:
-    """One Kafka in a state directory: its files, its command, and whether it answers."""
+    """One Kafka in a state directory: its files, its command, and whether it answers.
 
-    def __init__(self, state: StateDirectory, progress: Progress) -> None:
+    `more` are properties that differ from what stands here; servers of one `cluster` are told the same id.
+    """
+
+    def __init__(
+        self,
+        state: StateDirectory,
+        progress: Progress,
+        *,
+        more: Mapping[str, object] | None = None,
+        cluster: str | None = None,
+    ) -> None:
         self._state = state
         self._progress = progress
         self._port = state.port("kafka")
         self._controller_port = state.port("kafka-controller")
+        self._more = more or {}
+        self._cluster = cluster
         self._data = state.kafka / "data"
         self._settings = state.kafka / "server.properties"
 
@@ -90,7 +104,7 @@ class KafkaServer:
     async def _format(self, class_path: list[Path]) -> None:
         # Without meta.properties, which comes last, the directory is what a killed format left.
         shutil.rmtree(self._data, ignore_errors=True)
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster = self._cluster or new_cluster()
         tool = java_command("kafka.tools.StorageTool", class_path, self._options())
         arguments = ("format", f"--cluster-id={cluster}", f"--config={self._settings}")
         await run_tool(self._state, "kafka", [*tool, *arguments], bare())
@@ -118,7 +132,13 @@ class KafkaServer:
         ]
 
     def _properties(self) -> Mapping[str, object]:
-        return listeners(self._port, self._controller_port) | SINGLE_NODE | {"log.dirs": self._data}
+        ours = listeners(self._port, self._controller_port) | SINGLE_NODE | {"log.dirs": self._data}
+        return {**ours, **self._more}
+
+
+def new_cluster() -> str:
+    """Make the id of a new cluster."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def listeners(port: int, controller_port: int) -> dict[str, object]:

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import signal
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -42,10 +43,14 @@ TUNING = {
 
 
 class PostgresServer:
-    """One PostgreSQL in a state directory: its files, its command, and whether it answers."""
+    """One PostgreSQL in a state directory: its files, its command, and whether it answers.
 
-    def __init__(self, state: StateDirectory) -> None:
+    `more` are settings that differ from what stands here.
+    """
+
+    def __init__(self, state: StateDirectory, *, more: Mapping[str, str] | None = None) -> None:
         self._state = state
+        self._more = more or {}
         self._port = state.port("postgres")
         self._password = state.secret("postgres_password")
         self._data = state.postgres / "data"
@@ -74,7 +79,7 @@ class PostgresServer:
         if not self._data.exists():
             await self._initialise()
         await asyncio.to_thread(self._clear)
-        settings = (("port", str(self._port)), *TUNING.items())
+        settings = (("port", str(self._port)), *{**TUNING, **self._more}.items())
         options = [word for key, value in settings for word in ("-c", f"{key}={value}")]
         return [str(self._programs / "postgres"), "-D", str(self._data), *options]
 

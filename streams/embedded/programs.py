@@ -99,6 +99,9 @@ def _part(
     port = chosen_port or state.port(name)
     told = {
         "kafka_bootstrap": settings.kafka_bootstrap or "",
+        "kafka_security_protocol": settings.kafka_security_protocol,
+        "kafka_sasl_user": settings.kafka_sasl_user or "",
+        "kafka_sasl_password": settings.kafka_sasl_password or "",
         "postgres_dsn": settings.postgres_dsn or "",
         "state_dir": str(state),
         "internal_token": settings.internal_token or state.secret("internal-token"),

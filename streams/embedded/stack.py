@@ -10,7 +10,7 @@ from typing import Self
 from ledger.config import Settings
 from ledger.observability.signals import Signals
 from streams.embedded.errors import EmbeddedError
-from streams.embedded.kafka import KafkaServer
+from streams.embedded.kafka import OPEN, KafkaServer
 from streams.embedded.keeper import Patience
 from streams.embedded.part import Part
 from streams.embedded.postgres import PostgresServer
@@ -111,7 +111,7 @@ class EmbeddedStack:
         parts: list[Part] = []
         if wants_kafka:
             kafka = KafkaServer(self.state, self._fetched)
-            self._learn(kafka_bootstrap=kafka.bootstrap)
+            self._learn(kafka_bootstrap=kafka.bootstrap, **OPEN)
             parts.append(kafka.part())
         if wants_postgres:
             postgres = PostgresServer(self.state)
@@ -119,7 +119,7 @@ class EmbeddedStack:
             parts.append(postgres.part())
         return parts
 
-    def _learn(self, **addresses: str) -> None:
+    def _learn(self, **addresses: str | None) -> None:
         self.settings = self.settings.model_copy(update=addresses)
 
     def _fetched(self, done: int, total: int) -> None:

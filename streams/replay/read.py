@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from ledger.adapters.kafka.access import KafkaAccess
 from ledger.adapters.kafka.stream import KafkaStream, RecordsExpiredError
 from ledger.adapters.objects.store import open_objects
 from ledger.application.archive_ports import NotArchivedError
@@ -48,7 +49,7 @@ class Lane(Protocol):
 class TopicLane:
     """A stretch of one partition, read without a group."""
 
-    bootstrap: str
+    kafka: KafkaAccess | str
     topic: str
     partition: int
     first: int
@@ -57,7 +58,7 @@ class TopicLane:
 
     async def read(self, first: int) -> AsyncGenerator[Sequence[Record], None]:
         """Raises NotReplayableError where records have expired: to pass them by would lose their events."""
-        async with KafkaStream.open(self.bootstrap, self.topic, whole=True) as stream:
+        async with KafkaStream.open(self.kafka, self.topic, whole=True) as stream:
             try:
                 async for records in stream.read(self.partition, first, self.end):
                     yield records

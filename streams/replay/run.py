@@ -18,6 +18,7 @@ from ledger.domain.ids import time_ms_of
 from ledger.domain.moments import milliseconds
 from ledger.domain.outcome import Outcome
 from ledger.domain.replaying import DecideAgain
+from ledger.observability.crash import crash_point
 from streams.ahead import one_ahead
 from streams.replay.counts import as_counted, as_written
 from streams.replay.not_events import NotEvents
@@ -260,6 +261,7 @@ class Replayer:
             outcomes = await self._post(posted, Batch([e.event for e in posted if e.event], letters))
             if self._stage.publish is not None:
                 await self._stage.publish(outcomes)
+            crash_point("batch_replayed")
             self._tally(posted, outcomes)
             self._tally_unseen()
         if self._stage.settle is not None:

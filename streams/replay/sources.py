@@ -96,8 +96,8 @@ def lanes_of(source: Source, settings: Settings) -> Sequence[Lane]:
         url, topic = source.archive, source.topic
         return [ArchiveLane(url, topic, at, first, end) for at, (first, end) in source.lanes.items()]
     if source.kind == "topic" and source.topic is not None:
-        bootstrap, topic = find_kafka(settings), source.topic
-        return [TopicLane(bootstrap, topic, at, first, end) for at, (first, end) in source.lanes.items()]
+        kafka, topic = find_kafka(settings), source.topic
+        return [TopicLane(kafka, topic, at, first, end) for at, (first, end) in source.lanes.items()]
     raise NotReplayableError(
         "A replay of dead letters is not gone on with: run it again, what was posted is recognised."
     )

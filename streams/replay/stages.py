@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import stamina
 
+from ledger.adapters.kafka.access import KafkaAccess
 from ledger.adapters.memory.overlay import OverlayBooks
 from ledger.adapters.postgres.books import PostgresBooks
 from ledger.adapters.postgres.chain import PostgresChainStore
@@ -192,8 +193,8 @@ class Publishing:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings, bootstrap: str) -> AsyncIterator["Publishing"]:
-        publisher = BatchPublisher(bootstrap)
+    async def open(cls, settings: Settings, kafka: KafkaAccess | str) -> AsyncIterator["Publishing"]:
+        publisher = BatchPublisher(kafka)
         await publisher.start()
         try:
             yield cls(publisher, settings)

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 import faust
+from faust.auth import Credentials, SASLCredentials, SSLCredentials
 from faust.serializers.schemas import Schema
 from faust.types import AppT, Message
 from mode.supervisors import CrashingSupervisor
 
+from ledger.adapters.kafka.access import kafka_access
 from ledger.config import COMPRESSION, Settings
 from ledger.observability.signals import Signals
 from streams.transport.consumer import ChunkedTransport
@@ -95,6 +97,7 @@ def _broker_options(settings: Settings) -> dict[str, Any]:
     servers = (settings.kafka_bootstrap or "").split(",")
     return {
         "broker": [f"kafka://{server.strip()}" for server in servers],
+        "broker_credentials": _credentials(settings),
         "broker_session_timeout": settings.session_timeout_s,
         "broker_heartbeat_interval": min(3.0, settings.session_timeout_s / 3),
         "broker_rebalance_timeout": settings.rebalance_timeout_s,
@@ -104,6 +107,17 @@ def _broker_options(settings: Settings) -> dict[str, Any]:
         "producer_compression_type": COMPRESSION,
         "producer_linger": 0.005,
     }
+
+
+def _credentials(settings: Settings) -> Credentials | None:
+    access = kafka_access(settings, settings.kafka_bootstrap or "")
+    context = access.ssl_context()
+    if access.has_credentials:
+        # Without a context, Faust would send what it is given in the clear.
+        return SASLCredentials(
+            username=access.user, password=access.password, mechanism=access.mechanism, ssl_context=context
+        )
+    return SSLCredentials(context) if context else None
 
 
 def _consumer_options(settings: Settings) -> dict[str, Any]:

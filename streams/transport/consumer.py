@@ -1,12 +1,12 @@
 """Faust's Kafka transport, handing on chunks instead of messages and committing the frontier instead of acks."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import cached_property
 from time import monotonic
 from typing import Any, cast
 
 from aiokafka import TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.types import TP, AppT, ConsumerMessage, Message
 from faust.types.tuples import ack_lock
@@ -16,9 +16,8 @@ from mode.utils.futures import notify
 from streams.transport.chunk import Chunk
 from streams.transport.fetching import ChunkedConsumerThread
 from streams.transport.flow import Flow
-from streams.transport.frontier import LostTails
+from streams.transport.mending import Mender
 
-MEND_RETRY_S = 0.5
 TAIL_LOOK_S = 1.0
 
 
@@ -35,6 +34,11 @@ class ChunkedConsumer(Consumer):
     def flow(self) -> Flow:
         """The flow that this consumer feeds."""
         return self.transport.flow
+
+    @cached_property
+    def mender(self) -> Mender:
+        """What keeps frontiers and fetching together."""
+        return Mender(self.flow, self._thread)
 
     def _new_consumer_thread(self) -> ChunkedConsumerThread:
         thread = ChunkedConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -129,16 +133,13 @@ class ChunkedConsumer(Consumer):
         """The last thing that Faust does before it lets the flow go on, with tables and without."""
         try:
             committed = await super().seek_to_committed()
-            ours = {
-                TopicPartition(*tp): offset for tp, offset in committed.items() if tp[0] in self.flow.topics
-            }
-            beginnings = await self._thread.begin_runs(ours)
+            beginnings = await self.mender.begin(
+                {TopicPartition(*tp): offset for tp, offset in committed.items()}
+            )
         except (IllegalStateError, AssertionError) as error:
             # Another rebalance has taken the partitions already, and will seek at its own end.
             self.flow.signals.emit("partitions.lost_while_seeking", error=repr(error))
             return {}
-        for place, begun in beginnings.items():
-            self.flow.frontiers.start(place, begun.offset, begun.committed, begun.run, monotonic())
         sought = {TP(*place): begun.offset for place, begun in beginnings.items()}
         return {**{TP(*tp): offset for tp, offset in committed.items()}, **sought}
 
@@ -147,53 +148,19 @@ class ChunkedConsumer(Consumer):
         await self._thread.seek_wait({partition: offset})
 
     async def mend_gap(self, place: TopicPartition, begins: int) -> None:
-        """Fetching has come to `begins`, beyond the frontier: seek back. What expired meanwhile is skipped."""
-        frontier = self.flow.frontiers.get(place)
-        start = None if frontier is None else await self._restart(place, frontier.offset)
-        if frontier is None or start is None:
-            return
-        facts = {"topic": place.topic, "partition": place.partition, "frontier": frontier.offset}
-        if start > frontier.offset:
-            self.flow.signals.emit("records.expired", **facts, lost=start - frontier.offset)
-        else:
-            self.flow.signals.emit("chunk.dropped_by_faust", **facts, begins=begins)
+        """Fetching has come to `begins`, beyond the frontier: seek back."""
+        await self.mender.mend_gap(place, begins)
+
+    async def follow_log_back(self, chunk: Chunk) -> None:
+        """The log begins or ends before the frontier: take it as it is now."""
+        await self.mender.follow_log_back(chunk)
 
     @Service.task
     async def _find_lost_tails(self) -> None:
-        tails = LostTails(self.flow.frontiers)
         while not self.should_stop:
             await self.sleep(TAIL_LOOK_S)
             if self.flow_active:
-                positions = self._thread.positions()
-                for place in tails.look(positions, self.flow.is_busy):
-                    await self.mend_gap(place, positions[place])
-
-    async def follow_log_back(self, chunk: Chunk) -> None:
-        """The log begins or ends before the frontier: take it as it is now, or nothing would ever join again."""
-        frontier = self.flow.frontiers.get(chunk.place)
-        if await self._restart(chunk.place, chunk.start_offset) is not None and frontier is not None:
-            self.flow.signals.emit(
-                "log.went_back",
-                topic=chunk.topic,
-                partition=chunk.partition,
-                frontier=frontier.offset,
-                begins=chunk.start_offset,
-            )
-
-    async def _restart(self, place: TopicPartition, offset: int) -> int | None:
-        """Begin a new run; none if the partition was taken away before that could be done."""
-        while self.flow.frontiers.get(place) is not None:
-            try:
-                begun = await self._thread.begin_run(place, offset)
-            except IllegalStateError:
-                return None
-            except KafkaError as error:
-                self.log.warning("seeking %s failed, trying again: %r", place, error)
-                await asyncio.sleep(MEND_RETRY_S)
-            else:
-                self.flow.frontiers.restart(place, begun.offset, begun.run, monotonic())
-                return begun.offset
-        return None
+                await self.mender.mend_lost_tails()
 
     # Committing
 

@@ -16,6 +16,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
 from ledger.adapters.kafka.records import read_any_header_names
+from streams.transport.answers import BoundedSending
 from streams.transport.chunk import Chunk
 from streams.transport.flow import Flow
 
@@ -48,12 +49,13 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
         self._waiter: asyncio.Future[None] | None = None
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
-        """Faust fixes these two; they take effect when the consumer starts."""
+        """Faust fixes these; they take effect when the consumer starts."""
         read_any_header_names()
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS_MAX
         # An aborted transaction's events never happened.
         consumer._isolation_level = "read_committed"
+        consumer._client.send = BoundedSending(consumer._client)
         return consumer
 
     # Fetching

@@ -35,8 +35,9 @@ class Lane:
 class PartitionLanes:
     """Hands the chunks of an agent's stream to `handler`, and moves the frontier after it.
 
-    The handler gets chunks that join, and only those; it must be safe to hand it the same records again. It
-    keeps its own retries. What it raises in spite of them ends the process: nothing after it may be committed.
+    The handler gets chunks that join, and only those, also one that is only a hole and has no records; it must be
+    safe to hand it the same records again. It keeps its own retries. What it raises in spite of them ends the
+    process: nothing after it may be committed.
     """
 
     def __init__(self, app: ChunkedApp, handler: Handler, *, fetch_ahead: bool = True) -> None:
@@ -125,8 +126,7 @@ class PartitionLanes:
     async def _handle(self, event: EventT[Any], chunk: Chunk) -> None:
         # Writing to a table needs Faust's current event, which it knows only in the agent's own task.
         _current_event.set(weakref.ref(event))
-        if chunk.records:
-            await self._handler(chunk)
+        await self._handler(chunk)
         if self._flow.frontiers.advance(chunk, monotonic()):
             self._emit("chunk.joined", chunk)
             if chunk.missing:

@@ -19,6 +19,8 @@ from aiokafka.errors import (
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
+from ledger.adapters.kafka.access import KafkaAccess, client_options
+from ledger.adapters.kafka.connecting import start_client
 from ledger.config import COMPRESSION
 from streams.transport.errors import PublishError, RecordTooLargeError
 from streams.transport.partitioning import Partitioner
@@ -55,13 +57,13 @@ class BatchPublisher:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: KafkaAccess | str,
         *,
         deadline_s: float = 30.0,
         batch_bytes_max: int = 256 * 1024,
         request_timeout_s: float = 10.0,
     ) -> None:
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._deadline_s = deadline_s
         self._batch_bytes_max = batch_bytes_max
         self._request_timeout_s = request_timeout_s
@@ -72,17 +74,17 @@ class BatchPublisher:
     async def start(self) -> None:
         """Connect; raises PublishError when Kafka cannot be reached."""
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **client_options(self._kafka),
             acks="all",
             compression_type=COMPRESSION,
             max_batch_size=self._batch_bytes_max,
             request_timeout_ms=int(self._request_timeout_s * 1000),
         )
         try:
-            await producer.start()
+            await start_client(producer, self._kafka)
         except KafkaError as error:
             await producer.stop()
-            raise PublishError(f"Kafka at {self._bootstrap} cannot be reached: {error!r}") from error
+            raise PublishError(f"Kafka at {self._kafka} cannot be reached: {error}") from error
         self._producer = producer
 
     async def stop(self) -> None:

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from ledger.adapters.kafka.access import KafkaAccess, client_options
+from ledger.adapters.kafka.connecting import start_client
 from streams.windows.keys import EDITION_KEY
 
 LOOK_S = 20.0
@@ -24,16 +26,16 @@ class Kept(NamedTuple):
     edition: bytes | None
 
 
-async def find_foreign(bootstrap: str, topic: str, kept: Mapping[int, Kept]) -> dict[int, str]:
+async def find_foreign(kafka: KafkaAccess | str, topic: str, kept: Mapping[int, Kept]) -> dict[int, str]:
     """Give the partitions of which what was kept must not be used, and why; raises KafkaError."""
     if not kept:
         return {}
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
+        **client_options(kafka), enable_auto_commit=False, auto_offset_reset="earliest"
     )
     try:
         async with asyncio.timeout(LOOK_S):
-            await consumer.start()
+            await start_client(consumer, kafka)
             return await _compare(consumer, topic, kept)
     except TimeoutError:
         raise KafkaError(f"{topic} gave nothing for {LOOK_S:g} s") from None

@@ -65,7 +65,7 @@ class EntryDecoder:
         for record in records:
             try:
                 yield self._seen(record)
-            except (msgspec.MsgspecError, ValueError, TypeError) as fault:
+            except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as fault:
                 yield Unreadable(record.offset, f"{type(fault).__name__}: {fault}")
 
     def _seen(self, record: ConsumerRecord[Any, Any]) -> Seen:

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any, cast
 
+from ledger.adapters.kafka.access import kafka_access
 from ledger.config import Settings
 from ledger.observability.signals import Signals
 from streams.transport.app import ChunkedApp
@@ -58,7 +59,8 @@ class BookKeeper:
             for partition in partitions
             if (offset := store.offset(partition)) is not None
         }
-        found = await find_foreign(str(self._settings.kafka_bootstrap), self._settings.windows_topic, kept)
+        kafka = kafka_access(self._settings, str(self._settings.kafka_bootstrap))
+        found = await find_foreign(kafka, self._settings.windows_topic, kept)
         for partition, why in found.items():
             self._signals.emit("state.foreign", partition=partition, why=why)
             store.drop(partition)

@@ -5,9 +5,12 @@ import re
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
 
 from ledger.api import problems
+from ledger.api.app import create_app
 from ledger.api.problems import ProblemError
+from tests.api.world import World
 from tests.architecture.tree import ROOT
 
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -41,7 +44,20 @@ def test_every_error_but_those_of_routing_is_told_by_some_operation() -> None:
         for content in response["content"].values()
         for code in content["examples"]
     }
-    assert {code for code, _ in every_problem()} - told == {"not_found", "method_not_allowed"}
+    assert {code for code, _ in every_problem()} - told == {
+        "not_found",
+        "method_not_allowed",
+        "malformed_request",
+    }
+
+
+def test_every_route_stands_in_the_document_and_so_is_fuzzed() -> None:
+    routers = [getattr(each, "original_router", None) for each in create_app(World().services()).routes]
+    inner = [route for router in routers if router is not None for route in router.routes]
+    routes = [route for route in inner if isinstance(route, APIRoute)]
+    served = {(method.lower(), route.path) for route in routes for method in route.methods or ()}
+    told = {(method, path) for method, path, _ in OPERATIONS}
+    assert {path for _, path in served - told} == {"/docs", "/metrics"}
 
 
 @each_operation

@@ -92,7 +92,7 @@ class Worker:
 class Books:
     """A ledger under test."""
 
-    def __init__(self, kafka: str, dsn: str, name: str, directory: Path) -> None:
+    def __init__(self, kafka: str, dsn: str, name: str, directory: Path, partitions: int = 4) -> None:
         self.directory = directory
         self.environment = {
             "LEDGER_KAFKA_BOOTSTRAP": kafka,
@@ -116,6 +116,7 @@ class Books:
             "LEDGER_STATE_DIR": str(directory),
             "LEDGER_SESSION_TIMEOUT_S": SESSION_S,
             "LEDGER_HOLD_SWEEP_S": "0.3",
+            "LEDGER_PARTITIONS": str(partitions),
         }
         values = {key.removeprefix("LEDGER_").lower(): value for key, value in self.environment.items()}
         self.settings = Settings.model_validate(values)
@@ -123,8 +124,10 @@ class Books:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, kafka: str, dsn: str, name: str, directory: Path) -> AsyncIterator["Books"]:
-        books = cls(kafka, dsn, name, directory)
+    async def open(
+        cls, kafka: str, dsn: str, name: str, directory: Path, *, partitions: int = 4
+    ) -> AsyncIterator["Books"]:
+        books = cls(kafka, dsn, name, directory, partitions)
         await prepare(books.settings)
         await books.publisher.start()
         try:

@@ -100,6 +100,8 @@ def test_a_provider_that_is_away_or_forgotten_is_told(books: Books) -> None:
         ([*NEW, "--total-timeout", "0"], "total_timeout_s is"),
         ([*NEW, "--connect-timeout", "nan"], "connect_timeout_s is"),
         ([*NEW, "--total-timeout", "30"], "less than 30 s"),
+        ([*NEW, "--connect-timeout", "11"], "not be more than --total-timeout"),
+        ([*NEW, "--total-timeout", "1.5"], "may take 2 s, and a call 1.5 s"),
         ([*NEW, "--slots", "1001"], "less than or equal to 1000"),
     ],
 )

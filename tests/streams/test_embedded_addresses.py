@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from ledger.adapters.kafka.access import KafkaAccess
 from ledger.config import Settings
 from streams.embedded.addresses import Addresses, find_addresses, find_kafka
 from streams.embedded.errors import StackAwayError
 from streams.embedded.state import StackRecord, StateDirectory
 
+ELSEWHERE = KafkaAccess("elsewhere:9092", mechanism="SCRAM-SHA-512")
 RUNNING = StackRecord(phase="ready", kafka="127.0.0.1:1", postgres="postgresql://stack")
 
 
@@ -26,18 +28,20 @@ def state(tmp_path: Path) -> StateDirectory:
 
 def test_the_running_stack_gives_both(state: StateDirectory) -> None:
     with state.lock():
-        assert find_addresses(settings(state.path)) == Addresses("127.0.0.1:1", "postgresql://stack")
+        assert find_addresses(settings(state.path)) == Addresses(
+            KafkaAccess("127.0.0.1:1"), "postgresql://stack"
+        )
 
 
 def test_what_is_set_goes_before_the_stack_each_on_its_own(state: StateDirectory) -> None:
     with state.lock():
         found = find_addresses(settings(state.path, kafka="elsewhere:9092"))
-    assert found == Addresses("elsewhere:9092", "postgresql://stack")
+    assert found == Addresses(ELSEWHERE, "postgresql://stack")
 
 
 def test_what_is_set_needs_no_stack(tmp_path: Path) -> None:
     found = find_addresses(settings(tmp_path / "none", "elsewhere:9092", "postgresql://elsewhere"))
-    assert found == Addresses("elsewhere:9092", "postgresql://elsewhere")
+    assert found == Addresses(ELSEWHERE, "postgresql://elsewhere")
 
 
 def test_a_record_without_its_supervisor_is_not_believed(state: StateDirectory) -> None:

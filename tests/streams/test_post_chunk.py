@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import Collection, Sequence
 from typing import cast
 
+from ledger.adapters.memory.books import MemoryBooks
 from ledger.application.post_events import Batch, PostEvents
 from ledger.config import Settings
+from ledger.domain.books import Rules
 from ledger.domain.outcome import Outcome
 from streams.agents.post_events import PostChunk
 from streams.publishing import PatientPublisher
 from streams.transport.chunk import Chunk
 from streams.transport.publisher import Outgoing
-from tests.builders import NOW, event
+from tests.builders import NOW, HandClock, event
 from tests.fakes import RememberedSignals
 
 MANY = 350
@@ -36,6 +38,16 @@ class Log:
     async def publish(self, records: Sequence[Outgoing], forgo: Collection[str] = ()) -> None:
         await asyncio.sleep(0)
         self.calls.append(len(records))
+
+
+async def test_the_books_go_over_a_hole_in_the_log() -> None:
+    signals, log = RememberedSignals(), Log()
+    post = PostEvents(MemoryBooks(), HandClock(), Rules(), signals)
+    handle = PostChunk(post, cast(PatientPublisher, log), Settings(), signals)
+    # An aborted transaction may be all that a fetch brings.
+    await handle(Chunk("payments", 0, [], 0, 3, 1))
+    await handle(Chunk("payments", 0, [], 3, 4, 1))
+    assert "position.gap" not in signals.names()
 
 
 async def test_a_small_batch_does_not_overtake_a_large_one_that_was_committed_before() -> None:

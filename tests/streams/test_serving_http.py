@@ -1,6 +1,7 @@
 """Who a request is from, for an API behind a proxy and one before which there is none."""
 
 import asyncio
+import json
 from typing import Any
 
 import httpx
@@ -47,6 +48,30 @@ def test_networks_are_mapped_with_their_lengths() -> None:
         "::ffff:10.0.0.0/104",
         "::ffff:192.0.2.1/128",
     ]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"BREW /v1/accounts HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"hello\r\n\r\n",
+        b"GET /v1/accounts HTTP/1.1\r\nno header\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+)
+async def test_what_is_no_request_is_answered_with_a_problem_document(request_: bytes) -> None:
+    with listen("127.0.0.1", 0) as bound:
+        server = Server(who, bound, shutdown_s=1.0)
+        serving = asyncio.create_task(server.run_on_socket())
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(request_)
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        server.should_exit = True
+        await serving
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head
+    assert (json.loads(body)["code"], json.loads(body)["status"]) == ("malformed_request", 400)
 
 
 async def told_by(host: str, trusted: str | None) -> str:

@@ -23,6 +23,28 @@ def test_passwords_are_masked(address: str, shown: str) -> None:
     assert masked(address) == shown
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://ann:s%2Fcret@host:5432/books?sslmode=verify-full",
+        "postgresql:///books",
+        "postgresql://ann:a:b@[::1]:5432/books",
+        "postgresql://ann:p@one:5432,two:5433,three/books",
+        "postgresql://ann@%2Fvar%2Frun%2Fpostgresql/books",
+        "postgres://host:/books?user=ann&password=/",
+    ],
+)
+def test_addresses_of_postgres_are_taken_in_all_their_forms(address: str) -> None:
+    assert Settings(postgres_dsn=address).postgres_dsn == address
+
+
+@pytest.mark.parametrize(
+    "address", ["redis://:p@host/0", "rediss://host:6380", "unix:///run/redis.sock?db=1"]
+)
+def test_addresses_of_redis_are_taken_in_all_their_forms(address: str) -> None:
+    assert Settings(redis_url=address).redis_url == address
+
+
 def test_settings_tell_where_they_come_from() -> None:
     settings = Settings(kafka_bootstrap=None, postgres_dsn=None, workers=3)
     stack = {
@@ -63,6 +85,9 @@ def test_what_looks_like_a_setting_is_named() -> None:
             "ann:secret@host",
             "LEDGER_POSTGRES_DSN is not valid. It takes postgresql://",
         ),
+        ("LEDGER_POSTGRES_DSN", "postgresql://ann:se/cret@host/books", "LEDGER_POSTGRES_DSN is not valid"),
+        ("LEDGER_POSTGRES_REPLICA_DSN", "postgresql://ann:#cret@host", "LEDGER_POSTGRES_REPLICA_DSN is not"),
+        ("LEDGER_REDIS_URL", "redis://:se/cret@host", "LEDGER_REDIS_URL is not valid"),
         ("LEDGER_PAYMENT_RULES", '{"answer_s": 1e12}', "these are too large: answer_s (3.16224e+07 at most)"),
         ("LEDGER_PAYMENT_RULES", '{"answer_s": 1e999}', "LEDGER_PAYMENT_RULES"),
         ("LEDGER_PAYMENT_RULES", '{"charge_tries_max": 10001}', "charge_tries_max (10000 at most)"),

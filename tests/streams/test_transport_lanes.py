@@ -195,13 +195,13 @@ async def test_a_lane_has_room_for_as_many_waiting_chunks_as_the_setting_says() 
     await scene.end()
 
 
-async def test_a_hole_moves_the_frontier_without_the_handler() -> None:
+async def test_a_chunk_that_is_only_a_hole_goes_to_the_handler() -> None:
     recorder = Recorder()
     scene = Scene(recorder)
     event = scene.stream.put(Chunk(TOPIC, 0, [], 0, 7, 1))
 
     await scene.until(lambda: event.acked == 1)
-    assert (scene.frontier(), recorder.begun) == (7, [])
+    assert (scene.frontier(), recorder.begun) == (7, [(0, 0)])
     assert scene.signals == ["chunk.joined", "hole.crossed"]
     await scene.end()
 

@@ -9,6 +9,7 @@ import aiokafka
 import faust
 import mode
 import pytest
+from aiokafka import client
 from aiokafka.consumer import fetcher, subscription_state
 from aiokafka.errors import CommitFailedError
 from aiokafka.producer import message_accumulator
@@ -38,6 +39,7 @@ SIGNATURES: list[tuple[Callable[..., Any], str]] = [
     (driver.Consumer._to_message, "self, tp, record"),
     (driver.Consumer.verify_event_path, "self, now, tp"),
     (driver.AIOKafkaConsumerThread._create_worker_consumer, "self, transport"),
+    (client.AIOKafkaClient.send, "self, node_id, request, group"),
     (driver.AIOKafkaConsumerThread._commit, "self, offsets"),
     # what it calls
     (driver.AIOKafkaConsumerThread._ensure_consumer, "self"),

@@ -11,6 +11,8 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from ledger.adapters.kafka.access import KafkaAccess, client_options
+from ledger.adapters.kafka.connecting import start_client
 from ledger.adapters.kafka.records import read_any_header_names
 from ledger.adapters.kafka.stream import places_of
 from ledger.application.outcome_feed import Notice, OutcomeFeed, Touched
@@ -55,7 +57,7 @@ def read_notice(record: ConsumerRecord[Any, Any]) -> Notice | None:
     """Read of an outcome what is needed to find who waits for it; None for what is no outcome."""
     try:
         outcome = _outcomes.decode(record.value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     kind = _KINDS.get(outcome.type)
     if kind is None:
@@ -78,8 +80,8 @@ def _held(key: bytes | None, tenant: str) -> Sequence[Touched]:
 class KafkaFeed:
     """Follows the topic of outcomes for one hub, until it is stopped; goes on by itself after any fault."""
 
-    def __init__(self, bootstrap: str, topic: str, feed: OutcomeFeed, signals: Signals) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: KafkaAccess | str, topic: str, feed: OutcomeFeed, signals: Signals) -> None:
+        self._kafka = kafka
         self._topic = topic
         self._feed = feed
         self._signals = signals
@@ -117,10 +119,10 @@ class KafkaFeed:
 
     async def _follow(self) -> None:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, enable_auto_commit=False, auto_offset_reset="latest"
+            **client_options(self._kafka), enable_auto_commit=False, auto_offset_reset="latest"
         )
         try:
-            await consumer.start()
+            await start_client(consumer, self._kafka)
             await self._seek_to_end(consumer)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_looking(consumer))

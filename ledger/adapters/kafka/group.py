@@ -10,6 +10,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, KafkaError, UnknownMemberIdError, for_code
 
+from ledger.adapters.kafka.access import KafkaAccess, client_options
+from ledger.adapters.kafka.connecting import start_client
 from ledger.application.gaps import GroupBusyError
 
 COORDINATOR_S = 8.0
@@ -19,18 +21,18 @@ LOOK_AGAIN_S = 0.2
 class KafkaGroup:
     """A Group."""
 
-    def __init__(self, admin: Any, bootstrap: str, group: str) -> None:
+    def __init__(self, admin: Any, kafka: KafkaAccess | str, group: str) -> None:
         self._admin = admin
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._group = group
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, bootstrap: str, group: str) -> AsyncIterator["KafkaGroup"]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    async def open(cls, kafka: KafkaAccess | str, group: str) -> AsyncIterator["KafkaGroup"]:
+        admin = AIOKafkaAdminClient(**client_options(kafka))
         try:
-            await admin.start()
-            yield cls(admin, bootstrap, group)
+            await start_client(admin, kafka)
+            yield cls(admin, kafka, group)
         finally:
             await admin.close()
 
@@ -65,10 +67,10 @@ class KafkaGroup:
     async def move(self, topic: str, offsets: Mapping[int, int]) -> None:
         places = {TopicPartition(topic, partition): offset for partition, offset in offsets.items()}
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, group_id=self._group, enable_auto_commit=False
+            **client_options(self._kafka), group_id=self._group, enable_auto_commit=False
         )
-        await consumer.start()
         try:
+            await start_client(consumer, self._kafka)
             consumer.assign(list(places))
             # The broker takes it only while the group is empty, so a worker that starts meanwhile is safe.
             await consumer.commit(places)

@@ -8,6 +8,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from ledger.adapters.kafka.access import KafkaAccess, client_options
+from ledger.adapters.kafka.connecting import start_client
 from ledger.adapters.kafka.records import read_any_header_names
 from ledger.contract.dead_letter import Record
 
@@ -45,18 +47,20 @@ class KafkaStream:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, bootstrap: str, topic: str, *, whole: bool = False) -> AsyncIterator["KafkaStream"]:
+    async def open(
+        cls, kafka: KafkaAccess | str, topic: str, *, whole: bool = False
+    ) -> AsyncIterator["KafkaStream"]:
         read_any_header_names()
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+            **client_options(kafka),
             enable_auto_commit=False,
             auto_offset_reset="earliest",  # what was deleted while it is read must not hide what comes after
             isolation_level="read_committed",
             max_partition_fetch_bytes=4 * 1024 * 1024,
             fetch_max_wait_ms=FETCH_WAIT_MS,
         )
-        await consumer.start()
         try:
+            await start_client(consumer, kafka)
             yield cls(consumer, topic, whole=whole)
         finally:
             await consumer.stop()

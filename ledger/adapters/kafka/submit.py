@@ -5,36 +5,26 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from time import monotonic
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import murmur2
 
+from ledger.adapters.kafka.access import KafkaAccess, client_options
+from ledger.adapters.kafka.connecting import start_client
+from ledger.adapters.kafka.queueing import Keyed, PartitionQueue
 from ledger.application.faults import LogAwayError, RecordRefusedError
 from ledger.config import COMPRESSION
 from ledger.contract.decode import ADDRESS_BYTES_MAX, RECORD_BYTES_MAX
-from ledger.contract.outgoing import CONTENT_TYPE
 from ledger.observability.signals import Signals
 
 DELIVERY_S = 5.0
 CLOSING_S = 5.0
 PAUSE_S = 1.0
 """After a fault nothing is tried for so long: callers are told at once, and nothing piles up."""
-FEW_RECORDS = 8
-"""Fewer share batches with other requests; more fill batches of their own, which is much cheaper."""
 BATCH_OVERHEAD = 4096
 KEYS_REMEMBERED_MAX = 100_000
-
-
-class Keyed(Protocol):
-    """What is written: bytes under a key."""
-
-    @property
-    def key(self) -> bytes: ...
-
-    @property
-    def value(self) -> bytes: ...
 
 
 class _Record(NamedTuple):
@@ -47,7 +37,7 @@ class KafkaEventLog:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: KafkaAccess | str,
         topic: str,
         signals: Signals,
         *,
@@ -55,7 +45,7 @@ class KafkaEventLog:
         delivery_s: float = DELIVERY_S,
         now: Callable[[], float] = monotonic,
     ) -> None:
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._topic = topic
         self._signals = signals
         self._bytes_max = bytes_max
@@ -65,6 +55,7 @@ class KafkaEventLog:
         self._starting = asyncio.Lock()
         self._paused_until = 0.0
         self._closing: set[asyncio.Task[None]] = set()
+        self._queues: dict[int, PartitionQueue] = {}
         self._hash = lru_cache(KEYS_REMEMBERED_MAX)(murmur2)
 
     async def start(self) -> None:
@@ -98,28 +89,18 @@ class KafkaEventLog:
             raise LogAwayError(f"Kafka did not acknowledge in {self._delivery_s:g} s") from error
 
     async def _publish(self, producer: Any, submissions: Sequence[Keyed]) -> None:
-        if len(submissions) < FEW_RECORDS:
-            sending = [
-                await producer.send(
-                    self._topic,
-                    each.value,
-                    key=each.key,
-                    partition=await self._place(producer, each.key),
-                    headers=[CONTENT_TYPE],
-                )
-                for each in submissions
-            ]
-        else:
-            groups: dict[int, list[Keyed]] = defaultdict(list)
-            for each in submissions:
-                groups[await self._place(producer, each.key)].append(each)
-            batches = (
-                (number, batch) for number, group in groups.items() for batch in _batches(producer, group)
-            )
-            sending = [
-                await producer.send_batch(batch, self._topic, partition=number) for number, batch in batches
-            ]
-        await asyncio.gather(*sending)
+        groups: dict[int, list[Keyed]] = defaultdict(list)
+        for each in submissions:
+            groups[await self._place(producer, each.key)].append(each)
+        await asyncio.gather(
+            *(self._queue(producer, number).write(group) for number, group in groups.items())
+        )
+
+    def _queue(self, producer: Any, partition: int) -> PartitionQueue:
+        found = self._queues.get(partition)
+        if found is None or found.producer is not producer:
+            found = self._queues[partition] = PartitionQueue(producer, self._topic, partition)
+        return found
 
     async def _place(self, producer: Any, key: bytes) -> int:
         """Choose as Java's client does: partitions in order, murmur2 of the key without its sign."""
@@ -135,7 +116,7 @@ class KafkaEventLog:
 
     async def _connected(self) -> Any:
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **client_options(self._kafka),
             acks="all",
             enable_idempotence=True,
             compression_type=COMPRESSION,
@@ -144,7 +125,7 @@ class KafkaEventLog:
             request_timeout_ms=int(self._delivery_s * 1000),
         )
         try:
-            await producer.start()
+            await start_client(producer, self._kafka)
         except BaseException:
             await producer.stop()
             raise
@@ -166,20 +147,3 @@ async def _close(producer: Any) -> None:
         await asyncio.wait_for(producer.stop(), CLOSING_S)
     except TimeoutError:
         await producer.client.close()
-
-
-def _batches(producer: Any, group: Sequence[Keyed]) -> list[Any]:
-    """Fill batches with a partition's events, in order."""
-    batches = [producer.create_batch()]
-    for each in group:
-        if _append(batches[-1], each) is None:
-            batches.append(producer.create_batch())
-            if _append(batches[-1], each) is None:
-                raise MessageSizeTooLargeError(f"{len(each.value)} bytes do not fit into a batch")
-    for batch in batches:
-        batch.close()
-    return batches
-
-
-def _append(batch: Any, each: Keyed) -> Any:
-    return batch.append(key=each.key, value=each.value, timestamp=None, headers=[CONTENT_TYPE])

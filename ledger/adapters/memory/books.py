@@ -1,15 +1,17 @@
-"""The books in dictionaries, with the semantics of the real ones: one unit of work at a time, all or nothing."""
+"""The books in dictionaries, with the semantics of the real ones: rows are locked in one order, all or nothing."""
 
-import asyncio
 import copy
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from ledger.application.faults import PositionGapError
+from ledger.adapters.memory.locks import Locks, Row
+from ledger.application.faults import PositionGapError, TransientFaultError
 from ledger.application.payment_ports import Line, Payment
 from ledger.application.payment_requests import first_line, payment_of
 from ledger.application.ports import Position
@@ -24,6 +26,9 @@ from ledger.domain.transaction import Original, Transaction, original_of
 
 LEDGER_PREFIX = "ledger:"
 
+LetterKey = tuple[str, int, int]
+"""(topic, partition, offset)"""
+
 
 class Contents(msgspec.Struct):
     """Everything that the books hold."""
@@ -34,7 +39,7 @@ class Contents(msgspec.Struct):
     originals: dict[EventKey, Original] = {}
     transactions: dict[EventKey, Transaction] = {}
     processed: dict[EventKey, Earlier] = {}
-    dead_letters: dict[tuple[str, int, int], DeadLetter] = {}
+    dead_letters: dict[LetterKey, DeadLetter] = {}
     positions: dict[tuple[str, int], int] = {}
     types: dict[EventKey, str] = {}
     """Of the events processed."""
@@ -51,68 +56,108 @@ class Contents(msgspec.Struct):
 
 
 class MemoryBooks:
-    """A BookStore in memory."""
+    """A BookStore in memory. Transactions run side by side, and wait for each other's rows as on a server."""
 
     def __init__(self) -> None:
         self.contents = Contents()
-        self._lock = asyncio.Lock()
+        """What is committed; replaced, and never changed in place."""
+        self.locks = Locks()
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncIterator["MemoryUnitOfWork"]:
-        async with self._lock:
-            unit = MemoryUnitOfWork(self.contents)
-            try:
-                yield unit
-            finally:
-                if unit.committed:  # whatever was raised after it
-                    self.contents = unit.contents
+        unit = MemoryUnitOfWork(self)
+        try:
+            yield unit
+        finally:
+            self.locks.release(unit)
 
     async def begin(self, topic: str, first_offsets: Mapping[int, int]) -> None:
         begun = {(topic, partition): first for partition, first in first_offsets.items()}
-        self.contents.positions = begun | self.contents.positions
+        self.contents = replace(self.contents, positions=begun | self.contents.positions)
 
 
 class MemoryUnitOfWork:
-    """A UnitOfWork on a copy, which replaces the contents when it is committed."""
+    """A UnitOfWork: it reads what is committed, and keeps what it writes to itself until it commits."""
 
-    def __init__(self, contents: Contents) -> None:
-        self.contents = copy.copy(contents)
-        self.committed = False
+    def __init__(self, store: MemoryBooks) -> None:
+        self._store = store
+        self._writes: list[Write] = []
+        self._found: set[Row] = set()
+        self._lacked: set[Row] = set()
+
+    @property
+    def _kept(self) -> Contents:
+        """What is committed now, by whomever."""
+        return self._store.contents
 
     async def lock(self, needs: Needs) -> Books:
-        # Of the state that decisions mutate the unit works on copies of its own.
-        kept = self.contents
-        books = Books(auto_open=dict.fromkeys(kept.closed_to_strangers, False))
-        kept.tenants = kept.tenants | needs.tenants
-        books.providers = {key for key in needs.providers if _is_provider(kept, key)}
-        books.holds = {key: _hold(kept, key) for key in needs.holds if key in kept.holds}
+        # Tenants are made at once, whatever becomes of the batch; of all else the unit works on copies of its own.
+        self._store.contents = replace(self._kept, tenants=self._kept.tenants | needs.tenants)
+        books = Books(auto_open=dict.fromkeys(self._kept.closed_to_strangers, False))
+        await self._lock_holds(books, needs)
         books.originals = {
-            key: copy.copy(kept.originals[key]) for key in needs.originals if key in kept.originals
+            key: copy.copy(self._kept.originals[key])
+            for key in needs.originals
+            if key in self._kept.originals
         }
-        keys = needs.balances | _keys_behind(books)
-        keys |= {key for key in kept.balances if key[:2] in needs.closing}
-        for name in needs.accounts | {key[:2] for key in keys}:
-            if name in kept.accounts:
-                books.accounts[name] = copy.copy(kept.accounts[name])
-        for key in sorted(keys):
-            if key in kept.balances:
-                balance = books.balances[key] = copy.copy(kept.balances[key])
-                balance.account = books.accounts[key[:2]]
-                balance.changed = False
+        await self._lock_balances(books, needs)
+        await self._lock_payments(books)
+        books.providers = {key for key in needs.providers if _is_provider(self._kept, key)}
+        for key, original in books.originals.items():
+            original.reversed = self._kept.originals[key].reversed
+        self._lacked |= _missing(books, needs)
         return books
 
+    async def _lock_holds(self, books: Books, needs: Needs) -> None:
+        keys = _ordered(key for key in needs.holds if key in self._kept.holds)
+        await self._take("hold", keys)
+        books.holds = {key: copy.copy(self._kept.holds[key]) for key in keys}
+
+    async def _lock_balances(self, books: Books, needs: Needs) -> None:
+        """Lock accounts that close or take on an asset, then the balances that there are: as they stood before."""
+        wanted = needs.balances | _keys_behind(books)
+        found = sorted(key for key in wanted if key in self._kept.balances)
+        crowded = {key[:2] for key in wanted if key not in self._kept.balances} | needs.closing
+        await self._take("account", sorted(name for name in crowded if name in self._kept.accounts))
+        closing = {key for key in self._kept.balances if key[:2] in needs.closing}
+        found = sorted({*found, *closing})
+        named = needs.accounts | {key[:2] for key in wanted}
+        names = {name for name in named if name in self._kept.accounts} | {key[:2] for key in found}
+        await self._take("balance", found)
+        for name in sorted(names):
+            books.accounts[name] = copy.copy(self._kept.accounts[name])
+        for key in found:
+            balance = books.balances[key] = copy.copy(self._kept.balances[key])
+            balance.account = books.accounts[key[:2]]
+            balance.changed = False
+        self._found = {("account", name) for name in names} | {("balance", key) for key in found}
+        self._lacked = {("balance", key) for key in wanted if key not in books.balances}
+        self._lacked |= {("account", key[:2]) for key in wanted if key[:2] not in books.accounts}
+
+    async def _lock_payments(self, books: Books) -> None:
+        guarded = {key: hold.guard for key, hold in books.holds.items() if hold.guard is not None}
+        await self._take("payment", _ordered(guarded))
+        for key, guard in guarded.items():
+            saga = self._kept.payments[key].saga
+            guard = replace(guard, event_id=saga.event_id, step=saga.step)
+            books.holds[key].guard = guard
+
     async def claim(self, events: Sequence[Event], at: Sequence[datetime]) -> Mapping[EventKey, Earlier]:
-        return {
-            event.identity: self.contents.processed[event.identity]
+        await self._take("event", _ordered(event.identity for event in events))
+        known = {
+            event.identity: self._kept.processed[event.identity]
             for event in events
-            if event.identity in self.contents.processed
+            if event.identity in self._kept.processed
         }
+        if known and any(_is_there(self._kept, row) for row in self._lacked):
+            raise TransientFaultError("another worker has posted some of these events; deciding anew")
+        return known
 
     async def recall(self, events: Sequence[Event], earlier: Mapping[EventKey, Earlier]) -> list[Outcome]:
         return [self._recall(event, earlier[event.identity]) for event in events]
 
     def _recall(self, event: Event, earlier: Earlier) -> Outcome:
-        transaction = self.contents.transactions.get(event.identity)
+        transaction = self._kept.transactions.get(event.identity)
         return Outcome(
             event,
             earlier.kind,
@@ -127,55 +172,113 @@ class MemoryUnitOfWork:
         )
 
     def _hold_view(self, event: Event) -> HoldView | None:
-        hold = self.contents.holds.get((event.tenant, hold_of(event) or ""))
+        hold = self._written().holds.get((event.tenant, hold_of(event) or ""))
         return None if hold is None else view_of(hold)
 
     def _payment_view(self, event: Event) -> PaymentView | None:
-        payment = self.contents.payments.get(event.identity)
+        payment = self._kept.payments.get(event.identity)
         return None if payment is None else PaymentView(payment.saga.id, payment.saga.state)
 
     async def write(self, books: Books, decided: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
-        self._write_changes(books, books.changes)
-        kept = self.contents
-        kept.processed = kept.processed | {
-            outcome.event.identity: _remembered(outcome) for outcome in decided
-        }
-        kept.types = kept.types | {outcome.event.identity: outcome.event.type for outcome in decided}
-        kept.opened_at = kept.opened_at | _dated(books.changes.opened, decided)
-        kept.closed_at = kept.closed_at | _dated(books.changes.closed, decided)
-        fresh = {(at.record.topic, at.record.partition, at.record.offset): at for at in letters}
-        kept.dead_letters = fresh | kept.dead_letters
-
-    def _write_changes(self, books: Books, changes: Changes) -> None:
-        kept = self.contents
-        touched = {(account.tenant, account.code): account for account in changes.opened + changes.closed}
-        kept.accounts = kept.accounts | touched
-        kept.balances = kept.balances | {
-            (balance.account.tenant, balance.account.code, balance.asset): balance
-            for balance in changes.balances
-        }
-        placed = {(hold.tenant, hold.id): hold for hold in changes.holds_placed}
-        for hold in placed.values():
+        changes = books.changes
+        accounts = [(account.tenant, account.code) for account in changes.opened]
+        balances = [(each.account.tenant, each.account.code, each.asset) for each in changes.balances]
+        await self._insert("account", sorted(accounts))
+        await self._insert("balance", sorted(key for key in balances if ("balance", key) not in self._found))
+        for hold in changes.holds_placed:
             hold.row_exists = True
-        kept.holds = kept.holds | placed | changes.holds_changed
-        requested = {payment.key: payment for payment in map(payment_of, changes.payments)}
-        kept.payments = kept.payments | requested
-        lines = {key: (first_line(payment),) for key, payment in requested.items()}
-        kept.payment_lines = kept.payment_lines | lines
-        posted = {(each.tenant, each.id): each for each in changes.transactions}
-        kept.transactions = kept.transactions | posted
-        fresh = {key: original_of(each) for key, each in posted.items()}
-        kept.originals = kept.originals | fresh | changes.reversals
+        fresh = {(at.record.topic, at.record.partition, at.record.offset): at for at in letters}
+        await self._take("letter", sorted(fresh))
+        self._writes.append(partial(_write_changes, changes))
+        self._writes.append(partial(_write_outcomes, changes, decided, fresh))
+
+    async def _insert(self, kind: str, keys: Sequence[Row]) -> None:
+        """Claim keys of rows that are new; whoever was faster has them."""
+        await self._take(kind, keys)
+        if any(_is_there(self._kept, (kind, key)) for key in keys):
+            raise TransientFaultError(f"another batch opened the same {kind}; deciding anew")
 
     async def advance(self, position: Position) -> None:
         key = (position.topic, position.partition)
-        reached = self.contents.positions.get(key, 0)
+        await self._take("position", [key])
+        reached = self._kept.positions.get(key, 0)
         if reached < position.first:
             raise PositionGapError(*key, reached, position.first)
-        self.contents.positions = self.contents.positions | {key: max(reached, position.next)}
+        self._writes.append(partial(_write_position, key, max(reached, position.next)))
 
     async def commit(self) -> None:
-        self.committed = True
+        self._store.contents = self._written()
+        self._writes.clear()
+        self._store.locks.release(self)
+
+    def _written(self) -> Contents:
+        """Give what is committed with what this unit wrote."""
+        contents = copy.copy(self._kept)
+        for write in self._writes:
+            write(contents)
+        return contents
+
+    async def _take(self, kind: str, keys: Iterable[Row]) -> None:
+        await self._store.locks.take_all(self, [(kind, key) for key in keys])
+
+
+Write = Callable[[Contents], None]
+"""Writes into contents that nobody else has yet."""
+
+
+def _write_changes(changes: Changes, kept: Contents) -> None:
+    touched = {(account.tenant, account.code): account for account in changes.opened + changes.closed}
+    kept.accounts = kept.accounts | touched
+    kept.balances = kept.balances | {
+        (balance.account.tenant, balance.account.code, balance.asset): balance for balance in changes.balances
+    }
+    placed = {(hold.tenant, hold.id): hold for hold in changes.holds_placed}
+    kept.holds = kept.holds | placed | changes.holds_changed
+    requested = {payment.key: payment for payment in map(payment_of, changes.payments)}
+    kept.payments = kept.payments | requested
+    lines = {key: (first_line(payment),) for key, payment in requested.items()}
+    kept.payment_lines = kept.payment_lines | lines
+    posted = {(each.tenant, each.id): each for each in changes.transactions}
+    kept.transactions = kept.transactions | posted
+    fresh = {key: original_of(each) for key, each in posted.items()}
+    kept.originals = kept.originals | fresh | changes.reversals
+
+
+def _write_outcomes(
+    changes: Changes, decided: Sequence[Outcome], letters: dict[LetterKey, DeadLetter], kept: Contents
+) -> None:
+    kept.processed = kept.processed | {outcome.event.identity: _remembered(outcome) for outcome in decided}
+    kept.types = kept.types | {outcome.event.identity: outcome.event.type for outcome in decided}
+    kept.opened_at = kept.opened_at | _dated(changes.opened, decided)
+    kept.closed_at = kept.closed_at | _dated(changes.closed, decided)
+    kept.dead_letters = letters | kept.dead_letters
+
+
+def _write_position(key: tuple[str, int], reached: int, kept: Contents) -> None:
+    kept.positions = kept.positions | {key: reached}
+
+
+def _missing(books: Books, needs: Needs) -> set[Row]:
+    """Name the rows that were asked for, and were not there under the locks."""
+    missing: set[Row] = {("hold", key) for key in needs.holds if key not in books.holds}
+    missing |= {("original", key) for key in needs.originals if key not in books.originals}
+    return missing | {("account", name) for name in needs.accounts if name not in books.accounts}
+
+
+def _is_there(kept: Contents, row: Any) -> bool:
+    kind, key = row
+    tables: dict[str, Mapping[Any, Any]] = {
+        "hold": kept.holds,
+        "original": kept.originals,
+        "account": kept.accounts,
+        "balance": kept.balances,
+    }
+    return key in tables[kind]
+
+
+def _ordered(keys: Iterable[EventKey]) -> list[EventKey]:
+    """Sort by id: the order in which rows of events are locked."""
+    return sorted(keys, key=lambda key: (key[1], key[0]))
 
 
 def _is_provider(kept: Contents, key: ProviderKey) -> bool:
@@ -183,14 +286,6 @@ def _is_provider(kept: Contents, key: ProviderKey) -> bool:
     if name.startswith(LEDGER_PREFIX):
         return name.removeprefix(LEDGER_PREFIX) in kept.tenants - {tenant}
     return key in kept.providers
-
-
-def _hold(kept: Contents, key: EventKey) -> Hold:
-    hold = copy.copy(kept.holds[key])
-    if hold.guard is not None:
-        saga = kept.payments[key].saga
-        hold.guard = msgspec.structs.replace(hold.guard, event_id=saga.event_id, step=saga.step)
-    return hold
 
 
 def _keys_behind(books: Books) -> set[BalanceKey]:

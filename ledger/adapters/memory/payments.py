@@ -39,7 +39,11 @@ class MemoryPayments:
 
     async def claim(self, now: datetime, until: datetime, room: Room) -> Sequence[Payment]:
         due = sorted(
-            (at, key) for key in self._kept.payments if (at := self._due_at(key)) is not None and at <= now
+            (at, key)
+            for key in self._kept.payments
+            if (at := self._due_at(key)) is not None
+            and at <= now
+            and not self._books.locks.is_held(("payment", key))
         )
         keys = with_room([self._kept.payments[key] for _, key in due], room, now)
         self._kept.claimed_until = self._kept.claimed_until | dict.fromkeys(keys, until)
@@ -88,7 +92,13 @@ class MemoryPayments:
         }
 
     async def apply(self, changes: Sequence[Change]) -> Sequence[Payment | None]:
-        return [self._apply(change) for change in changes]
+        statement, locks = object(), self._books.locks
+        keys = sorted((each.before.key for each in changes), key=lambda key: (key.id, key.tenant))
+        try:
+            await locks.take_all(statement, [("payment", key) for key in keys])
+            return [self._apply(change) for change in changes]
+        finally:
+            locks.release(statement)
 
     def _apply(self, change: Change) -> Payment | None:
         key, kept = change.before.key, self._kept

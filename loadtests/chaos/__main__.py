@@ -1,0 +1,143 @@
+"""`python -m loadtests.chaos run [--seed N] [--only F5,F9] [--seconds S] [--rate R] [--json] [--out DIR]`, and `list`.
+
+Exit 1 if an invariant does not hold, a fault could not be injected as it is meant, or the lag did not go in time.
+"""
+
+import argparse
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic, time
+
+from loadtests.chaos.fault import WHOLE, Fault
+from loadtests.chaos.faults import FAULTS
+from loadtests.chaos.page import page
+from loadtests.chaos.results import Report
+from loadtests.chaos.run import Wanted, cannot, run
+from loadtests.chaos.schedule import Plan, plan
+from loadtests.chaos.stage import Wishes
+
+RATE = 300.0
+
+
+def main() -> None:
+    """Do what was asked."""
+    given = parser().parse_args()
+    if given.command == "list":
+        list_faults()
+        return
+    report = asyncio.run(_run(given))
+    if given.out:
+        write(report, given.out)
+    print(json.dumps(report.told(brief=True), indent=2)) if given.json else show(report)
+    sys.exit(not report.ok)
+
+
+def list_faults() -> None:
+    """Print every fault, and why it cannot be injected here, if so."""
+    for fault in FAULTS.values():
+        missing = fault.needs()
+        print(f"{fault.name:4} {fault.title}" + (f" (not here: needs {missing})" if missing else ""))
+
+
+def show(report: Report) -> None:
+    """Print a line for each fault and each invariant, and what was found."""
+    for each in report.faults:
+        recovered = "" if each.recovered_in_s is None else f"recovered in {each.recovered_in_s} s"
+        print(f"{each.name:14} {each.verdict:9} {each.title}: {each.why or recovered}")
+    for name, checked in report.invariants.items():
+        print(f"{name:14} {'ok' if checked.ok else 'violated':9} {checked.checked:,} checked")
+        for finding in checked.findings[:20]:
+            print(f"{'':14} {json.dumps(finding)}")
+    for scene in report.scenes:
+        for why in scene.why:
+            print(f"{scene.name}: {why}")
+    print(f"{'ok' if report.ok else 'VIOLATED'}: seed {report.seed}, {report.seconds:g} s")
+
+
+def write(report: Report, directory: Path) -> None:
+    """Write report.json and report.html."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "report.json").write_text(json.dumps(report.told(), indent=2) + "\n")
+    (directory / "report.html").write_text(page(report))
+
+
+async def _run(given: argparse.Namespace) -> Report:
+    begun = monotonic()
+
+    def tell(text: str) -> None:
+        print(f"{monotonic() - begun:6.0f} s  {text}", file=sys.stderr, flush=True)
+
+    possible, missing = _split(chosen(given.only))
+    directory = Path(tempfile.mkdtemp(prefix="ledger-chaos-"))
+    # PostgreSQL, which is not root, has to get to its files.
+    directory.chmod(0o755)  # noqa: ASYNC240 - before anything runs
+    wishes = Wishes(rate=given.rate or RATE, seed=given.seed, share=given.share)
+    wanted = Wanted(given.seed, directory, wishes, tell, given.seconds, given.rate)
+    tell(f"seed {given.seed}, {directory}")
+    try:
+        return await run(_plans(possible, given), [cannot(fault, why) for fault, why in missing], wanted)
+    finally:
+        if not given.keep:
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+
+def chosen(names: Sequence[str]) -> list[Fault]:
+    """Give the faults of these names, or all; raises SystemExit for one that is not there."""
+    unknown = [name for name in names if name not in FAULTS]
+    if unknown:
+        raise SystemExit(f"no fault {', '.join(unknown)}: there are {', '.join(FAULTS)}")
+    return [FAULTS[name] for name in names or FAULTS]
+
+
+def _plans(faults: Sequence[Fault], given: argparse.Namespace) -> list[Plan]:
+    """Plan all scenes; what goes on for a time goes on in the scene that has no end of its own."""
+    plans = plan(faults, given.seed)
+    return plans if given.seconds is None else [each for each in plans if each.scene == WHOLE]
+
+
+def _split(faults: Sequence[Fault]) -> tuple[list[Fault], list[tuple[Fault, str]]]:
+    needs = [(fault, fault.needs()) for fault in faults]
+    return [fault for fault, why in needs if why is None], [(fault, why) for fault, why in needs if why]
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make what reads the arguments."""
+    given = argparse.ArgumentParser(prog="chaos", description=__doc__)
+    commands = given.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="every fault, and what it needs")
+    running = commands.add_parser("run", help="inject faults, and judge")
+    running.add_argument(
+        "--seed", type=int, default=int(time()) % 10**6, help="the same seed, the same schedule"
+    )
+    running.add_argument("--only", type=_names, default=[], metavar="F5,F9", help="only these faults")
+    running.add_argument("--seconds", type=float, help="go on at random for so long, in one scene")
+    running.add_argument("--minutes", dest="seconds", type=_minutes, metavar="M", help="the same, in minutes")
+    running.add_argument(
+        "--rate", type=_rate, default=RATE, help="records sent a second, or half of the peak: half"
+    )
+    running.add_argument("--share", type=float, default=1.0, help="of the usual time of each fault, so much")
+    running.add_argument("--json", action="store_true", help="print the report as JSON")
+    running.add_argument("--out", type=Path, help="where report.json and report.html are written")
+    running.add_argument("--keep", action="store_true", help="keep the data and logs")
+    return given
+
+
+def _minutes(text: str) -> float:
+    return 60 * float(text)
+
+
+def _rate(text: str) -> float | None:
+    return None if text == "half" else float(text)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip().upper() for name in text.split(",") if name.strip()]
+
+
+if __name__ == "__main__":
+    main()

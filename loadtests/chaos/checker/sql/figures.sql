@@ -1,0 +1,10 @@
+select (select count(*) from logged) as records,
+       (select count(*) from sent where acked) as acknowledged,
+       (select count(*) from sent where not acked) as unacknowledged,
+       (select count(*) from processed_events p where p.kind = 'posted' and p.topic = $1) as posted,
+       (select count(*) from processed_events p where p.kind = 'rejected' and p.topic = $1) as rejected,
+       (select count(*) from processed_events p where p.kind = 'duplicate' and p.topic = $1) as opened_already,
+       (select count(*) from dead_letters d where d.topic = $1) as dead_letters,
+       (select count(*) - count(distinct (tenant, event_id)) from logged where event_id is not null) as repeats,
+       (select count(*) from told) as outcomes_told,
+       (select count(*) from told_entries) as entries_told

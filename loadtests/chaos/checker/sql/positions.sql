@@ -1,0 +1,1 @@
+select "partition", next_offset from stream_offsets where topic = $1

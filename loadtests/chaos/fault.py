@@ -1,0 +1,56 @@
+"""What a fault is: a name of the table, a way to do it, and what it needs."""
+
+import os
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from loadtests.chaos.stage import Stage
+
+Injection = Callable[[Stage, Random], Awaitable[dict[str, Any]]]
+Need = Callable[[], str | None]
+
+WHOLE, CLUSTER, STANDBY, SMALL = "whole", "cluster", "standby", "small disks"
+SCENES = (WHOLE, STANDBY, CLUSTER, SMALL)
+"""One broker and all programs · with standbys · three brokers · on disks that are soon full."""
+
+
+def nothing() -> str | None:
+    """It can be done anywhere."""
+    return None
+
+
+def root() -> str | None:
+    """Say why it cannot be done by who is not root."""
+    return None if os.geteuid() == 0 else "root"
+
+
+def programs(*names: str) -> Need:
+    """Give what asks for root and for programs of the system."""
+
+    def need() -> str | None:
+        missing = [name for name in names if shutil.which(name) is None]
+        return ", ".join(missing) if missing else root()
+
+    return need
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault. `inject` does it, heals it, and says what it did; it raises when the fault did not come to be.
+
+    `needs` gives what is missing to do it here, or none.
+    """
+
+    name: str
+    title: str
+    inject: Injection
+    scene: str = WHOLE
+    needs: Need = nothing
+
+    @property
+    def number(self) -> int:
+        """Its place in the table."""
+        return int(self.name.removeprefix("F"))

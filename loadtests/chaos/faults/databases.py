@@ -1,0 +1,64 @@
+"""F5 and F6: PostgreSQL restarted again and again, and backends killed while they commit."""
+
+import asyncio
+import os
+import signal
+from contextlib import suppress
+from random import Random
+from time import monotonic
+from typing import Any
+
+import asyncpg
+
+from loadtests.chaos.crew import CrewError
+from loadtests.chaos.fault import Fault
+from loadtests.chaos.stage import POSTGRES, Stage
+
+WAYS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT, "killed": signal.SIGKILL}
+KILLS = 3
+HUNT_S = 20.0
+_COMMITTING = """
+select pid from pg_stat_activity
+where state = 'active' and query ilike 'commit%' and application_name like 'ledger%'
+"""
+
+
+async def _restarts(stage: Stage, random: Random) -> dict[str, Any]:
+    done = []
+    ways = [*WAYS, random.choice(list(WAYS))]
+    for way in ways[-stage.some(len(ways)) :]:
+        await stage.kill_server(POSTGRES, WAYS[way])
+        done.append(way)
+        await asyncio.sleep(random.uniform(2.0, 6.0))
+    return {"restarted": done}
+
+
+async def _killed_in_commit(stage: Stage, random: Random) -> dict[str, Any]:
+    """Kill a backend while it commits: nobody hears the result, and PostgreSQL restarts itself."""
+    killed = 0
+    for _ in range(stage.some(KILLS)):
+        await _kill_one(stage)
+        killed += 1
+        await stage.crew.until_ready(POSTGRES)
+        await asyncio.sleep(random.uniform(1.0, 4.0))
+    return {"killed in commit": killed}
+
+
+async def _kill_one(stage: Stage) -> None:
+    """Look at what backends do, as fast as it goes, and kill the first that commits; raises CrewError."""
+    ends = monotonic() + HUNT_S
+    while monotonic() < ends:
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            async with stage.connection() as connection:
+                while monotonic() < ends:
+                    rows = await connection.fetch(_COMMITTING)
+                    if rows:
+                        os.kill(rows[0]["pid"], signal.SIGKILL)
+                        return
+    raise CrewError(f"no backend was seen to commit within {HUNT_S:g} s")
+
+
+FAULTS = (
+    Fault("F5", "PostgreSQL restarted, fast and immediate", _restarts),
+    Fault("F6", "a backend killed in COMMIT, the result unknown", _killed_in_commit),
+)

@@ -1,0 +1,65 @@
+"""Asks the checker, which knows nothing of the stage but addresses, and shares no code with what it checks."""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE
+from typing import Any
+
+import msgspec
+
+from loadtests.chaos.load import truth_in
+from loadtests.chaos.results import Checked
+from loadtests.chaos.stage import Stage
+from streams.demo.mix import TENANT
+
+CHECKER = "loadtests.chaos.checker"
+CHECK_S = 300.0
+LAG_S = 20.0
+SAID_MAX = 2000
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What the checker says."""
+
+    ok: bool
+    invariants: dict[str, Checked]
+
+
+async def judge(stage: Stage) -> tuple[dict[str, Checked], list[str]]:
+    """Have the checker look at the stage, which must be quiet; gives its verdicts, and what went wrong with it."""
+    process = await asyncio.create_subprocess_exec(*_command(stage), stdout=PIPE, stderr=PIPE)
+    try:
+        async with asyncio.timeout(CHECK_S):
+            printed, said = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return {}, [f"the checker did not end within {CHECK_S:g} s"]
+    try:
+        found = msgspec.json.decode(printed, type=Said)
+    except msgspec.DecodeError:
+        last = said.decode(errors="replace")[-SAID_MAX:]
+        return {}, [f"the checker failed with exit code {process.returncode}: {last}"]
+    return found.invariants, [] if found.ok == _all_ok(found.invariants) else [
+        "the checker contradicts itself"
+    ]
+
+
+def _all_ok(invariants: dict[str, Any]) -> bool:
+    return all(each.ok for each in invariants.values())
+
+
+def _command(stage: Stage) -> list[str]:
+    told = {
+        "kafka": stage.kafka,
+        "postgres": stage.dsn,
+        "schema": stage.settings.postgres_schema,
+        "api": stage.url("api"),
+        "provider": stage.url("provider"),
+        "api-key": stage.keys[TENANT],
+        "sent": str(truth_in(stage.state.path)),
+        "wait": str(LAG_S),
+    }
+    options = [word for name, value in told.items() for word in (f"--{name}", value)]
+    groups = [word for group, topic in stage.groups.items() for word in ("--group", f"{group}={topic}")]
+    return [sys.executable, "-m", CHECKER, *options, *groups, "--json"]

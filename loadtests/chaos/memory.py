@@ -1,0 +1,35 @@
+"""Whether the memory of a process stays as it is: its last quarter against its first."""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+from loadtests.chaos.results import Checked
+
+GROWTH_MAX = 1.10
+SECONDS_MIN = 1800.0
+"""Shorter runs say nothing: caches fill, and windows come to the age at which they are merged."""
+
+LEDGER = ("worker-", "windows-", "payments-", "chain-", "api")
+
+Points = Sequence[tuple[float, float]]
+
+
+def memory_verdict(memory_mib: Mapping[str, Points]) -> dict[str, Checked]:
+    """Judge the ledger's own processes; nothing of a run that was too short."""
+    own = {name: each for name, each in memory_mib.items() if name.startswith(LEDGER) and _is_long(each)}
+    grown = [told for name, each in own.items() if (told := _grown(name, each))]
+    return {"V": Checked(not grown, len(own), list(grown))} if own else {}
+
+
+def _grown(name: str, points: Points) -> str:
+    quarter = len(points) // 4
+    before, after = _middle(points[:quarter]), _middle(points[-quarter:])
+    return f"{name} grew from {before} to {after} MiB" if after > GROWTH_MAX * before else ""
+
+
+def _middle(points: Points) -> float:
+    return round(median(mib for _, mib in points), 1)
+
+
+def _is_long(points: Points) -> bool:
+    return len(points) >= 8 and points[-1][0] - points[0][0] >= SECONDS_MIN

@@ -1,0 +1,27 @@
+"""How much the ledger can post here with all of its parts at work, of which a soak sends half."""
+
+import asyncio
+from collections.abc import Callable
+
+from loadtests.chaos.stage import Stage
+
+BURST_S = 20.0
+BURST_RATE = 20_000.0
+DRAINED_S = 300.0
+
+
+async def set_half_of_peak(stage: Stage, tell: Callable[[str], None]) -> None:
+    """Send far more than can be posted, see how much is, and send half of that from then on."""
+    begun = await _posted(stage)
+    stage.load.pace(times=BURST_RATE / stage.load.usual)
+    await asyncio.sleep(BURST_S)
+    peak = (await _posted(stage) - begun) / BURST_S
+    stage.load.rest()
+    await stage.until_recovered(DRAINED_S)
+    stage.load.usual = round(peak / 2)
+    tell(f"peak {peak:,.0f} records a second: {stage.load.usual:,.0f} are sent")
+
+
+async def _posted(stage: Stage) -> int:
+    sample = await stage.watch.fresh(DRAINED_S)
+    return sum((sample.done or {})[stage.settings.posting_group])

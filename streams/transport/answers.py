@@ -1,0 +1,53 @@
+"""Requests to Kafka that nobody answers: their connection is given up, long before Faust would.
+
+Faust lets every request take 90 s, because one that joins a group is answered only when the rebalance ends. Over a
+connection whose other end is gone without a word, heartbeats and fetches would wait as long.
+"""
+
+import asyncio
+from typing import Any
+
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
+from aiokafka.conn import CloseReason
+from aiokafka.errors import RequestTimedOutError
+from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
+
+ANSWER_S = 30.0
+"""As long as other clients wait; a fetch of all that one may hold has to fit in, over a slow network."""
+
+_HELD_BACK = (JoinGroupRequest, SyncGroupRequest)
+"""The broker answers these when all members are there, and until then nothing else on their connection."""
+
+
+class BoundedSending:
+    """How a client sends: it gives up a connection that has not answered for so long, but in a rebalance."""
+
+    def __init__(self, client: AIOKafkaClient, seconds: float = ANSWER_S) -> None:
+        self._client = client
+        self._usual = client.send
+        self._seconds = seconds
+        self._held_back = 0
+
+    async def __call__(
+        self, node: int, request: Any, *, group: ConnectionGroup = ConnectionGroup.DEFAULT
+    ) -> Any:
+        """Send, and give the answer; raises aiokafka's errors, RequestTimedOutError among them."""
+        if isinstance(request, _HELD_BACK):
+            self._held_back += 1
+            try:
+                return await self._usual(node, request, group=group)
+            finally:
+                self._held_back -= 1
+        if self._held_back and group == ConnectionGroup.COORDINATION:
+            return await self._usual(node, request, group=group)
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._usual(node, request, group=group)
+        except TimeoutError as error:
+            self._give_up(node, group)
+            raise RequestTimedOutError from error
+
+    def _give_up(self, node: int, group: ConnectionGroup) -> None:
+        connection = self._client._conns.get((node, group))
+        if connection is not None:
+            connection.close(reason=CloseReason.CONNECTION_TIMEOUT)

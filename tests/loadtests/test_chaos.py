@@ -1,0 +1,188 @@
+"""The supervisor of faults: its schedule, its proxy, its traffic, and verdicts that can fail."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from ledger.contract.decode import decode_event
+from loadtests.chaos.faults import FAULTS
+from loadtests.chaos.lag import Sample
+from loadtests.chaos.memory import memory_verdict
+from loadtests.chaos.page import page
+from loadtests.chaos.proxy import Proxy, proxied
+from loadtests.chaos.reads import TOTAL, Reader
+from loadtests.chaos.results import Checked, Injected, Report, Scene, together
+from loadtests.chaos.run import cannot
+from loadtests.chaos.schedule import plan
+from loadtests.chaos.traffic import USUAL, Traffic, poisons
+from streams.embedded.state import free_port
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+SOON_S = 0.2
+ALL_KINDS = {**USUAL, "conflicting": 1.0, "noisy": 1.0, "paying": 1.0, "refunded": 1.0}
+
+
+def names(seed: int) -> list[str]:
+    return [act.fault.name for each in plan(FAULTS.values(), seed) for act in each.acts]
+
+
+def test_every_fault_of_the_table_is_there() -> None:
+    assert list(FAULTS) == [f"F{number}" for number in range(1, 34)]
+
+
+def test_a_seed_is_a_schedule_of_all_faults() -> None:
+    assert names(1) == names(1)
+    assert names(1) != names(2)
+    assert sorted(names(1)) == sorted(FAULTS)
+
+
+def test_faults_go_on_at_random_once_each_was_injected() -> None:
+    [first] = plan([FAULTS["F1"], FAULTS["F2"]], 1)
+    acts = list(islice(first.until(lambda: False), 6))
+    assert {act.fault.name for act in acts[:2]} == {"F1", "F2"}
+    assert len({act.seed for act in acts}) == 6
+
+
+# Verdicts
+
+
+def injected(verdict: Any) -> Injected:
+    return Injected("F1", "a title", "whole", verdict, healed_s=2.0)
+
+
+@pytest.mark.parametrize(
+    ("scene", "ok"),
+    [
+        (Scene("whole", 1.0, 1, [injected("ok")], {"Z": Checked(ok=True)}), True),
+        (Scene("whole", 1.0, 1, [injected("violated")], {"Z": Checked(ok=True)}), False),
+        (Scene("whole", 1.0, 1, [injected("ok")], {"Z": Checked(ok=False)}), False),
+        (Scene("whole", 1.0, 1, [injected("ok")], {}, why=["the checker failed"]), False),
+    ],
+    ids=["all well", "a fault", "an invariant", "the checker"],
+)
+def test_whatever_is_wrong_makes_the_report_wrong(scene: Scene, ok: bool) -> None:
+    assert Report(1, 300.0, "now", 1.0, [scene]).ok is ok
+
+
+def test_what_is_not_run_says_why() -> None:
+    found = cannot(FAULTS["F11"], "root")
+    assert (found.verdict, found.why) == ("not run", "needs root")
+
+
+def test_an_invariant_that_broke_in_any_scene_is_broken() -> None:
+    found = together({"Z": Checked(True, 2)}, {"Z": Checked(False, 3, ["a"])}, {"Z": Checked(True, 1)})
+    assert found == {"Z": Checked(False, 6, ["a"])}
+
+
+def test_the_page_tells_faults_findings_and_lag() -> None:
+    samples = [Sample(float(at), {"group": [at]}, {"group": [0]}, at) for at in range(8)]
+    scene = Scene("whole", 1.0, 7, [injected("ok")], {"Z": Checked(False, 1, ["<odd>"])}, samples=samples)
+    shown = page(Report(1, 300.0, "now", 1.0, [scene]))
+    assert all(text in shown for text in ("F1", "a title", "&lt;odd&gt;", "Lag of each group", "not checked"))
+
+
+@pytest.mark.parametrize(("last", "ok"), [(104.0, True), (120.0, False)])
+def test_memory_that_grows_is_found_in_a_long_run(last: float, ok: bool) -> None:
+    points = [(float(at), 100.0 if at < 2000 else last) for at in range(0, 4000, 10)]
+    assert memory_verdict({"worker-1": points, "kafka-1": points})["V"].ok is ok
+    assert memory_verdict({"worker-1": points[:20]}) == {}
+
+
+@pytest.mark.parametrize(
+    ("look", "answers", "ok"),
+    [
+        ("_strong", [{"version": 5}, {"version": 5}], True),
+        ("_strong", [{"version": 5}, {"version": 4}], False),
+        ("_snapshot", [{"items": [{"balances": [{"balance": TOTAL}]}]}] * 2, True),
+        ("_snapshot", [{"items": [{"balances": [{"balance": TOTAL - 1}]}]}] * 2, False),
+        ("_trial", [{"items": [{"difference": 0}]}] * 2, True),
+        ("_trial", [{"items": [{"difference": 1}]}] * 2, False),
+    ],
+)
+async def test_a_reader_finds_what_nobody_may_see(
+    monkeypatch: pytest.MonkeyPatch, look: str, answers: list[Any], ok: bool
+) -> None:
+    reader = Reader("http://nowhere", "key", None, 1)  # type: ignore[arg-type]
+    left = iter(answers)
+
+    async def answered(*_: object, **__: object) -> Any:
+        return next(left)
+
+    monkeypatch.setattr(reader, "_ask", answered)
+    monkeypatch.setattr(reader, "_account", lambda: "bank:1")
+    monkeypatch.setattr(reader, "_checked", 1)
+    for _ in answers:
+        await getattr(reader, look)()
+    assert reader.verdict().ok is ok
+
+
+# Traffic
+
+
+def test_a_seed_is_one_traffic() -> None:
+    made = [[traffic.next(ALL_KINDS) for _ in range(300)] for traffic in (a_traffic(), a_traffic())]
+    assert made[0] == made[1]
+    assert {record.kind for record in made[0]} == set(ALL_KINDS)
+
+
+def a_traffic() -> Traffic:
+    return Traffic(7, lambda: NOW)
+
+
+def test_poison_is_never_an_event() -> None:
+    good = next(record for record in a_traffic().opening() if b"bank:" in (record.value or b"")).value
+    event = (good or b"").replace(b'"amount":1000000000', b'"amount":7').replace(b"bank:0", b"bank:5")
+    event = event.replace(b"external:bank", b"bank:4")
+    assert decode_event(event)
+    for poison in poisons(event):
+        assert poison != event
+
+
+# The proxy
+
+
+@asynccontextmanager
+async def echoing() -> AsyncIterator[tuple[Proxy, asyncio.StreamReader, asyncio.StreamWriter]]:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while piece := await reader.read(100):
+            writer.write(piece)
+        writer.close()
+
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    proxy = Proxy("echo", ("127.0.0.1", free_port(set())), server.sockets[0].getsockname())
+    async with server, proxied(proxy):
+        reader, writer = await asyncio.open_connection(*proxy.listens)
+        writer.write(b"first")
+        assert await reader.read(100) == b"first"
+        yield proxy, reader, writer
+        writer.close()
+
+
+async def test_the_proxy_holds_bytes_back_and_lets_them_go() -> None:
+    async with echoing() as (proxy, reader, writer):
+        proxy.weather.holds_down = True
+        writer.write(b"held")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(100), SOON_S)
+        proxy.clear()
+        assert await reader.read(100) == b"held"
+
+
+async def test_the_proxy_resets_connections() -> None:
+    async with echoing() as (proxy, reader, _):
+        assert proxy.reset() == 1
+        with pytest.raises(ConnectionResetError):
+            await reader.read(100)
+
+
+async def test_the_client_of_a_half_open_connection_hears_nothing() -> None:
+    async with echoing() as (proxy, reader, writer):
+        assert proxy.half_open() == 1
+        writer.write(b"lost")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(100), SOON_S)

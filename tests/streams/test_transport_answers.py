@@ -1,0 +1,80 @@
+"""A connection to Kafka that does not answer is given up, unless a rebalance is what is waited for."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
+from aiokafka.errors import RequestTimedOutError
+from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest
+
+from streams.transport.answers import BoundedSending
+
+SOON_S = 0.02
+HEARTBEAT = HeartbeatRequest("group", 1, "member")
+JOIN = JoinGroupRequest("group", 1, 1, "member", None, "consumer", [])
+
+
+class Connection:
+    """A connection that may be closed."""
+
+    closed = False
+
+    def close(self, **_: object) -> None:
+        self.closed = True
+
+
+class Silent:
+    """A client whose requests are answered when the test says so."""
+
+    def __init__(self) -> None:
+        self.answer = asyncio.Event()
+        groups = (ConnectionGroup.DEFAULT, ConnectionGroup.COORDINATION)
+        self._conns = {(1, group): Connection() for group in groups}
+
+    async def send(self, node: int, request: Any, *, group: Any) -> str:
+        await self.answer.wait()
+        return "answer"
+
+    def closed(self, group: Any) -> bool:
+        return self._conns[1, group].closed
+
+
+def bounded(client: Silent) -> BoundedSending:
+    return BoundedSending(cast(AIOKafkaClient, client), SOON_S)
+
+
+async def test_a_connection_that_does_not_answer_is_given_up() -> None:
+    client = Silent()
+    with pytest.raises(RequestTimedOutError):
+        await bounded(client)(1, HEARTBEAT, group=ConnectionGroup.COORDINATION)
+    assert client.closed(ConnectionGroup.COORDINATION)
+    assert not client.closed(ConnectionGroup.DEFAULT)
+
+
+async def test_an_answer_is_given_back() -> None:
+    client = Silent()
+    client.answer.set()
+    assert await bounded(client)(1, HEARTBEAT) == "answer"
+
+
+async def test_a_rebalance_and_what_waits_behind_it_may_take_longer() -> None:
+    client = Silent()
+    send = bounded(client)
+    group = ConnectionGroup.COORDINATION
+    asked = [asyncio.create_task(send(1, request, group=group)) for request in (JOIN, HEARTBEAT)]
+    await asyncio.sleep(5 * SOON_S)
+    client.answer.set()
+    assert await asyncio.gather(*asked) == ["answer", "answer"]
+    assert not client.closed(group)
+
+
+async def test_a_fetch_is_bounded_in_a_rebalance_too() -> None:
+    client = Silent()
+    send = bounded(client)
+    joining = asyncio.create_task(send(1, JOIN, group=ConnectionGroup.COORDINATION))
+    await asyncio.sleep(0)
+    with pytest.raises(RequestTimedOutError):
+        await send(1, HEARTBEAT, group=ConnectionGroup.DEFAULT)
+    client.answer.set()
+    await joining
