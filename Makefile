@@ -30,7 +30,7 @@ test: $(READY) ## every test, on real Kafka and PostgreSQL
 	@$(BIN)/python -m pytest
 
 fast: $(READY) ## the tests that need no servers
-	@$(BIN)/python -m pytest tests/domain tests/contract tests/application tests/api tests/streams tests/architecture
+	@$(BIN)/python -m pytest tests/domain tests/contract tests/application tests/api tests/client tests/streams tests/architecture
 
 check: $(READY) ## lint, types, import contracts, sizes
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
