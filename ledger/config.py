@@ -216,6 +216,21 @@ class Settings(BaseSettings):
     quota_refused_webhooks_s: float = Field(
         20.0, ge=0, description="unsigned webhooks a second from one address at one API process; 0: any"
     )
+    console: bool = Field(True, description="serve the console at /console")
+    console_session_s: int = Field(
+        3600, ge=60, le=86_400, description="a session of the console ends so long after its last use"
+    )
+    console_operators: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_.:-]{1,64}(, ?[A-Za-z0-9_.:-]{1,64})*$",
+        description="tenants whose admin keys see in the console what belongs to no tenant, with commas between: "
+        "dead letters, reports, the payments of all",
+    )
+    reports_dir: Path | None = Field(
+        None,
+        description="where `ledger verify` keeps its verdict, and the console finds reports; none: `reports` in the "
+        "state directory, where there is one",
+    )
     redis_url: str | None = Field(
         None,
         pattern=r"^(rediss?|unix)://",
