@@ -5,12 +5,14 @@ import secrets
 from collections.abc import Callable, Iterator
 from time import perf_counter
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ledger.api.facts import NAME, RequestFacts
+from ledger.observability.pool_metrics import PoolMetrics
+from ledger.observability.provider_metrics import BREAKER_STATES
 from ledger.observability.signals import Facts, Signals
 
 HEADER = b"x-request-id"
@@ -52,11 +54,8 @@ class ApiMetrics:
             ["what", "not_used"],
             registry=registry,
         )
-        self._breakers = Counter(
-            "ledger_api_windows_breaker_changes",
-            "Changes of the breakers of windows workers",
-            ["to"],
-            registry=registry,
+        self._written = Counter(
+            "ledger_api_records_written", "Records written to Kafka", ["topic"], registry=registry
         )
         self._log_away = Counter("ledger_api_log_away", "Faults of writing to Kafka", registry=registry)
         self._listeners: dict[str, Callable[[Facts], None]] = {
@@ -65,18 +64,44 @@ class ApiMetrics:
             "read.turned_away": lambda facts: self._turned_away.labels(facts["pool"], facts["why"]).inc(),
             "stream.answered": lambda facts: self._stream_reads.labels(facts["what"], "").inc(),
             "stream.not_used": lambda facts: self._stream_reads.labels(facts["what"], facts["cause"]).inc(),
-            "windows.breaker_changed": lambda facts: self._breakers.labels(facts["after"]).inc(),
+            "records.written": lambda facts: self._written.labels(facts["topic"]).inc(facts["count"]),
             "log.away": lambda facts: self._log_away.inc(),
         }
+        self._parts = (PoolMetrics(registry), WindowsBreakerMetrics(registry))
 
     def __call__(self, name: str, facts: Facts) -> None:
         if listener := self._listeners.get(name):
             listener(facts)
+        for part in self._parts:
+            part(name, facts)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
         self._requests.labels(method, route, status).inc()
         self._seconds.labels(method, route).observe(seconds)
+
+
+class WindowsBreakerMetrics:
+    """A listener to the breakers of windows workers."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._changes = Counter(
+            "ledger_api_windows_breaker_changes",
+            "Changes of the breakers of windows workers",
+            ["to"],
+            registry=registry,
+        )
+        self._state = Gauge(
+            "ledger_api_windows_breaker",
+            "State of the breaker of a windows worker",
+            ["worker"],
+            registry=registry,
+        )
+
+    def __call__(self, name: str, facts: Facts) -> None:
+        if name == "windows.breaker_changed":
+            self._changes.labels(facts["after"]).inc()
+            self._state.labels(facts["worker"]).set(BREAKER_STATES[facts["after"]])
 
 
 class ApiGauges(Collector):

@@ -138,6 +138,7 @@ class SagaMover:
             state=after.saga.state.value,
             happening=kind_of(heard.happening),
             verdict=advanced.verdict.value,
+            age_s=(self._outside.clock.now() - after.created_at).total_seconds(),
         )
 
 

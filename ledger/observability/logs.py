@@ -38,6 +38,7 @@ _LEVELS = {
     "chunk.joined": "debug",
     "clock.differs": "warning",
     "clock.not_learned": "warning",
+    "connection.given": "debug",
     "entries.merged": "debug",
     "frontier.committed": "debug",
     "handler.failed": "error",
@@ -64,6 +65,7 @@ _LEVELS = {
     "record.not_an_entry": "error",
     "record.not_published": "error",
     "records.expired": "error",
+    "records.written": "debug",
     "replica.not_used": "warning",
     "request.failed": "error",
     "stream.answered": "debug",
@@ -77,7 +79,7 @@ _LEVELS = {
     "windows.routes_not_learned": "error",
     "worker.stalled": "critical",
 }
-_UNSAID = {"outcomes", "letters"}
+_UNSAID = {"outcomes", "letters", "taken", "begun_at", "at"}
 
 
 def configure_logs(level: str) -> None:

@@ -40,7 +40,7 @@ class PostChunk:
         self._in_order_of_commits = asyncio.Lock()
 
     async def __call__(self, chunk: Chunk) -> None:
-        started = perf_counter()
+        started, begun_at = perf_counter(), datetime.now(UTC)
         events, letters = await self._sorted(chunk.records)
         decoded = perf_counter()
         position = Position(chunk.topic, chunk.partition, chunk.start_offset, chunk.end_offset)
@@ -58,6 +58,8 @@ class PostChunk:
             records=len(chunk.records),
             outcomes=outcomes,
             letters=letters,
+            taken=chunk.records,
+            begun_at=begun_at,
             steps_s={
                 "decode": decoded - started,
                 "post": posted - decoded,

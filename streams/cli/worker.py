@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import typer
 from aiohttp import web
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 from yarl import URL
 
 from ledger.config import Settings
@@ -53,6 +53,7 @@ def worker(
 
 async def _work(name: WorkerName, settings: Settings) -> int:
     registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
     if name is WorkerName.ROLL_WINDOWS:
         signals = Signals(SignalLog(), WorkerMetrics(registry), WindowMetrics(registry))
         async with rolling(settings, signals) as windows:
