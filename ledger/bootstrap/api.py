@@ -16,6 +16,7 @@ from ledger.adapters.system import SystemClock
 from ledger.api.quotas import RefusedSenders
 from ledger.api.readiness import Readiness
 from ledger.api.services import Services
+from ledger.application.dead_letters import Payments
 from ledger.application.key_chain import KeyChain
 from ledger.application.receive_webhooks import ReceiveWebhooks
 from ledger.bootstrap.console import console
@@ -27,8 +28,13 @@ from ledger.observability.signals import Signals
 
 
 @asynccontextmanager
-async def api(settings: Settings, dsn: str, signals: Signals, *, key_secret: str) -> AsyncIterator[Services]:
-    """Compose what the API stands on: the books at `dsn`, keys that are kept under `key_secret`."""
+async def api(
+    settings: Settings, dsn: str, signals: Signals, *, key_secret: str, payments: Payments | None = None
+) -> AsyncIterator[Services]:
+    """Compose what the API stands on: the books at `dsn`, keys that are kept under `key_secret`.
+
+    Through `payments` the console sends dead letters again.
+    """
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         strong = await _strong_pool(stack, dsn, settings, signals)
@@ -40,7 +46,7 @@ async def api(settings: Settings, dsn: str, signals: Signals, *, key_secret: str
         stream = await stack.enter_async_context(stream_reads(settings, balances, heavy, clock, signals))
         live = await stack.enter_async_context(live_reads(settings, dsn, key_secret, balances, signals))
         history = PostgresHistory(reads, clock)
-        pages = console(settings, dsn, key_secret, history, live.places, live.metrics, signals)
+        pages = console(settings, dsn, key_secret, history, live.places, live.metrics, signals, payments)
         yield Services(
             settings=settings,
             signals=signals,

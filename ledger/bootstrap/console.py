@@ -12,16 +12,21 @@ from time import monotonic
 from ledger.adapters.kafka.stands import KafkaStands
 from ledger.adapters.postgres.clock import DatabaseClock
 from ledger.adapters.postgres.connection import open_pool
+from ledger.adapters.postgres.dead_letters import PostgresDeadLetters
 from ledger.adapters.postgres.operator_board import PostgresOperatorBoard
+from ledger.adapters.postgres.origins import PostgresOrigins
 from ledger.adapters.postgres.payment_reader import PostgresPaymentReader
 from ledger.adapters.postgres.payments import PostgresPayments
 from ledger.adapters.postgres.position import PostgresPosition
+from ledger.adapters.postgres.precedents import PostgresPrecedents
 from ledger.adapters.postgres.provider_reader import PostgresProviderReader
 from ledger.adapters.postgres.types import Pool
+from ledger.adapters.report_directory import reports_of
 from ledger.adapters.system import SystemClock, new_event_id_beside
-from ledger.api.console_services import ApiStand, ConsoleServices
+from ledger.api.console_services import ApiStand, ConsoleServices, LetterDesk
 from ledger.api.sessions import Sessions
 from ledger.api.telemetry import ApiMetrics
+from ledger.application.dead_letters import DropLetters, Payments, RefusePosted, RequeueLetters
 from ledger.application.decide_payments import PaymentDesk
 from ledger.application.faults import TransientFaultError
 from ledger.application.places import Places
@@ -33,6 +38,8 @@ from ledger.config import Settings
 from ledger.observability.signals import Signals
 
 CONNECTIONS = 3
+LETTER_CONNECTIONS = 3
+"""A deed takes two, and whoever looks meanwhile one."""
 STALE_FEED_S = 5.0
 CLOSE_S = 2.0
 RUNBOOK = "runbook.md"
@@ -47,8 +54,12 @@ async def console(
     places: Places,
     metrics: ApiMetrics,
     signals: Signals,
+    payments: Payments | None,
 ) -> AsyncIterator[ConsoleServices | None]:
-    """Compose it over the books at `dsn` and `settings.kafka_bootstrap`; None where it is not to be served."""
+    """Compose it over the books at `dsn` and `settings.kafka_bootstrap`; None where it is not to be served.
+
+    Through `payments` dead letters are sent again.
+    """
     if not settings.console:
         yield None
         return
@@ -75,8 +86,26 @@ async def console(
             holds=holds,
             board=PostgresOperatorBoard(pool),
             desk=await stack.enter_async_context(_desk(settings, pool, signals)),
+            payments=PostgresPaymentReader.of_all(pool),
+            letters=await _letters(stack, settings, dsn, payments),
+            origins=PostgresOrigins(pool),
+            records=stream,
+            reports=reports_of(settings),
             operators=operators_of(settings),
         )
+
+
+async def _letters(
+    stack: AsyncExitStack, settings: Settings, dsn: str, payments: Payments | None
+) -> LetterDesk:
+    pool = await open_pool(dsn, settings, size=LETTER_CONNECTIONS, name="ledger-console-letters")
+    stack.push_async_callback(_close, pool)
+    letters, clock = PostgresDeadLetters(pool), SystemClock()
+    refuse = RefusePosted(PostgresPrecedents(pool), bytes_max=settings.record_bytes_max)
+    requeue = None
+    if payments is not None:
+        requeue = RequeueLetters(letters, payments, clock, refuse, bytes_max=settings.record_bytes_max)
+    return LetterDesk(letters=letters, drop=DropLetters(letters, clock, refuse), requeue=requeue)
 
 
 def names_of(settings: Settings) -> Names:

@@ -1,7 +1,8 @@
-"""Where topics and groups stand, asked of Kafka again and again over one connection."""
+"""Where topics and groups stand, and single records, asked of Kafka again and again over one connection."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,10 +11,15 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from ledger.adapters.kafka.group import KafkaGroup
-from ledger.adapters.kafka.stream import places_of
+from ledger.adapters.kafka.records import read_any_header_names
+from ledger.adapters.kafka.stream import places_of, record_of
+from ledger.application.dead_letters import Place
 from ledger.application.pipeline import PartitionStand, StreamAskError, StreamStand
+from ledger.contract.dead_letter import Record
 
 ANSWER_S = 3.0
+PAUSE_S = 3.0
+"""After a fault nobody is asked for so long: who watches is told at once."""
 FIRST_MS = 400
 """What is asked for the oldest record that waits is waited for this long."""
 WAITING_MAX = 8
@@ -21,23 +27,39 @@ WAITING_MAX = 8
 
 
 class KafkaStands:
-    """A StreamWatch; connects at the first look, and anew after a fault."""
+    """A StreamWatch and a RecordReader; connects at the first look, and anew after a fault."""
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
         self._admin: Any = None
         self._consumer: Any = None
         self._one = asyncio.Lock()
+        self._fault: str | None = None
+        self._paused_until = 0.0
 
     async def look(self, topic: str, group: str) -> StreamStand:
+        async with self._asking():
+            return await self._look(topic, group)
+
+    async def read(self, place: Place) -> Record | None:
+        async with self._asking():
+            return await self._read(TopicPartition(place.topic, place.partition), place.offset)
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
+        """Let one at a time ask, over a connection that works, for a bounded time. Raises StreamAskError."""
         async with self._one:
+            if self._fault is not None and asyncio.get_running_loop().time() < self._paused_until:
+                raise StreamAskError(self._fault)
             try:
                 async with asyncio.timeout(ANSWER_S):
                     await self._connect()
-                    return await self._look(topic, group)
+                    yield
             except (KafkaError, OSError) as fault:  # TimeoutError is an OSError
                 await self.close()
-                raise StreamAskError(f"{type(fault).__name__}: {fault}".removesuffix(": ")) from fault
+                self._paused_until = asyncio.get_running_loop().time() + PAUSE_S
+                self._fault = f"{type(fault).__name__}: {fault}".removesuffix(": ")
+                raise StreamAskError(self._fault) from fault
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -51,6 +73,7 @@ class KafkaStands:
             self._admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
             await self._admin.start()
         if self._consumer is None:
+            read_any_header_names()
             self._consumer = AIOKafkaConsumer(
                 bootstrap_servers=self._bootstrap,
                 enable_auto_commit=False,
@@ -72,6 +95,13 @@ class KafkaStands:
         ]
         oldest = await self._oldest(topic, stands)
         return StreamStand(topic, group, await outside.members(), stands, oldest)
+
+    async def _read(self, place: TopicPartition, offset: int) -> Record | None:
+        self._consumer.assign([place])
+        self._consumer.seek(place, offset)
+        found = await self._consumer.getmany(timeout_ms=FIRST_MS, max_records=1)
+        first = next((records[0] for records in found.values() if records), None)
+        return record_of(first) if first is not None and first.offset == offset else None
 
     async def _oldest(self, topic: str, stands: Sequence[PartitionStand]) -> datetime | None:
         """Find when the oldest record was written that waits; markers of transactions have no time."""

@@ -1,5 +1,7 @@
 """How far the books have come in their topic, in PostgreSQL."""
 
+import asyncio
+
 import asyncpg
 
 from ledger.adapters.postgres.connection import transient_faults
@@ -7,6 +9,9 @@ from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.types import Pool
 from ledger.application.faults import TransientFaultError
 from ledger.application.pipeline import BooksStand
+
+ANSWER_S = 2.0
+"""Who watches is told soon that the books do not answer."""
 
 
 class PostgresPosition:
@@ -18,7 +23,8 @@ class PostgresPosition:
     async def look(self, topic: str) -> BooksStand:
         with transient_faults():
             try:
-                rows = await self._pool.fetch(sql("look_at_position"), topic)
+                async with asyncio.timeout(ANSWER_S):
+                    rows = await self._pool.fetch(sql("look_at_position"), topic)
             except asyncpg.PostgresError as error:
                 # Without the tables, or the role, there are no books to be read here.
                 raise TransientFaultError(f"{type(error).__name__}: {error}") from error

@@ -12,14 +12,17 @@ from starlette.responses import Response, StreamingResponse
 from ledger.api.access import services_of
 from ledger.api.console.filters import count, rate, span
 from ledger.api.console.pages import console_router, fill, page
+from ledger.api.console.payments import breakers_for
+from ledger.api.console.proofs import verification_of
 from ledger.api.console.troubles import STUCK_SHOWN_MAX, Seen, Trouble, troubles_of
 from ledger.api.console.visitors import NotSignedInError, Visitor, console_of, visitor_of
 from ledger.api.facts import facts_of
+from ledger.api.problems import ProblemError
 from ledger.application.faults import OverloadedError, TransientFaultError
 from ledger.application.operator_counts import OperatorCounts
 from ledger.application.payment_ports import Payment
 from ledger.application.pipeline import Pipeline, Rates, StreamStand
-from ledger.application.provider_reading import BreakerTold, fresh_since, shut
+from ledger.application.provider_reading import BreakerTold, shut
 from ledger.application.watch_pipeline import Watched
 from ledger.domain.payments.saga import State
 
@@ -27,6 +30,7 @@ EVERY_S = 2.0
 STREAM_S = 15 * 60.0
 """A stream is opened anew after this long, which looks at the session again."""
 RETRY_MS = 2000
+FULL_RETRY_MS = 30_000
 
 _encoder = msgspec.json.Encoder()
 
@@ -83,9 +87,21 @@ async def live(request: Request) -> Response:
 
 
 async def _changes(request: Request, visitor: Visitor) -> AsyncIterator[str]:
+    streams = console_of(request).streams
+    if not await streams.take():
+        yield f"retry: {FULL_RETRY_MS}\n\n"
+        return
+    try:
+        yield f"retry: {RETRY_MS}\n\n"
+        async for text in _told(request, visitor):
+            yield text
+    finally:
+        streams.give_back()
+
+
+async def _told(request: Request, visitor: Visitor) -> AsyncIterator[str]:
     draining = services_of(request).draining
     told = ""
-    yield f"retry: {RETRY_MS}\n\n"
     for _ in range(int(STREAM_S / EVERY_S)):
         overview = await overview_of(request, visitor)
         strip = fill("strip.html", request, visitor, overview=overview)
@@ -97,7 +113,7 @@ async def _changes(request: Request, visitor: Visitor) -> AsyncIterator[str]:
             return
         try:
             await visitor_of(request)
-        except NotSignedInError:
+        except (NotSignedInError, ProblemError):
             return
 
 
@@ -128,23 +144,22 @@ async def overview_of(request: Request, visitor: Visitor) -> Overview:
 
 
 async def _violations(request: Request) -> int | None:
-    return None
+    """Count what the last verification found wrong; None: none was kept."""
+    verification = await verification_of(request)
+    return None if verification is None else verification.violations
 
 
 async def _waiting(
     request: Request, visitor: Visitor, pipeline: Pipeline
 ) -> tuple[OperatorCounts | None, Sequence[Payment], Sequence[BreakerTold]]:
     """Find what waits for people, as far as the visitor may see it."""
-    console, services = console_of(request), services_of(request)
+    console = console_of(request)
     if "postgres" in pipeline.faults:
         return None, (), ()
     try:
         counts = await console.board.counts() if visitor.is_operator and console.board else None
         stuck = await _stuck(request, visitor)
-        told: Sequence[BreakerTold] = ()
-        if services.providers is not None:
-            reader = services.providers(visitor.caller.tenant_id)
-            told = await reader.breakers(fresh_since(services.clock.now()))
+        told = await breakers_for(request, visitor)
     except (TransientFaultError, OverloadedError):
         return None, (), ()
     return counts, stuck, _shut_providers(told)

@@ -8,8 +8,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ledger.api.console.accounts import accounts_router
+from ledger.api.console.letters import letters_router
 from ledger.api.console.overview import overview_router
 from ledger.api.console.pages import console_router, path_of
+from ledger.api.console.payments import payments_router
+from ledger.api.console.proofs import proofs_router
+from ledger.api.console.records import records_router
 from ledger.api.console.runbook import runbook_router
 from ledger.api.console.sign_in import sign_in_router
 from ledger.api.console.static import static_router
@@ -28,6 +32,10 @@ def console_routers() -> Sequence[APIRouter]:
         static_router(),
         overview_router(),
         accounts_router(),
+        payments_router(),
+        letters_router(),
+        records_router(),
+        proofs_router(),
         runbook_router(),
         _last_router(),
     )

@@ -72,9 +72,12 @@
     }
   });
 
+  var shown = {};
+
   function replace(id, html) {
     var element = document.getElementById(id);
-    if (element && element.innerHTML !== html) {
+    if (element && shown[id] !== html) {
+      shown[id] = html;
       var focused = element.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
       element.innerHTML = html;
       if (focused) {
