@@ -44,6 +44,14 @@ class Settings(BaseSettings):
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="level of the JSON logs"
     )
+    traces_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s]+$",
+        description="collector that traces go to, as OTLP over HTTP: http://host:4318; none: no traces",
+    )
+    traces_sample_share: float = Field(
+        0.01, ge=0, le=1, description="share of the traces that begin here which are kept"
+    )
 
     partitions: int = Field(4, ge=1, le=1024, description="partitions of a topic that this ledger makes")
     replication_factor: int = Field(1, ge=1, le=9, description="replicas of a topic; 3 outside development")

@@ -27,6 +27,7 @@ from ledger.api.routes import (
 from ledger.api.services import Services
 from ledger.api.shedding import BodyLimit, LoadShedding
 from ledger.api.telemetry import Telemetry
+from ledger.observability.tracing import Requests
 
 ROUTES = (
     accounts,
@@ -77,5 +78,10 @@ def _application(services: Services, title: str) -> FastAPI:
         app.add_middleware(LoadShedding, places=services.places, signals=services.signals)
     app.add_middleware(ProblemsOnly, signals=services.signals)
     app.add_middleware(ConsoleHeaders)
-    app.add_middleware(Telemetry, metrics=services.metrics, signals=services.signals)
+    app.add_middleware(
+        Telemetry,
+        metrics=services.metrics,
+        signals=services.signals,
+        requests=Requests.of(services.settings),
+    )
     return app

@@ -14,11 +14,15 @@ from ledger.api.facts import NAME, RequestFacts
 from ledger.observability.pool_metrics import PoolMetrics
 from ledger.observability.provider_metrics import BREAKER_STATES
 from ledger.observability.signals import Facts, Signals
+from ledger.observability.traceparent import TraceContext, read
+from ledger.observability.tracing import Requests
 
 HEADER = b"x-request-id"
 _VALID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+_UNTRACED = ("/health", "/metrics")
 
 Reading = Callable[[], float]
 
@@ -139,17 +143,26 @@ GAUGES = frozenset(gauge for _, gauge in _GAUGES.values())
 class Telemetry:
     """Middleware, the outermost: an id for each request, in and out; counts, times and failures."""
 
-    def __init__(self, app: ASGIApp, metrics: ApiMetrics | None, signals: Signals) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: ApiMetrics | None, signals: Signals, requests: Requests | None = None
+    ) -> None:
+        """`requests` says where each stands in a trace, where traces are on."""
         self._app = app
         self._metrics = metrics
         self._signals = signals
+        self._requests = requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         begun = perf_counter()
-        facts = scope[NAME] = RequestFacts(_correlation_id(scope))
+        headers = dict(scope["headers"])
+        parent = _traced(headers)
+        span = self._span(scope, parent)
+        stands = span or parent
+        facts = RequestFacts(_correlation_id(headers), traceparent=None if stands is None else stands.text)
+        scope[NAME] = facts
         status = 500
         took: float | None = None
 
@@ -164,27 +177,68 @@ class Telemetry:
         try:
             await self._app(scope, receive, marked)
         finally:
-            self._answered(scope, facts, status, took or perf_counter() - begun)
+            seconds = took or perf_counter() - begun
+            self._answered(scope, facts, status, seconds)
+            if span is not None and span.is_sampled:
+                self._trace(scope, facts, status, seconds, span, parent)
+
+    def _span(self, scope: Scope, parent: TraceContext | None) -> TraceContext | None:
+        if self._requests is None or scope["path"].startswith(_UNTRACED):
+            return None
+        return self._requests.begun(parent)
 
     def _answered(self, scope: Scope, facts: RequestFacts, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "none")
-        method = scope["method"] if scope["method"] in _METHODS else "other"
+        method, route = _name(scope)
         if self._metrics is not None:
             self._metrics.answered(method, route, status, seconds)
         if status >= 500 and not facts.is_told:
             self._signals.emit(
                 "request.not_served",
                 correlation_id=facts.correlation_id,
+                traceparent=facts.traceparent,
                 tenant=facts.tenant,
                 method=method,
                 path=route,
                 status=status,
             )
 
+    def _trace(
+        self,
+        scope: Scope,
+        facts: RequestFacts,
+        status: int,
+        seconds: float,
+        span: TraceContext,
+        parent: TraceContext | None,
+    ) -> None:
+        method, route = _name(scope)
+        self._signals.emit(
+            "request.answered",
+            method=method,
+            route=route,
+            status=status,
+            seconds=seconds,
+            tenant=facts.tenant,
+            correlation_id=facts.correlation_id,
+            context=span,
+            parent=parent,
+        )
 
-def _correlation_id(scope: Scope) -> str:
+
+def _name(scope: Scope) -> tuple[str, str]:
+    """Name a request by its method and its route, of which there are few."""
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    return method, getattr(scope.get("route"), "path", "none")
+
+
+def _traced(headers: dict[bytes, bytes]) -> TraceContext | None:
+    given = headers.get(b"traceparent")
+    return None if given is None else read(given.decode("latin-1"))
+
+
+def _correlation_id(headers: dict[bytes, bytes]) -> str:
     """Take the caller's id, if it is short and harmless, else make one."""
-    given: bytes = dict(scope["headers"]).get(HEADER, b"")
+    given = headers.get(HEADER, b"")
     return given.decode() if _VALID.fullmatch(given) else secrets.token_hex(8)
 
 

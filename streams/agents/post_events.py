@@ -14,7 +14,7 @@ from ledger.application.ports import Position
 from ledger.application.post_events import Batch, PostEvents
 from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetter, NotAnEventError, cut_letter
-from ledger.contract.decode import check_address, decode_event
+from ledger.contract.decode import check_address, decode_event, header_traceparent
 from ledger.contract.outgoing import dead_letter_message
 from ledger.domain.commands import Event
 from ledger.domain.outcome import Outcome
@@ -120,6 +120,7 @@ def sort_records(
                     partition=record.partition,
                     offset=record.offset,
                     key=record.key,
+                    traceparent=header_traceparent(record.headers),
                     bytes_max=bytes_max,
                 )
             )
