@@ -65,7 +65,7 @@ async def test_the_bytes_of_a_letter_are_shown_and_none_is_a_tag() -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "\\x00\\xff" in text
     assert "7b 22 3c 73 63 72 69 70" in text
-    for tag in ("<script>alert", "<b>", "<i>why", "<key>", "<h>"):
+    for tag in ("<script>alert", "<b>&#34;", "\\xfe<b>", "<i>why", "<key>", "<h>"):
         assert tag not in text
     assert "It is not text" in text
 

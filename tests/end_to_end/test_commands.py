@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from ledger.application.reports import VERIFICATION, decode_verification
 from tests.end_to_end.books import Books, transfer
 from tests.end_to_end.command import Ledger
 
@@ -76,6 +77,9 @@ def test_verify_prints_the_contracts_shape(ledger: Ledger) -> None:
     verdict: dict[str, Any] = json.loads(done.stdout)
     assert (done.returncode, verdict["ok"]) == (0, True)
     assert [sorted(check) for check in verdict["checks"]] == [["checked", "name", "ok", "violations"]] * 9
+    kept = decode_verification((ledger.state_dir / "reports" / VERIFICATION).read_bytes())
+    assert kept is not None
+    assert [check.name for check in kept.checks] == [check["name"] for check in verdict["checks"]]
 
 
 async def test_verify_finds_and_names_a_changed_row(books: Books, ledger: Ledger) -> None:
