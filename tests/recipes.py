@@ -9,9 +9,11 @@ first line names a file besides its language is written to that file before any 
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Iterator, Mapping
 from itertools import takewhile
 from pathlib import Path
@@ -23,9 +25,10 @@ from tests.end_to_end.command import Ledger
 # The runbook comes last: it breaks things.
 PAGES = [
     *sorted((ROOT / "docs" / "recipes").glob("*.md")),
-    *(ROOT / "docs" / f"{name}.md" for name in ("client", "runbook")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("client", "tutorial", "runbook")),
 ]
 TIMEOUT_S = 180
+OPTIONAL_TOOLS = ("kcat",)
 
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"^```\w+ (?P<name>[\w.-]+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -54,8 +57,10 @@ class Step(NamedTuple):
 
 
 def steps_of(page: str) -> list[Step]:
-    """Read the commands of a page."""
-    return [step for block in _BLOCK.findall(page) for step in _steps_of_block(block)]
+    """Read the commands of a page; those of a tool that this machine does not have are left out."""
+    steps = [step for block in _BLOCK.findall(page) for step in _steps_of_block(block)]
+    absent = [tool for tool in OPTIONAL_TOOLS if shutil.which(tool) is None]
+    return [step for step in steps if not any(tool in step.command for tool in absent)]
 
 
 def _steps_of_block(block: str) -> Iterator[Step]:
@@ -101,11 +106,14 @@ def masked(output: str) -> str:
 
 def with_output(page: str, steps: list[Step]) -> str:
     """The page with other output under its commands; where nothing but the volatile differs, it stays."""
-    fresh = iter(steps)
+    fresh = deque(steps)
+
+    def new_of(old: Step) -> Step:
+        return fresh.popleft() if fresh and fresh[0].command == old.command else old
 
     def block(found: re.Match[str]) -> str:
         kept = list(_steps_of_block(found.group(1)))
-        return f"```console\n{''.join(_written(old, next(fresh)) for old in kept)}```"
+        return f"```console\n{''.join(_written(old, new_of(old)) for old in kept)}```"
 
     return _BLOCK.sub(block, page)
 

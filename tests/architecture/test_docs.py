@@ -271,3 +271,15 @@ def test_a_decision_tells_what_was_rejected(page: Path) -> None:
 @pytest.mark.parametrize("page", ADRS, ids=shown)
 def test_a_decision_is_numbered_as_its_file(page: Path) -> None:
     assert page.read_text().startswith(f"# {int(page.name[:4])} ")
+
+
+def test_the_runbook_tells_of_everything_that_the_doctor_names() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in modules("streams/doctor"))
+    named = set(re.findall(r'\b(?:fine|judged|Finding)\(\s*"([a-z_]+)"', text))
+    table = section(ROOT / "docs" / "runbook.md", "What the doctor says")
+    told = [
+        name
+        for row in re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", row)
+    ]
+    assert sorted(told) == sorted(named)
