@@ -49,9 +49,10 @@ class Told:
 
     outcomes: Sequence[Outcome]
     taken: Sequence[Any]
+    begun_at: datetime
+    """Before anything was decided: what was decided earlier is taken for redelivered."""
 
     def to(self, signals: Signals) -> None:
-        begun_at = datetime.now(UTC)
         steps_s = {"decode": 0.01, "post": 0.15, "publish": 0.03}
         signals.emit("connection.given", pool="posting", seconds=0.0001)
         signals.emit("batch.posted", outcomes=self.outcomes, letters=(), s=0.15)
@@ -62,7 +63,7 @@ class Told:
             outcomes=self.outcomes,
             letters=(),
             taken=self.taken,
-            begun_at=begun_at,
+            begun_at=self.begun_at,
             steps_s=steps_s,
         )
         signals.emit("chunk.joined", topic="payments", partition=0, start=0, end=len(self.taken))
@@ -75,10 +76,12 @@ async def posted(records: int, *, sampled: int) -> Told:
         decode_event(value, topic="payments", partition=0, offset=number)
         for number, value in enumerate(values)
     ]
+    begun_at = datetime.now(UTC)
     post = PostEvents(MemoryBooks(), SystemClock(), Rules(), Signals())
     outcomes = await post(Batch(events))
     now_ms = int(time() * 1000)
-    return Told(outcomes, [SimpleNamespace(offset=number, timestamp=now_ms) for number in range(records)])
+    taken = [SimpleNamespace(offset=number, timestamp=now_ms) for number in range(records)]
+    return Told(outcomes, taken, begun_at)
 
 
 def _transfer(number: int, *, traced: bool) -> bytes:
