@@ -15,6 +15,7 @@ from tests.end_to_end.console_stage import ConsoleStage, Seen, browser, chromium
 
 IMAGES = ROOT / "docs" / "images"
 SCREEN = {"width": 1200, "height": 800}
+TALL = {"width": 1200, "height": 1500}
 PHONE = {"width": 390, "height": 844}
 
 
@@ -33,8 +34,8 @@ def pictures(stage: ConsoleStage, letter: str) -> list[Picture]:
         Picture("console-overview", ""),
         Picture("console-overview-dark", "", "dark"),
         Picture("console-phone", "", "light", PHONE),
-        Picture("console-account", "/accounts/customer:ann?asset=USD/2"),
-        Picture("console-payment", f"/payments/acme/{stage.payment}"),
+        Picture("console-account", "/accounts/customer:ann?asset=USD/2", "light", TALL),
+        Picture("console-payment", f"/payments/acme/{stage.payment}", "light", TALL),
         Picture("console-letter", letter, "dark"),
         Picture("console-event", f"/events/{stage.transaction}"),
         Picture("console-trial-balance", "/trial-balance"),

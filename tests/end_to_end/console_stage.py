@@ -6,6 +6,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
@@ -238,7 +239,8 @@ async def _stuck(books: Books, payment: str) -> None:
     try:
         store = PostgresPayments(pool)
         (before,) = await store.load([PaymentKey("acme", payment)])
-        saga = replace(before.saga, state=State.NEEDS_OPERATOR, stuck=STUCK, attempts=2)
+        again_at = SystemClock().now() + timedelta(hours=1)
+        saga = replace(before.saga, state=State.NEEDS_OPERATOR, stuck=STUCK, attempts=2, next_at=again_at)
         line = Line(
             at=SystemClock().now(),
             happening="unknown",

@@ -132,6 +132,7 @@ async def _shown(
         lines=_readable(lines[:LINES_A_PAGE], found),
         following=lines[LINES_A_PAGE - 1].number if len(lines) > LINES_A_PAGE else None,
         fault=fault,
+        is_stuck=found.saga.state is State.NEEDS_OPERATOR,
         may_decide=_may_decide(request, visitor, found),
     )
 

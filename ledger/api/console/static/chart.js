@@ -7,6 +7,14 @@
     return getComputedStyle(element)[property];
   }
 
+  // Of so many seconds between two marks: how a mark is written, and what is added where a year or a day begins.
+  var MARKS = [
+    [2419200, "{YYYY}-{MM}", null, null, null, null, null, null, 1],
+    [86400, "{MM}-{DD}", "\n{YYYY}", null, null, null, null, null, 1],
+    [60, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
+    [1, "{HH}:{mm}:{ss}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1]
+  ];
+
   function columns(told) {
     var starts = told.starts.slice();
     var closing = told.closing.slice();
@@ -43,13 +51,13 @@
         height: 240,
         tzDate: function (seconds) { return uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"); },
         scales: { x: { range: [told.from, told.until] } },
-        axes: [Object.assign({}, axis), Object.assign({ size: 90 }, axis)],
+        axes: [Object.assign({ values: MARKS }, axis), Object.assign({ size: 90 }, axis)],
         series: [
-          { label: "UTC" },
+          { label: "UTC", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" },
           { label: "balance, " + told.asset, stroke: line, width: 2, paths: uPlot.paths.stepped({ align: 1 }) }
         ]
       }, columns(told), plot);
-      text.textContent = told.starts.length + " windows with entries, from the " + told.sources.join(" and the ") +
+      text.textContent = told.starts.length + (told.starts.length === 1 ? " window" : " windows") + " with entries, from the " + told.sources.join(" and the ") +
         (told.age_ms ? ", " + told.age_ms + " ms old" : "") + ". Drawn as exactly as a screen can; the statement has every digit.";
     }
 
