@@ -187,8 +187,8 @@ def test_a_session_is_read_until_its_end() -> None:
     assert sessions.read(text[:-1], NOW) is None
 
 
-async def test_a_session_is_believed_while_the_books_are_away(world: ConsoleWorld) -> None:
-    async with visiting(world) as client:
+async def test_a_session_is_believed_for_reading_while_the_books_are_away(world: ConsoleWorld) -> None:
+    async with visiting(world, "admin") as client:
 
         async def away(key_id: str) -> None:
             raise TransientFaultError("away")
@@ -196,7 +196,9 @@ async def test_a_session_is_believed_while_the_books_are_away(world: ConsoleWorl
         world.key_store.presented = away  # type: ignore[method-assign]
         world.chain._known.clear()  # as a process that has just started
         answer = await client.get("/console")
+        letters = await client.get("/console/letters")
     assert (answer.status_code, "your session is believed" in answer.text) == (200, True)
+    assert letters.status_code == 403
 
 
 async def test_nobody_signs_in_while_the_books_are_away_and_is_told_so(world: ConsoleWorld) -> None:
