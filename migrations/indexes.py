@@ -8,7 +8,10 @@ import asyncpg
 _LOCK = 7_261_994_312  # an arbitrary number, as that of the migrations
 _PAUSE_S = 0.2
 
-INDEXES = {"transactions_by_time": "0009_transactions_by_time.sql"}
+INDEXES = {
+    "transactions_by_time": "0009_transactions_by_time.sql",
+    "open_holds": "0010_open_holds_in_use.sql",
+}
 """What makes each; an index that was broken off is made anew."""
 
 _IS_VALID = """

@@ -1,7 +1,10 @@
 """Compose the dead letters' use cases: the books they are kept in, and the topic they are sent to again."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
 
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.dead_letters import PostgresDeadLetters
@@ -9,10 +12,12 @@ from ledger.adapters.postgres.precedents import PostgresPrecedents
 from ledger.adapters.postgres.standings import PostgresStandings
 from ledger.adapters.system import SystemClock
 from ledger.application.dead_letters import DropLetters, Place, RefusePosted, RequeueLetters
+from ledger.application.faults import LogAwayError, RecordRefusedError
 from ledger.config import Settings
 from ledger.contract.outgoing import Message
 from streams.embedded.addresses import find_kafka, find_postgres
 from streams.topics import payments_bytes_max
+from streams.transport.errors import PublishError, RecordTooLargeError
 from streams.transport.publisher import BatchPublisher, Outgoing
 
 
@@ -28,6 +33,36 @@ class KafkaPayments:
             [Outgoing(self._topic, each.key, each.value, each.headers) for each in messages]
         )
         return [Place(place.topic, place.partition, offset) for place, offset in written]
+
+
+class PaymentsOnDemand:
+    """Payments over a publisher that connects when it is first needed; faults are those that the API can tell of."""
+
+    def __init__(self, settings: Settings, bootstrap: str) -> None:
+        self._publisher = BatchPublisher(bootstrap, batch_bytes_max=payments_bytes_max(settings))
+        self._payments = KafkaPayments(self._publisher, settings.payments_topic)
+        self._starting = asyncio.Lock()
+        self._is_started = False
+
+    async def send(self, messages: Sequence[Message]) -> Sequence[Place]:
+        try:
+            async with self._starting:
+                if not self._is_started:
+                    await self._publisher.start()
+                    self._is_started = True
+            return await self._payments.send(messages)
+        except RecordTooLargeError as error:
+            raise RecordRefusedError(str(error)) from error
+        except PublishError as error:
+            raise LogAwayError(str(error)) from error
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._publisher.stop()
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """Gauges of where each partition stands, read when they are asked for."""
 
 from collections.abc import Iterator
+from time import monotonic
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
@@ -25,15 +26,21 @@ class PartitionGauges(Collector):
         committed = GaugeMetricFamily(
             "ledger_committed_offset", "Next offset as Kafka knows it", labels=labels
         )
+        age = GaugeMetricFamily(
+            "ledger_frontier_age_seconds",
+            "Since the frontier moved, where records wait",
+            labels=labels,
+        )
         for state in partition_states(self._app):
             place = [state.place.topic, str(state.place.partition)]
             lag.add_metric(place, state.lag)
+            age.add_metric(place, monotonic() - state.advanced_at if state.lag else 0.0)
             frontier.add_metric(place, state.frontier)
             committed.add_metric(place, -1 if state.committed is None else state.committed)
         waiting = GaugeMetricFamily("ledger_waiting", "What the worker waits for", labels=["for"])
         for reason in ("postgres", "kafka", "recovery"):
             waiting.add_metric([reason], float(reason in self._app.flow.waits()))
-        yield from (lag, frontier, committed, waiting)
+        yield from (lag, frontier, committed, age, waiting)
 
 
 class WindowGauges(Collector):

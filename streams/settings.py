@@ -10,7 +10,9 @@ from typing import Any
 from ledger.config import PREFIX, Settings, environment_name
 from streams.embedded.processes import MARK
 
-ADDRESSES = frozenset({"kafka_bootstrap", "postgres_dsn", "postgres_replica_dsn", "redis_url"})
+ADDRESSES = frozenset(
+    {"kafka_bootstrap", "postgres_dsn", "postgres_replica_dsn", "redis_url", "traces_endpoint"}
+)
 """Settings that may hold passwords, of which only the passwords are hidden."""
 
 SECRETS = frozenset({"internal_token", "kafka_sasl_password", "key_secret", "sealing_keys"})

@@ -2,6 +2,8 @@
 
 from fastapi import FastAPI
 
+from ledger.api.console.pages import ConsoleHeaders
+from ledger.api.console.routes import console_routers
 from ledger.api.faults import ProblemsOnly, add_problems
 from ledger.api.openapi import VERSION, DocumentedApi
 from ledger.api.routes import (
@@ -25,6 +27,7 @@ from ledger.api.routes import (
 from ledger.api.services import Services
 from ledger.api.shedding import BodyLimit, LoadShedding
 from ledger.api.telemetry import Telemetry
+from ledger.observability.tracing import Requests
 
 ROUTES = (
     accounts,
@@ -49,6 +52,8 @@ def create_app(services: Services) -> FastAPI:
     for routes in ROUTES:
         app.include_router(routes.router)
     app.include_router(docs.router)
+    for pages in console_routers() if services.console is not None else ():
+        app.include_router(pages)
     if services.settings.operations_port is None:
         app.include_router(health.router)
         app.include_router(metrics.router)
@@ -72,5 +77,11 @@ def _application(services: Services, title: str) -> FastAPI:
     if services.places is not None:
         app.add_middleware(LoadShedding, places=services.places, signals=services.signals)
     app.add_middleware(ProblemsOnly, signals=services.signals)
-    app.add_middleware(Telemetry, metrics=services.metrics, signals=services.signals)
+    app.add_middleware(ConsoleHeaders)
+    app.add_middleware(
+        Telemetry,
+        metrics=services.metrics,
+        signals=services.signals,
+        requests=Requests.of(services.settings),
+    )
     return app

@@ -21,6 +21,8 @@ class RequestFacts:
     """Added to whatever is answered."""
     is_told: bool = False
     """What went wrong was told by a signal of its own."""
+    traceparent: str | None = None
+    """Where it stands in its trace, if it is in one."""
     release: Callable[[], None] = _nothing
     """Give back the request's place among those in flight: what goes on from here only waits."""
 

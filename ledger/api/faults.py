@@ -1,6 +1,5 @@
 """Whatever goes wrong is answered as a problem document: refusals, faults of services, and our own mistakes."""
 
-import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -29,10 +28,11 @@ from ledger.observability.signals import Signals
 RETRY_AFTER = {"Retry-After": "1"}
 
 
-def problem_response(problem: ProblemError, path: str) -> Response:
-    """Answer with a problem document."""
+def problem_response(problem: ProblemError, scope: Scope) -> Response:
+    """Answer a request with a problem document, which names it as the log does."""
+    document = problem.document(scope["path"]) | {"correlation_id": facts_of(scope).correlation_id}
     return Response(
-        orjson.dumps(problem.document(path)),
+        orjson.dumps(document),
         status_code=problem.status,
         headers=problem.headers,
         media_type=CONTENT_TYPE,
@@ -53,7 +53,7 @@ def problem_of(error: Exception) -> ProblemError:
         return _invalid(error)
     if isinstance(error, HTTPException):
         return _of_routing(error)
-    return ProblemError("The fault is logged under the correlation id.", correlation_id=secrets.token_hex(8))
+    return ProblemError("The fault is logged under the correlation id.")
 
 
 def _invalid(error: RequestValidationError) -> ProblemError:
@@ -84,7 +84,7 @@ def add_problems(app: FastAPI) -> None:
     """Have the application answer every expected error with a problem document."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        return problem_response(problem_of(error), request.url.path)
+        return problem_response(problem_of(error), request.scope)
 
     kinds = (ProblemError, OverloadedError, TransientFaultError, RequestValidationError, HTTPException)
     for kind in kinds:
@@ -117,11 +117,14 @@ class ProblemsOnly:
         problem = problem_of(error)
         facts = facts_of(scope)
         facts.is_told = True
-        correlation_id = problem.members["correlation_id"] = facts.correlation_id
         self._signals.emit(
-            "request.failed", correlation_id=correlation_id, path=scope["path"], error=repr(error)
+            "request.failed",
+            correlation_id=facts.correlation_id,
+            traceparent=facts.traceparent,
+            path=scope["path"],
+            error=repr(error),
         )
-        await problem_response(problem, scope["path"])(scope, receive, send)
+        await problem_response(problem, scope)(scope, receive, send)
 
 
 Handler = Callable[[Request, Exception], Any]

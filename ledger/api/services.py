@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from ledger.api.console_services import ConsoleServices
 from ledger.api.draining import Draining
 from ledger.api.quotas import Quotas, RefusedSenders
 from ledger.api.telemetry import ApiMetrics
@@ -49,4 +50,5 @@ class Services:
     quotas: Quotas | None = None
     places: Places | None = None
     metrics: ApiMetrics | None = None
+    console: ConsoleServices | None = None
     draining: Draining = field(default_factory=Draining)

@@ -33,7 +33,7 @@ class LoadShedding:
             problem = OverloadedProblemError(
                 "Too many requests are in flight already.", headers={"Retry-After": "1"}
             )
-            await problem_response(problem, scope["path"])(scope, receive, send)
+            await problem_response(problem, scope)(scope, receive, send)
             return
         facts.release = self._places.once()
         try:

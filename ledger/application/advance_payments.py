@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import timedelta
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import orjson
@@ -23,7 +24,7 @@ from ledger.application.payment_ports import (
 )
 from ledger.application.ports import Clock
 from ledger.application.provider_lanes import Place, ProviderLanes
-from ledger.application.providers import PaymentProvider, Unknown
+from ledger.application.providers import AnyAnswer, PaymentProvider, Unknown, kind_of
 from ledger.application.saga_mover import Moved, SagaMover
 from ledger.contract.outgoing import record_key
 from ledger.domain.payments.commands import AlertOperator, Call, Capture, Command, Release, WakeAt
@@ -41,6 +42,7 @@ from ledger.domain.payments.rules import PaymentRules
 from ledger.domain.payments.saga import State, Step
 from ledger.observability.crash import crash_point
 from ledger.observability.signals import Signals
+from ledger.observability.traceparent import CalledFrom, as_given
 
 SOURCE = "ledger/payments"
 
@@ -81,6 +83,7 @@ class AdvancePayments:
         rules: PaymentRules,
         signals: Signals,
         pace: Pace,
+        called_from: CalledFrom = as_given,
     ) -> None:
         self._store = store
         self._mover = mover
@@ -92,6 +95,7 @@ class AdvancePayments:
         self._rules = rules
         self._signals = signals
         self._pace = pace
+        self._called_from = called_from
         self._full = False
         self._wake: Callable[[], None] = lambda: None
         lanes.left, lanes.done = self._left, self._done
@@ -227,15 +231,37 @@ class AdvancePayments:
         if left_s <= 0:
             return not_called(call, "too late to begin")
         crash_point("attempt_begun")
+        begun, traceparent = perf_counter(), self._called_from(payment.saga.traceparent)
         try:
             async with asyncio.timeout(min(left_s, self._rules.answer_s)):
-                answer = await ask(provider, payment, call)
+                answer = await ask(provider, payment, call, traceparent)
         except TimeoutError:
             answer = Unknown("no answer in time")
         crash_point("provider_answered")
+        self._tell_attempt(payment, call, answer, traceparent, perf_counter() - begun)
         return heard(answer, call)
 
+    def _tell_attempt(
+        self, payment: Payment, call: Call, answer: AnyAnswer, traceparent: str | None, seconds: float
+    ) -> None:
+        self._signals.emit(
+            "attempt.answered",
+            tenant=payment.saga.tenant,
+            payment=payment.saga.id,
+            provider=payment.terms.provider,
+            call=call.__struct_config__.tag,
+            attempt=call.attempt,
+            retries=max(0, payment.saga.tries - 1),
+            answer=kind_of(answer),
+            seconds=seconds,
+            correlation_id=payment.saga.correlation_id,
+            traceparent=traceparent,
+            parent=payment.saga.traceparent,
+        )
+
     async def _publish(self, payment: Payment, command: Capture | Release) -> None:
+        saga = payment.saga
+        marks = {"correlationid": saga.correlation_id, "traceparent": saga.traceparent}
         event = {
             "specversion": "1.0",
             "id": command.event_id,
@@ -243,6 +269,7 @@ class AdvancePayments:
             "type": "hold.capture.v1" if isinstance(command, Capture) else "hold.void.v1",
             "tenant": payment.saga.tenant,
             "data": {"hold": payment.saga.id},
+            **{name: mark for name, mark in marks.items() if mark is not None},
         }
         key = record_key(payment.saga.tenant, payment.terms.debit)
         await self._log.publish(key, orjson.dumps(event))
@@ -260,6 +287,8 @@ class AdvancePayments:
             "payment.not_advanced",
             tenant=payment.saga.tenant,
             payment=payment.saga.id,
+            correlation_id=payment.saga.correlation_id,
+            traceparent=payment.saga.traceparent,
             state=payment.saga.state.value,
             fault=str(fault),
         )

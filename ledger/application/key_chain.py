@@ -79,12 +79,26 @@ class KeyChain:
         presented = parse_key(text)
         if presented is None:
             return None
-        known = self._known.get(presented.key_id)
+        return self._accept(presented, await self._up_to_date(presented.key_id))
+
+    async def holder_of(self, key_id: str) -> Caller | None:
+        """Say whom a key stands for that was presented before, by its id; None: nobody any longer.
+
+        For sessions, which are signed. Raises TransientFaultError, OverloadedError.
+        """
+        known = await self._up_to_date(key_id)
+        if known.key is None or not known.key.is_good_at(self._clock.now()):
+            return None
+        self._write_down(known)
+        return known.caller
+
+    async def _up_to_date(self, key_id: str) -> _Remembered:
+        known = self._known.get(key_id)
         if known is None or self._is_old(known):
-            looking = self._look_up(presented.key_id, known)
+            looking = self._look_up(key_id, known)
             if known is None or not self._is_trusted(known):
                 known = await asyncio.shield(looking)
-        return self._accept(presented, known)
+        return known
 
     async def close(self) -> None:
         """Wait for what is being written down."""

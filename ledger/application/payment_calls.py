@@ -27,14 +27,16 @@ class Heard(NamedTuple):
     """The operator who decided."""
 
 
-async def ask(provider: PaymentProvider, payment: Payment, call: Call) -> said.AnyAnswer:
+async def ask(
+    provider: PaymentProvider, payment: Payment, call: Call, traceparent: str | None = None
+) -> said.AnyAnswer:
     """Carry out a call; whatever comes of it is an answer."""
     if isinstance(call, Charge):
-        return await provider.charge(_charge(payment, call.key))
+        return await provider.charge(_charge(payment, call.key, traceparent))
     if isinstance(call, Refund):
-        return await provider.refund(_refund(payment, call.key))
+        return await provider.refund(_refund(payment, call.key, traceparent))
     asked = _refund if isinstance(call, QueryRefund) else _charge
-    return await provider.status(asked(payment, call.key))
+    return await provider.status(asked(payment, call.key, traceparent))
 
 
 def heard(answer: said.AnyAnswer, call: Call) -> Heard:
@@ -81,7 +83,7 @@ def _declined(reason: str, refunds: bool) -> Happening:
     return happened.RefundDeclined(reason) if refunds else happened.ChargeDeclined(reason)
 
 
-def _charge(payment: Payment, key: str) -> ChargeRequest:
+def _charge(payment: Payment, key: str, traceparent: str | None) -> ChargeRequest:
     terms = payment.terms
     # Another tenant of this ledger is paid on the account that is credited there.
     account = terms.credit if _is_tenant(payment) else terms.debit
@@ -93,10 +95,11 @@ def _charge(payment: Payment, key: str) -> ChargeRequest:
         asset=terms.asset,
         account=account,
         reference=terms.reference,
+        traceparent=traceparent,
     )
 
 
-def _refund(payment: Payment, key: str) -> RefundRequest:
+def _refund(payment: Payment, key: str, traceparent: str | None) -> RefundRequest:
     terms = payment.terms
     return RefundRequest(
         idempotency_key=key,
@@ -106,6 +109,7 @@ def _refund(payment: Payment, key: str) -> RefundRequest:
         asset=terms.asset,
         charge=payment.saga.charge_reference or "",
         reference=terms.reference,
+        traceparent=traceparent,
     )
 
 

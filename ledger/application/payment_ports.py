@@ -135,6 +135,8 @@ class StateCount(NamedTuple):
     state: State
     payments: int
     oldest: datetime
+    contradicted: int = 0
+    """Of those, the ones of which a person was told that what is known contradicts itself."""
 
 
 class PaymentStore(Protocol):

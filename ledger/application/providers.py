@@ -67,6 +67,8 @@ class ChargeRequest(msgspec.Struct, frozen=True, kw_only=True):
     asset: str
     account: str
     reference: str | None = None
+    traceparent: str | None = None
+    """Of the call, which carries it in a header."""
 
     def __post_init__(self) -> None:
         _check(self.idempotency_key, self.amount)
@@ -85,6 +87,8 @@ class RefundRequest(msgspec.Struct, frozen=True, kw_only=True):
     asset: str
     charge: str
     reference: str | None = None
+    traceparent: str | None = None
+    """Of the call, which carries it in a header."""
 
     def __post_init__(self) -> None:
         _check(self.idempotency_key, self.amount)

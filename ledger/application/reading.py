@@ -185,6 +185,14 @@ class HistoryReader(Protocol):
         ...
 
 
+class HoldLister(Protocol):
+    """The holds on an account."""
+
+    async def open_holds(self, tenant_id: int, account: str, asset: str, limit: int) -> Sequence[HoldFacts]:
+        """List the holds that are open on a balance, the newest first; without the transactions that captured."""
+        ...
+
+
 class WindowReader(Protocol):
     """Windows worked out from entries. None: there is no such account."""
 

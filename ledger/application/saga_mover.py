@@ -123,6 +123,8 @@ class SagaMover:
                     "payment.alerted",
                     tenant=payment.saga.tenant,
                     payment=payment.saga.id,
+                    correlation_id=payment.saga.correlation_id,
+                    traceparent=payment.saga.traceparent,
                     provider=payment.terms.provider,
                     state=advanced.saga.state.value,
                     reason=command.reason,
@@ -133,11 +135,14 @@ class SagaMover:
             "payment.moved",
             tenant=after.saga.tenant,
             payment=after.saga.id,
+            correlation_id=after.saga.correlation_id,
+            traceparent=after.saga.traceparent,
             provider=after.terms.provider,
             before=before.saga.state.value,
             state=after.saga.state.value,
             happening=kind_of(heard.happening),
             verdict=advanced.verdict.value,
+            age_s=(self._outside.clock.now() - after.created_at).total_seconds(),
         )
 
 

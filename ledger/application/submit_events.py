@@ -63,23 +63,49 @@ class WrongTenantError(Exception):
         self.index = index
 
 
-class _Tenanted(msgspec.Struct):
+class _Marked(msgspec.Struct):
     tenant: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    correlationid: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    traceparent: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-_tenanted = msgspec.json.Decoder(_Tenanted)
+_marked = msgspec.json.Decoder(_Marked)
 
 
-def with_tenant(value: bytes, tenant: str) -> bytes:
-    """Give `value` with the tenant, if it is an object that names none; all other bytes stay as they are."""
+class Marks(msgspec.Struct, frozen=True):
+    """What an event of a request gets where it says nothing itself."""
+
+    tenant: str
+    correlationid: str | None = None
+    traceparent: str | None = None
+
+
+def with_marks(value: bytes, marks: Marks, bytes_max: int = RECORD_BYTES_MAX) -> bytes:
+    """Give `value` with the marks, if it is an object without them; all other bytes stay as they are.
+
+    Where it would become larger than `bytes_max`, it gets the tenant alone.
+    """
     try:
-        if _tenanted.decode(value).tenant is not msgspec.UNSET:
-            return value
+        given = _marked.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return value  # the check says what is wrong with it
+    missing = {
+        name: mark
+        for name, mark in msgspec.structs.asdict(marks).items()
+        if mark is not None and getattr(given, name) is msgspec.UNSET
+    }
+    marked = _with_members(value, missing)
+    if len(marked) > bytes_max:
+        return _with_members(value, {name: mark for name, mark in missing.items() if name == "tenant"})
+    return marked
+
+
+def _with_members(value: bytes, members: dict[str, str]) -> bytes:
+    if not members:
+        return value
     rest = value.lstrip()[1:].lstrip()
     comma = b"" if rest.startswith(b"}") else b","
-    return b'{"tenant":' + orjson.dumps(tenant) + comma + rest
+    return orjson.dumps(members)[:-1] + comma + rest
 
 
 def nobody_is_told() -> None:
@@ -95,19 +121,27 @@ class SubmitEvents:
         self._bytes_max = bytes_max
         self._chooser = KeyChooser()
 
-    async def check(self, tenant: str, values: Sequence[bytes]) -> list[Submission]:
-        """Check every event of a tenant; one that names no tenant gets it.
+    async def check(
+        self,
+        tenant: str,
+        values: Sequence[bytes],
+        *,
+        correlation_id: str | None = None,
+        traceparent: str | None = None,
+    ) -> list[Submission]:
+        """Check every event of a tenant; one that names no tenant gets it, and so with what else is given.
 
         An id may stand twice with the same content. Raises WrongTenantError, or InvalidEventsError with all
         that is wrong.
         """
+        marks = Marks(tenant, correlation_id, traceparent)
         checked: list[Submission] = []
         faults: list[EventFault] = []
         for index, value in enumerate(values):
             if index % CHECKED_AT_ONCE == CHECKED_AT_ONCE - 1:
                 await asyncio.sleep(0)
             try:
-                checked.append(self._checked(tenant, index, with_tenant(value, tenant)))
+                checked.append(self._checked(index, value, marks))
             except NotAnEventError as fault:
                 faults.append(EventFault(index, fault.reason.value, fault.detail))
         faults += _reused(checked) if not faults else ()
@@ -115,9 +149,10 @@ class SubmitEvents:
             raise InvalidEventsError(faults)
         return checked
 
-    def _checked(self, tenant: str, index: int, value: bytes) -> Submission:
+    def _checked(self, index: int, given: bytes, marks: Marks) -> Submission:
+        value = with_marks(given, marks, self._bytes_max)
         event = decode_event(value, bytes_max=self._bytes_max)
-        if event.tenant != tenant:
+        if event.tenant != marks.tenant:
             raise WrongTenantError(index)
         key = self._chooser.key_for(event, value)
         check_address(key, (CONTENT_TYPE,))

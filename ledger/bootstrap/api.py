@@ -17,8 +17,10 @@ from ledger.adapters.system import SystemClock
 from ledger.api.quotas import RefusedSenders
 from ledger.api.readiness import Readiness
 from ledger.api.services import Services
+from ledger.application.dead_letters import Payments
 from ledger.application.key_chain import KeyChain
 from ledger.application.receive_webhooks import ReceiveWebhooks
+from ledger.bootstrap.console import console
 from ledger.bootstrap.live_reads import live_reads
 from ledger.bootstrap.providers import seals_of
 from ledger.bootstrap.stream_reads import stream_reads
@@ -27,8 +29,13 @@ from ledger.observability.signals import Signals
 
 
 @asynccontextmanager
-async def api(settings: Settings, dsn: str, signals: Signals, *, key_secret: str) -> AsyncIterator[Services]:
-    """Compose what the API stands on: the books at `dsn`, keys that are kept under `key_secret`."""
+async def api(
+    settings: Settings, dsn: str, signals: Signals, *, key_secret: str, payments: Payments | None = None
+) -> AsyncIterator[Services]:
+    """Compose what the API stands on: the books at `dsn`, keys that are kept under `key_secret`.
+
+    Through `payments` the console sends dead letters again.
+    """
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         strong = await _strong_pool(stack, dsn, settings, signals)
@@ -39,13 +46,16 @@ async def api(settings: Settings, dsn: str, signals: Signals, *, key_secret: str
         balances = PostgresBalances(strong, clock)
         stream = await stack.enter_async_context(stream_reads(settings, balances, heavy, clock, signals))
         live = await stack.enter_async_context(live_reads(settings, dsn, key_secret, balances, signals))
+        history = PostgresHistory(reads, clock)
+        pages = console(settings, dsn, key_secret, history, live.places, live.metrics, signals, payments)
         yield Services(
             settings=settings,
             signals=signals,
             clock=clock,
             keys=keys,
             balances=balances,
-            history=PostgresHistory(reads, clock),
+            history=history,
+            console=await stack.enter_async_context(pages),
             payments=partial(PostgresPaymentReader.of_tenant, strong),
             providers=partial(PostgresProviderReader.of_tenant, strong),
             webhooks=await _webhooks(stack, settings, strong, clock, signals),

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from ledger.adapters.kafka.access import kafka_access
 from ledger.adapters.kafka.feed import KafkaFeed
@@ -144,6 +144,7 @@ def _metrics(
     cache: BalanceCache,
 ) -> ApiMetrics:
     metrics = ApiMetrics(CollectorRegistry())
+    ProcessCollector(registry=metrics.registry)
     signals.listen(metrics)
     counts = cached.counts
     gauges: dict[str, Callable[[], float]] = {

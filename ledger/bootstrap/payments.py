@@ -28,6 +28,7 @@ from ledger.bootstrap.limits import payment_rules_of
 from ledger.bootstrap.providers import providers_in
 from ledger.config import Settings
 from ledger.observability.signals import Signals
+from ledger.observability.tracing import calls_of
 
 CONNECTIONS = 6
 FINISH_S = 5.0
@@ -67,7 +68,9 @@ async def advancing(
     mover = SagaMover(store, outside, rules, signals)
     pace = Pace(settings.payment_lease_s, settings.payment_claim_max, settings.payments_in_hand_max)
     try:
-        advance = AdvancePayments(store, mover, registry, log, lanes, rooms, clock, rules, signals, pace)
+        advance = AdvancePayments(
+            store, mover, registry, log, lanes, rooms, clock, rules, signals, pace, calls_of(settings)
+        )
         board = PostgresBreakerBoard(pool)
         breakers = TellBreakers(registry.breakers, board, clock, monotonic, token_hex(4), signals)
         await clock.learn()

@@ -52,7 +52,10 @@ async def posting(
     clock = DatabaseClock(pool, monotonic, SystemClock(), signals)
     try:
         store = PostgresBooks(
-            pool, auto_open=settings.auto_open_accounts, remember=settings.account_cache_entries
+            pool,
+            auto_open=settings.auto_open_accounts,
+            remember=settings.account_cache_entries,
+            signals=signals,
         )
         post = PostEvents(
             store,

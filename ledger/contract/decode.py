@@ -1,5 +1,6 @@
 """From the bytes of a record to an event, strictly: what is not an event is said to be what it is not."""
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -25,6 +26,8 @@ RECORD_BYTES_MAX = 256 * 1024
 ADDRESS_BYTES_MAX = 64 * 1024
 """Of a record's key and headers together: outcomes go out under the key of their event."""
 METADATA_DEPTH_MAX = 32
+TRACEPARENT = "traceparent"
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _ENDS = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 Tenant = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$(?!\n)")]
@@ -65,9 +68,10 @@ def decode_event(
     partition: int | None = None,
     offset: int | None = None,
     key: bytes | None = None,
+    traceparent: str | None = None,
     bytes_max: int = RECORD_BYTES_MAX,
 ) -> Event:
-    """Read one event from the value of a record.
+    """Read one event from the value of a record; `traceparent` counts where the event has none.
 
     Raises NotAnEventError, and nothing else, for anything that is not an event.
     """
@@ -83,7 +87,7 @@ def decode_event(
         partition=partition,
         offset=offset,
         correlation_id=envelope.correlationid,
-        traceparent=envelope.traceparent,
+        traceparent=traceparent if envelope.traceparent is None else envelope.traceparent,
         key=key,
     )
 
@@ -97,8 +101,17 @@ def decode_record(record: Record, *, bytes_max: int = RECORD_BYTES_MAX) -> Event
         partition=record.partition,
         offset=record.offset,
         key=record.key,
+        traceparent=header_traceparent(record.headers),
         bytes_max=bytes_max,
     )
+
+
+def header_traceparent(headers: Sequence[Header]) -> str | None:
+    """Give the `traceparent` of a record's headers, where producers' own tracing writes it."""
+    for name, value in headers:
+        if name == TRACEPARENT and value is not None and _TRACEPARENT.fullmatch(value):
+            return value.decode()
+    return None
 
 
 def check_address(key: bytes | None, headers: Sequence[Header]) -> None:

@@ -87,6 +87,10 @@ def _terms(command: RequestPayment, fee: Fee | None) -> Terms:
 def _begin(event: Event, deadline: datetime | None, books: Books, now: datetime) -> Saga:
     rules = books.payment_rules
     at = books.payments_begin or now
-    saga = start(event.id, tenant=event.tenant, now=at, deadline=deadline, rules=rules)
+    saga = msgspec.structs.replace(
+        start(event.id, tenant=event.tenant, now=at, deadline=deadline, rules=rules),
+        correlation_id=event.correlation_id,
+        traceparent=event.traceparent,
+    )
     # Neither chance nor an id is used where a hold is placed.
     return advance(saga, HoldPlaced(), Occasion(at, 0.0, "", rules)).saga

@@ -13,6 +13,7 @@ from ledger.observability.signals import Facts
 # Signals of every batch are for debugging; what an operator would want to know stands higher.
 _LEVELS = {
     "archive.delayed": "warning",
+    "attempt.answered": "debug",
     "archive.records_expired": "error",
     "batch.delayed": "warning",
     "breakers.not_told": "debug",
@@ -21,6 +22,7 @@ _LEVELS = {
     "feed.not_an_outcome": "warning",
     "live.not_read": "warning",
     "log.away": "warning",
+    "request.answered": "debug",
     "request.not_served": "warning",
     "request.rate_limited": "debug",
     "request.shed": "debug",
@@ -38,6 +40,7 @@ _LEVELS = {
     "chunk.joined": "debug",
     "clock.differs": "warning",
     "clock.not_learned": "warning",
+    "connection.given": "debug",
     "entries.merged": "debug",
     "frontier.committed": "debug",
     "handler.failed": "error",
@@ -64,6 +67,7 @@ _LEVELS = {
     "record.not_an_entry": "error",
     "record.not_published": "error",
     "records.expired": "error",
+    "records.written": "debug",
     "replica.not_used": "warning",
     "request.failed": "error",
     "stream.answered": "debug",
@@ -71,13 +75,14 @@ _LEVELS = {
     "state.foreign": "warning",
     "state.unreadable": "error",
     "task.failed": "error",
+    "traces.not_sent": "warning",
     "versions.missing": "warning",
     "webhook.not_heard": "warning",
     "windows.breaker_changed": "warning",
     "windows.routes_not_learned": "error",
     "worker.stalled": "critical",
 }
-_UNSAID = {"outcomes", "letters"}
+_UNSAID = {"outcomes", "letters", "taken", "begun_at", "at", "traceparent", "parent", "context"}
 
 
 def configure_logs(level: str) -> None:
@@ -106,6 +111,8 @@ def configure_logs(level: str) -> None:
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("ledger").setLevel(level.upper())
+    # That spans do not arrive is a signal of ours, told once and not for each try.
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     # Retries are signals of ours, which say more.
     stamina.instrumentation.set_on_retry_hooks([])
 
@@ -118,6 +125,8 @@ class SignalLog:
 
     def __call__(self, name: str, facts: Facts) -> None:
         said = {key: value for key, value in facts.items() if key not in _UNSAID}
+        if "traceparent" in facts:
+            said["trace_id"] = trace_id_of(facts["traceparent"])
         getattr(self._log, _LEVELS.get(name, "info"))(name, **said)
         if name == "chunk.handled":
             for outcome in facts["outcomes"]:
@@ -133,6 +142,11 @@ class SignalLog:
                 )
 
 
+def trace_id_of(traceparent: str | None) -> str | None:
+    """Give the trace that something belongs to."""
+    return traceparent.split("-")[1] if traceparent and "-" in traceparent else None
+
+
 def ids_of(outcome: Outcome) -> dict[str, Any]:
     """Give what an event can be followed by."""
     event = outcome.event
@@ -140,9 +154,7 @@ def ids_of(outcome: Outcome) -> dict[str, Any]:
         "event_id": event.id,
         "tenant": event.tenant,
         "correlation_id": event.correlation_id,
-        "trace_id": event.traceparent.split("-")[1]
-        if event.traceparent and "-" in event.traceparent
-        else None,
+        "trace_id": trace_id_of(event.traceparent),
         "partition": event.partition,
         "offset": event.offset,
     }

@@ -5,18 +5,14 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from ledger.contract.dead_letter import DeadLetterReason
+from ledger.observability.freshness_metrics import FreshnessMetrics
+from ledger.observability.pool_metrics import PoolMetrics
 from ledger.observability.signals import Facts
+from ledger.observability.stream_metrics import StreamMetrics
 
 _RECORDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_HEALED = {
-    "chunk.dropped_by_faust": "dropped_by_faust",
-    "chunk.below": "below",
-    "chunk.stale": "stale",
-    "log.went_back": "went_back",
-    "records.expired": "expired",
-    "chunk.given_up": "given_up",
-}
 
 
 class WorkerMetrics:
@@ -27,6 +23,9 @@ class WorkerMetrics:
         self._letters = Counter(
             "ledger_dead_letters", "Records that are no events", ["reason"], registry=registry
         )
+        for reason in DeadLetterReason:
+            # A count that is first seen at one has not grown, as Prometheus sees it.
+            self._letters.labels(reason.value)
         self._records = Histogram(
             "ledger_chunk_records", "Records in a chunk", buckets=_RECORDS, registry=registry
         )
@@ -40,24 +39,12 @@ class WorkerMetrics:
         self._retries = Counter("ledger_batch_retries", "Batches tried again", ["cause"], registry=registry)
         self._redelivered = Counter("ledger_redelivered_events", "Events that came again", registry=registry)
         self._publishing = Counter("ledger_publishing_retries", "Publishing tried again", registry=registry)
-        self._healed = Counter(
-            "ledger_chunks_not_joined",
-            "Chunks that were skipped or fetched again",
-            ["why"],
-            registry=registry,
-        )
         self._gaps = Counter(
             "ledger_position_gaps",
             "Stops before records that the books have not seen",
             registry=registry,
         )
         self._expired = Counter("ledger_holds_expired", "Holds found past their time", registry=registry)
-        self._holes = Counter(
-            "ledger_holes_crossed", "Offsets that held no readable record", registry=registry
-        )
-        self._lost = Counter(
-            "ledger_expired_records", "Records deleted before they were handled", registry=registry
-        )
         self._unpublished = Counter(
             "ledger_letters_not_published", "Dead letters too large for their topic", registry=registry
         )
@@ -66,18 +53,17 @@ class WorkerMetrics:
             "batch.delayed": lambda facts: self._retries.labels(facts["cause"]).inc(),
             "events.redelivered": lambda facts: self._redelivered.inc(facts["count"]),
             "publishing.delayed": lambda facts: self._publishing.inc(),
-            "hole.crossed": lambda facts: self._holes.inc(facts["offsets"]),
-            "records.expired": lambda facts: self._lost.inc(facts["lost"]),
             "record.not_published": lambda facts: self._unpublished.inc(),
             "position.gap": lambda facts: self._gaps.inc(),
             "holds.expired": lambda facts: self._expired.inc(facts["count"]),
         }
+        self._parts = (StreamMetrics(registry), FreshnessMetrics(registry), PoolMetrics(registry))
 
     def __call__(self, name: str, facts: Facts) -> None:
-        if name in _HEALED:
-            self._healed.labels(_HEALED[name]).inc()
         if listener := self._listeners.get(name):
             listener(facts)
+        for part in self._parts:
+            part(name, facts)
 
     def _chunk_handled(self, facts: Facts) -> None:
         self._records.observe(facts["records"])

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ledger.observability.signals import Facts
+
+_ENDS = {"settled", "declined", "released", "expired", "refunded"}
+_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400, 86_400)
 
 
 class PaymentMetrics:
@@ -28,6 +31,19 @@ class PaymentMetrics:
         self._oldest = Gauge(
             "ledger_payments_oldest_seconds", "Age of the oldest payment", ["state"], registry=registry
         )
+        self._contradicted = Gauge(
+            "ledger_payments_contradicted",
+            "Payments under way of which a contradiction was told",
+            ["state"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "ledger_payment_seconds",
+            "Time from a request to its end",
+            ["state"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
         self._listeners: dict[str, Callable[[Facts], None]] = {
             "payment.moved": self._moved,
             "payment.alerted": lambda facts: self._alerts.labels(facts["state"]).inc(),
@@ -44,10 +60,14 @@ class PaymentMetrics:
         self._moves.labels(facts["state"], facts["happening"]).inc()
         if facts["verdict"] == "contradiction":
             self._contradictions.inc()
+        if facts["state"] in _ENDS and facts["before"] not in _ENDS:
+            self._seconds.labels(facts["state"]).observe(facts["age_s"])
 
     def _counted(self, facts: Facts) -> None:
         self._payments.clear()
         self._oldest.clear()
-        for state, (payments, age_s) in facts["states"].items():
+        self._contradicted.clear()
+        for state, (payments, age_s, contradicted) in facts["states"].items():
             self._payments.labels(state).set(payments)
+            self._contradicted.labels(state).set(contradicted)
             self._oldest.labels(state).set(age_s)

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from ledger.observability.signals import Facts
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_STATES = {"closed": 0, "half_open": 1, "open": 2}
+BREAKER_STATES = {"closed": 0, "half_open": 1, "open": 2}
 
 
 class ProviderMetrics:
@@ -48,7 +48,7 @@ class ProviderMetrics:
         self._seconds.labels(*_who(facts), facts["call"], facts["answer"]).observe(facts["seconds"])
 
     def _breaker_changed(self, facts: Facts) -> None:
-        self._breaker.labels(*_who(facts)).set(_STATES[facts["after"]])
+        self._breaker.labels(*_who(facts)).set(BREAKER_STATES[facts["after"]])
 
 
 def _who(facts: Facts) -> tuple[str, str]:

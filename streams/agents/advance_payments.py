@@ -164,7 +164,8 @@ async def count_payments(store: PaymentStore, clock: Clock, signals: Signals) ->
         else:
             now = clock.now()
             states = {
-                each.state.value: (each.payments, (now - each.oldest).total_seconds()) for each in counts
+                each.state.value: (each.payments, (now - each.oldest).total_seconds(), each.contradicted)
+                for each in counts
             }
             signals.emit("payments.counted", states=states)
         await asyncio.sleep(COUNT_S)

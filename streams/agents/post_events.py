@@ -14,7 +14,7 @@ from ledger.application.ports import Position
 from ledger.application.post_events import Batch, PostEvents
 from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetter, NotAnEventError, cut_letter
-from ledger.contract.decode import check_address, decode_event
+from ledger.contract.decode import check_address, decode_event, header_traceparent
 from ledger.contract.outgoing import dead_letter_message
 from ledger.domain.commands import Event
 from ledger.domain.outcome import Outcome
@@ -40,7 +40,7 @@ class PostChunk:
         self._in_order_of_commits = asyncio.Lock()
 
     async def __call__(self, chunk: Chunk) -> None:
-        started = perf_counter()
+        started, begun_at = perf_counter(), datetime.now(UTC)
         events, letters = await self._sorted(chunk.records)
         decoded = perf_counter()
         position = Position(chunk.topic, chunk.partition, chunk.start_offset, chunk.end_offset)
@@ -58,6 +58,8 @@ class PostChunk:
             records=len(chunk.records),
             outcomes=outcomes,
             letters=letters,
+            taken=chunk.records,
+            begun_at=begun_at,
             steps_s={
                 "decode": decoded - started,
                 "post": posted - decoded,
@@ -118,6 +120,7 @@ def sort_records(
                     partition=record.partition,
                     offset=record.offset,
                     key=record.key,
+                    traceparent=header_traceparent(record.headers),
                     bytes_max=bytes_max,
                 )
             )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from itertools import islice
 from time import perf_counter
 from typing import Any
@@ -48,6 +49,8 @@ class RollChunk:
             unreadable=len(unreadable),
             too_old=too_old,
             seconds=perf_counter() - started,
+            taken=chunk.records,
+            at=datetime.now(UTC),
         )
         await self._checkpoints.contains(chunk.partition, chunk.end_offset, len(chunk.records))
 

@@ -12,7 +12,9 @@ from ledger.bootstrap.api import api as composed
 from ledger.config import Settings
 from ledger.observability.logs import SignalLog, configure_logs
 from ledger.observability.signals import Signals
+from ledger.observability.tracing import TracesNotInstalledError, traces_of
 from streams.cli.running import refuse, told_faults
+from streams.dead_letters import PaymentsOnDemand
 from streams.embedded.addresses import find_addresses
 from streams.embedded.sealing_keys import with_sealing_keys
 from streams.key_secret import find_key_secret
@@ -30,6 +32,8 @@ def api() -> None:
     try:
         with told_faults(), asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_serve(settings))
+    except TracesNotInstalledError as error:
+        refuse(str(error))
     except ListenError as error:
         refuse(
             f"{error} LEDGER_API_HOST, LEDGER_API_PORT and LEDGER_OPERATIONS_PORT say where the API listens."
@@ -53,7 +57,11 @@ async def _serve(settings: Settings) -> None:
         beside = None
         if settings.operations_port is not None:
             beside = sockets.enter_context(listen(settings.api_host, settings.operations_port))
-        async with composed(settings, addresses.postgres_dsn, signals, key_secret=key_secret) as services:
+        dsn = addresses.postgres_dsn
+        async with (
+            PaymentsOnDemand(settings, addresses.kafka) as payments,
+            composed(settings, dsn, signals, key_secret=key_secret, payments=payments) as services,
+        ):
             served = create_app(services)
             servers = [
                 Server(
@@ -66,7 +74,8 @@ async def _serve(settings: Settings) -> None:
             if beside is not None:
                 operations = create_operations_app(services)
                 servers.append(Server(operations, beside, shutdown_s=OPERATIONS_SHUTDOWN_S))
-            await _run(servers, services, signals)
+            with traces_of(settings, "ledger-api", signals):
+                await _run(servers, services, signals)
     signals.emit("api.stopped")
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ledger.config import Settings
+from ledger.observability.tracing import TracesNotInstalledError
 from streams.cli.running import FOUND_WRONG, SERVICE_AWAY, USED_WRONGLY, complain, print_json, told_faults
 from streams.demo.bank_csv import TENANT as BANK_TENANT
 from streams.demo.bank_csv import BankCsvError, BankHistory
@@ -77,6 +78,9 @@ def _run(
             paying = Paying(SHOP_TENANT)
             demo = Demo(settings, state_dir, SHOP_TENANT, workers=workers, note=note, paying=paying)
             return asyncio.run(demo.run(Mix(events, seed, _now)))
+        except TracesNotInstalledError as error:
+            complain(str(error))
+            raise typer.Exit(USED_WRONGLY) from error
         except BankCsvError as error:
             complain(f"{error}.")
             raise typer.Exit(USED_WRONGLY) from error

@@ -3,16 +3,20 @@
 import asyncio
 import sys
 from collections.abc import Sequence
+from time import monotonic
 
 import typer
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
+from ledger.adapters.report_directory import reports_of
+from ledger.adapters.system import SystemClock
 from ledger.application.provider_books import BookLineError, ProviderBook
+from ledger.application.reports import VERIFICATION, encode_verification, verification_of
 from ledger.config import Settings
 from ledger.domain.audit import Verdict
 from streams.cli.provider_names import parse_provider
-from streams.cli.running import FOUND_WRONG, print_json, refuse, told_faults
+from streams.cli.running import FOUND_WRONG, complain, print_json, refuse, told_faults
 from streams.provider_books import given_books
 from streams.verdicts import show_verdict
 from streams.verifying import verify_books
@@ -60,5 +64,11 @@ async def _verify(books: Sequence[ProviderBook], *, quiet: bool) -> Verdict:
                 tasks[name] = bar.add_task(name, total=total)
             bar.update(tasks[name], completed=done, total=total)
 
-        verdict, _ = await verify_books(Settings(), note, books)
-        return verdict
+        settings, begun = Settings(), monotonic()
+        verdict, _ = await verify_books(settings, note, books)
+    kept = verification_of(verdict, SystemClock().now(), monotonic() - begun, settings.payments_topic)
+    try:
+        reports_of(settings).write(VERIFICATION, encode_verification(kept))
+    except OSError as error:
+        complain(f"The verdict could not be kept for the console: {error}.")
+    return verdict

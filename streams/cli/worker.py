@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import typer
 from aiohttp import web
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 from yarl import URL
 
 from ledger.config import Settings
@@ -16,11 +16,12 @@ from ledger.observability.metrics import WorkerMetrics
 from ledger.observability.payment_metrics import PaymentMetrics
 from ledger.observability.provider_metrics import ProviderMetrics
 from ledger.observability.signals import Signals
+from ledger.observability.tracing import TracesNotInstalledError, traces_of
 from ledger.observability.window_metrics import WindowMetrics
 from streams.advancing import paying
 from streams.app import working
 from streams.chaining import chain_worker
-from streams.cli.running import told_faults
+from streams.cli.running import refuse, told_faults
 from streams.health import health_app, own_url, serving
 from streams.loops import new_event_loop
 from streams.metrics import PartitionGauges, WindowGauges
@@ -47,12 +48,16 @@ def worker(
     gc.freeze()
     gc.set_threshold(500_000, 20, 100)
     with told_faults(), asyncio.Runner(loop_factory=new_event_loop) as runner:
-        code = runner.run(_work(name, settings))
+        try:
+            code = runner.run(_work(name, settings))
+        except TracesNotInstalledError as error:
+            refuse(str(error))
     raise typer.Exit(code)
 
 
 async def _work(name: WorkerName, settings: Settings) -> int:
     registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
     if name is WorkerName.ROLL_WINDOWS:
         signals = Signals(SignalLog(), WorkerMetrics(registry), WindowMetrics(registry))
         async with rolling(settings, signals) as windows:
@@ -88,7 +93,8 @@ async def _serve(
             settings.worker_url
             or own_url(settings.worker_host, port, app.flow.settings.kafka_bootstrap or "")
         )
-        signals.emit("worker.started", port=port, group=app.conf.id)
-        code = await run_worker(app)
-        signals.emit("worker.stopped", code=int(code))
-        return code
+        with traces_of(settings, str(app.conf.id), signals):
+            signals.emit("worker.started", port=port, group=app.conf.id)
+            code = await run_worker(app)
+            signals.emit("worker.stopped", code=int(code))
+            return code

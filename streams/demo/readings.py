@@ -5,16 +5,15 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
-
-import aiohttp
 
 from ledger.application.api_keys import KeyWish, scopes_of
 from ledger.bootstrap.keys import api_keys
+from ledger.client import HttpClient
+from ledger.client.answers import Consistency
 from ledger.config import Settings
 from streams.key_secret import find_key_secret
 
-CONSISTENCIES = ("strong", "cached", "eventual")
+CONSISTENCIES: tuple[Consistency, ...] = ("strong", "cached", "eventual")
 STREAM_WAIT_S = 30.0
 LOOK_S = 0.2
 
@@ -37,11 +36,10 @@ class Reading:
 
 
 class Api:
-    """The API, asked with a key."""
+    """The API, asked by its client with a key."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
-        self._http = http
-        self._url = url
+    def __init__(self, client: HttpClient) -> None:
+        self._client = client
 
     @classmethod
     @asynccontextmanager
@@ -49,13 +47,8 @@ class Api:
         """Make a key for the tenant's readers, and ask with it."""
         async with api_keys(settings, dsn, key_secret=find_key_secret(settings)) as keys:
             key, _ = await keys.create(KeyWish(tenant, "demonstration", scopes_of(["read"])), "ledger demo")
-        async with aiohttp.ClientSession(headers={"authorization": f"Bearer {key}"}) as http:
-            yield cls(http, url)
-
-    async def _get(self, path: str, **query: str) -> dict[str, Any]:
-        async with self._http.get(self._url + path, params=query, raise_for_status=True) as answer:
-            found: dict[str, Any] = await answer.json()
-            return found
+        async with HttpClient(url, str(key)) as client:
+            yield cls(client)
 
     async def readings(self, names: Iterable[tuple[str, str]]) -> list[Reading]:
         """Read balances in every consistency, once the stream has them all."""
@@ -70,16 +63,14 @@ class Api:
         return reading
 
     async def _reading(self, account: str, asset: str) -> Reading:
-        path = f"/v1/accounts/{account}"
-        answers = {
-            consistency: await self._get(f"{path}/balance", asset=asset, consistency=consistency)
+        answers = [
+            await self._client.balance(account, asset, consistency=consistency)
             for consistency in CONSISTENCIES
-        }
-        days = await self._get(f"{path}/windows", asset=asset, size="1d")
+        ]
         return Reading(
             account,
             asset,
-            {consistency: answer["balance"] for consistency, answer in answers.items()},
-            {consistency: answer["source"] for consistency, answer in answers.items()},
-            len(days["items"]),
+            {answer.consistency: answer.balance for answer in answers},
+            {answer.consistency: answer.source for answer in answers},
+            len([day async for day in self._client.windows(account, asset, "1d")]),
         )

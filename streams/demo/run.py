@@ -20,16 +20,16 @@ from ledger.adapters.kafka.stream import KafkaStream
 from ledger.adapters.postgres import reads
 from ledger.adapters.postgres.engine import open_engine
 from ledger.config import Settings
-from ledger.contract.outgoing import CONTENT_TYPE
 from ledger.domain.audit import Verdict
 from ledger.observability.signals import Signals
 from streams.demo.mix import Sent
 from streams.demo.paying import Paying, PaymentsReport
 from streams.demo.readings import Api, Reading
+from streams.demo.tracing import TracedSending
 from streams.embedded.programs import Program, api, posting_workers, windows_workers
 from streams.embedded.stack import EmbeddedStack
 from streams.prepare import prepare
-from streams.transport.publisher import BatchPublisher, Outgoing
+from streams.transport.publisher import BatchPublisher
 from streams.verifying import verify_books
 
 LOOK_S = 0.1
@@ -179,12 +179,13 @@ class Demo:
             await engine.dispose()
 
     async def _send(self, publisher: BatchPublisher, records: Iterator[Sent]) -> None:
-        topic = self._settings.payments_topic
-        while batch := list(islice(records, SEND_RECORDS)):
-            await publisher.publish([Outgoing(topic, key, value, (CONTENT_TYPE,)) for key, value in batch])
-            self._total += len(batch)
-            self.report.sent += len(batch)
-            await asyncio.sleep(0)
+        with TracedSending.of(self._settings) as sending:
+            while batch := list(islice(records, SEND_RECORDS)):
+                with sending.marked(batch) as marked:
+                    await publisher.publish(marked)
+                self._total += len(batch)
+                self.report.sent += len(batch)
+                await asyncio.sleep(0)
 
     async def _pay(
         self, source: Source, stack: EmbeddedStack, publisher: BatchPublisher, engine: AsyncEngine

@@ -19,6 +19,8 @@ READY = "/health/ready"
 PROVIDER = "provider"
 SIMULATED = "simulated"
 """What tenants call the provider of the stack."""
+DEVELOPMENT_TENANT = "acme"
+"""The tenant of the stack's own keys, whose admin key is its operator's."""
 
 
 def posting_workers(count: int) -> Sequence[Program]:
@@ -68,7 +70,9 @@ def api(state: StateDirectory, settings: Settings) -> Part:
     workers = (f"http://127.0.0.1:{state.port(name)}" for name in _windows_names(settings.windows_workers))
     urls = settings.windows_urls or ",".join(workers)
     chosen = _api_port(state, settings)
-    return _part(state, settings, "api", ("api",), "api_port", chosen, windows_urls=urls, operations_port="")
+    told = {"windows_urls": urls, "operations_port": ""}
+    told["console_operators"] = settings.console_operators or DEVELOPMENT_TENANT
+    return _part(state, settings, "api", ("api",), "api_port", chosen, **told)
 
 
 def _api_port(state: StateDirectory, settings: Settings) -> int:

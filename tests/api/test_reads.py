@@ -303,6 +303,7 @@ async def test_a_fault_is_told_without_the_inside(
     assert "secret" not in answer.text
     assert ("retry-after" in answer.headers) is (status == 503)
     assert ("request.failed" in world.signals.names()) is (status == 500)
+    assert answer.json()["correlation_id"] == answer.headers["x-request-id"]
 
 
 # What the document says

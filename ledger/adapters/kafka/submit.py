@@ -82,6 +82,7 @@ class KafkaEventLog:
         try:
             async with asyncio.timeout(self._delivery_s):
                 await self._publish(await self._started(), submissions)
+            self._signals.emit("records.written", topic=self._topic, count=len(submissions))
         except MessageSizeTooLargeError as error:
             raise RecordRefusedError("an event is larger than the topic takes") from error
         except (KafkaError, TimeoutError) as error:

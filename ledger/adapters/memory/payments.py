@@ -115,11 +115,11 @@ class MemoryPayments:
         return stored
 
     async def counts(self) -> Sequence[StateCount]:
-        found: dict[State, list[datetime]] = {}
+        found: dict[State, list[Payment]] = {}
         for payment in self._kept.payments.values():
             if not payment.saga.state.is_end:
-                found.setdefault(payment.saga.state, []).append(payment.created_at)
-        return [StateCount(state, len(times), min(times)) for state, times in found.items()]
+                found.setdefault(payment.saga.state, []).append(payment)
+        return [_count(state, payments) for state, payments in found.items()]
 
     # What readers see
 
@@ -183,3 +183,8 @@ def _is_new(payment: Payment) -> bool:
 
 def _place(key: PaymentKey) -> tuple[str, str]:
     return key.id, key.tenant
+
+
+def _count(state: State, payments: Sequence[Payment]) -> StateCount:
+    contradicted = sum(bool(each.saga.contradictions) for each in payments)
+    return StateCount(state, len(payments), min(each.created_at for each in payments), contradicted)

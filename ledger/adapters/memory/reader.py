@@ -16,6 +16,7 @@ from ledger.application.reading import (
     TransactionView,
 )
 from ledger.domain.account import Account, Balance
+from ledger.domain.holds import Hold
 from ledger.domain.transaction import Transaction
 
 
@@ -89,7 +90,7 @@ class MemoryBalances(_Reader):
 
 
 class MemoryHistory(_Reader):
-    """A HistoryReader."""
+    """A HistoryReader, and a HoldLister."""
 
     async def accounts(
         self, tenant_id: int, prefix: str, after: str | None, limit: int
@@ -142,25 +143,16 @@ class MemoryHistory(_Reader):
     async def hold(self, tenant_id: int, hold: str) -> HoldFacts | None:
         tenant = self._tenants[tenant_id]
         found = self._kept.holds.get((tenant, hold))
-        if found is None:
-            return None
-        if found.placed_at is None:
-            raise ValueError(f"hold {hold} was never placed")
-        return HoldFacts(
-            found.id,
-            found.debit,
-            found.credit,
-            found.asset,
-            found.amount,
-            found.left,
-            found.captured,
-            found.released,
-            found.state,
-            found.placed_at,
-            found.expires_at,
-            found.reference,
-            self._ids(tenant, lambda each: each.captures == hold),
-        )
+        return None if found is None else _hold(found, self._ids(tenant, lambda each: each.captures == hold))
+
+    async def open_holds(self, tenant_id: int, account: str, asset: str, limit: int) -> Sequence[HoldFacts]:
+        wanted = (self._tenants[tenant_id], account, asset, "open")
+        found = [
+            each
+            for each in self._kept.holds.values()
+            if (each.tenant, each.debit, each.asset, each.state) == wanted
+        ]
+        return [_hold(each, ()) for each in sorted(found, key=lambda each: each.id, reverse=True)[:limit]]
 
     async def event(self, tenant_id: int, event: str) -> EventFacts | None:
         key = (self._tenants[tenant_id], event)
@@ -198,6 +190,26 @@ class MemoryHistory(_Reader):
     def _ids(self, tenant: str, fits: Callable[[Transaction], bool]) -> list[str]:
         found = [each for key, each in self._kept.transactions.items() if key[0] == tenant and fits(each)]
         return [each.id for each in sorted(found, key=lambda each: (each.posted_at, each.id))]
+
+
+def _hold(hold: Hold, captures: Sequence[str]) -> HoldFacts:
+    if hold.placed_at is None:
+        raise ValueError(f"hold {hold.id} was never placed")
+    return HoldFacts(
+        hold.id,
+        hold.debit,
+        hold.credit,
+        hold.asset,
+        hold.amount,
+        hold.left,
+        hold.captured,
+        hold.released,
+        hold.state,
+        hold.placed_at,
+        hold.expires_at,
+        hold.reference,
+        captures,
+    )
 
 
 def _place(entry: EntryView) -> tuple[datetime, str, int]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from time import perf_counter
 
 import asyncpg
 
@@ -21,20 +22,31 @@ from ledger.domain.books import Books, EventKey, Needs
 from ledger.domain.commands import Event
 from ledger.domain.outcome import Earlier, Outcome
 from ledger.observability.crash import crash_point
+from ledger.observability.signals import Signals
 
 
 class PostgresBooks:
     """A BookStore in PostgreSQL; one connection of `pool` for each unit of work."""
 
-    def __init__(self, pool: Pool, *, auto_open: bool = True, remember: int = 200_000) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        auto_open: bool = True,
+        remember: int = 200_000,
+        signals: Signals | None = None,
+    ) -> None:
         self._pool = pool
+        self._signals = signals or Signals()
         self._directory = Directory(pool, auto_open=auto_open, remember=remember)
         self._opening = asyncio.Lock()
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncIterator["PostgresUnitOfWork"]:
+        asked = perf_counter()
         with transient_faults():
             connection = await self._pool.acquire()
+        self._signals.emit("connection.given", pool="posting", seconds=perf_counter() - asked)
         turn = Turn(self._opening)
         try:
             with transient_faults():

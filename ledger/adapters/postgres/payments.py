@@ -69,7 +69,10 @@ class PostgresPayments:
 
     async def counts(self) -> Sequence[StateCount]:
         rows = await self._fetch("count_payments")
-        return [StateCount(State(row["state"]), row["payments"], row["oldest"]) for row in rows]
+        return [
+            StateCount(State(row["state"]), row["payments"], row["oldest"], row["contradicted"])
+            for row in rows
+        ]
 
     def _readable(self, rows: Iterable[Any]) -> Iterator[tuple[Any, Payment]]:
         """Give payments with their rows; one that cannot be read keeps no other from being read."""

@@ -56,7 +56,7 @@ class PostgresBalances:
 
 
 class PostgresHistory:
-    """A HistoryReader."""
+    """A HistoryReader, and a HoldLister."""
 
     def __init__(self, reads: Reads, clock: Clock) -> None:
         self._reads = reads
@@ -102,6 +102,13 @@ class PostgresHistory:
     async def hold(self, tenant_id: int, hold: str) -> HoldFacts | None:
         return await self._reads.read(tenant_id, lambda connection: _hold(connection, tenant_id, hold))
 
+    async def open_holds(self, tenant_id: int, account: str, asset: str, limit: int) -> Sequence[HoldFacts]:
+        rows = await self._reads.read(
+            tenant_id,
+            lambda connection: connection.fetch(sql("list_open_holds"), tenant_id, account, asset, limit),
+        )
+        return [_hold_facts(row, ()) for row in rows]
+
     async def event(self, tenant_id: int, event: str) -> EventFacts | None:
         return await self._reads.read(tenant_id, lambda connection: _event(connection, tenant_id, event))
 
@@ -146,6 +153,10 @@ async def _hold(connection: Connection, tenant_id: int, hold: str) -> HoldFacts 
     if row is None:
         return None
     captures = await connection.fetch(sql("read_captures"), tenant_id, hold, RELATED_MAX)
+    return _hold_facts(row, [capture["id"] for capture in captures])
+
+
+def _hold_facts(row: Any, captures: Sequence[str]) -> HoldFacts:
     return HoldFacts(
         row["id"],
         row["debit"],
@@ -159,7 +170,7 @@ async def _hold(connection: Connection, tenant_id: int, hold: str) -> HoldFacts 
         row["placed_at"],
         row["expires_at"],
         row["reference"],
-        [capture["id"] for capture in captures],
+        captures,
     )
 
 

@@ -124,6 +124,14 @@ holds = sa.Table(
         "expires_at",
         postgresql_where=sa.text("state = 'open' and expires_at is not null"),
     ),
+    sa.Index(
+        "open_holds",
+        "tenant_id",
+        "debit",
+        "asset",
+        "event_id",
+        postgresql_where=sa.text("state = 'open'"),
+    ),
 )
 
 reversals = sa.Table(

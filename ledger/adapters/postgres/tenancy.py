@@ -95,10 +95,13 @@ class TenantPool:
     @asynccontextmanager
     async def connection(self, tenant_id: int | None = None) -> AsyncIterator[Any]:
         """Give a connection that shows whatever it last did: not for the rows of tenants."""
-        until = asyncio.get_running_loop().time() + self._timeout_s
+        asked = asyncio.get_running_loop().time()
+        until = asked + self._timeout_s
         await self._take_place(tenant_id)
         try:
             connection = await self._acquire(until)
+            waited_s = asyncio.get_running_loop().time() - asked
+            self._signals.emit("connection.given", pool=self.name, seconds=waited_s)
             with transient_faults():
                 try:
                     async with asyncio.timeout_at(until):

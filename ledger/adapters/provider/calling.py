@@ -54,14 +54,16 @@ class Caller:
         parts = urlsplit(rules.url)
         self._origin, self._prefix = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
 
-    async def post(self, path: str, body: bytes, idempotency_key: str) -> Reply:
+    async def post(
+        self, path: str, body: bytes, idempotency_key: str, traceparent: str | None = None
+    ) -> Reply:
         """Send a body under a key; raises NotSentError or NoReplyError."""
         more = {"Idempotency-Key": idempotency_key, "Content-Type": "application/json"}
-        return await self._call("POST", path, body, more)
+        return await self._call("POST", path, body, more | _traced(traceparent))
 
-    async def get(self, path: str) -> Reply:
+    async def get(self, path: str, traceparent: str | None = None) -> Reply:
         """Ask; raises NotSentError or NoReplyError."""
-        return await self._call("GET", path, b"", {})
+        return await self._call("GET", path, b"", _traced(traceparent))
 
     async def _call(self, method: str, path: str, body: bytes, more: dict[str, str]) -> Reply:
         target = self._prefix + path
@@ -87,3 +89,7 @@ class Caller:
                 response.close()
                 raise NoReplyError(f"an answer of more than {self._rules.answer_bytes_max} bytes")
         return bytes(body)
+
+
+def _traced(traceparent: str | None) -> dict[str, str]:
+    return {} if traceparent is None else {"traceparent": traceparent}

@@ -63,7 +63,7 @@ class HttpProvider:
     async def status(self, request: MoneyRequest) -> StatusAnswer:
         return await self._told(
             "status",
-            lambda: self._caller.get(f"/v1/operations/{request.idempotency_key}"),
+            lambda: self._caller.get(f"/v1/operations/{request.idempotency_key}", request.traceparent),
             lambda reply: read_status(reply, request, self._clock.now()),
         )
 
@@ -71,7 +71,7 @@ class HttpProvider:
         body = encode_request(request)
         return await self._told(
             step,
-            lambda: self._caller.post(path, body, request.idempotency_key),
+            lambda: self._caller.post(path, body, request.idempotency_key, request.traceparent),
             lambda reply: read_answer(reply, request, self._clock.now()),
         )
 

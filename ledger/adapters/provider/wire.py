@@ -44,8 +44,12 @@ class _Undecided(msgspec.Struct, frozen=True):
 
 
 def encode_request(request: MoneyRequest) -> bytes:
-    """Write a request as JSON: its members, but that the idempotency key is called `key`, and without nulls."""
+    """Write a request as JSON: its members, but that the idempotency key is called `key`, and without nulls.
+
+    Where it stands in a trace goes in a header.
+    """
     members = msgspec.structs.asdict(request)
+    del members["traceparent"]
     body = {"key": members.pop("idempotency_key"), **members}
     return msgspec.json.encode({name: value for name, value in body.items() if value is not None})
 

@@ -133,7 +133,7 @@ async def submit_events(request: Request, caller: Writer, query: EmptyQuery) -> 
     """Submit one event or a batch. All are checked first, and none is sent if one is wrong.
 
     The id is the idempotency key: sending an event again is safe, and answers with the outcome it had. An event
-    without a tenant gets that of the key.
+    without a tenant gets that of the key; one without a `correlationid` or a `traceparent` those of the request.
     """
     services = services_of(request)
     submit, facts = services.submit, facts_of(request.scope)
@@ -143,7 +143,9 @@ async def submit_events(request: Request, caller: Writer, query: EmptyQuery) -> 
     if services.quotas is not None:
         services.quotas.admit_events(caller, len(values), facts)
     try:
-        submissions = await submit.check(caller.tenant, values)
+        submissions = await submit.check(
+            caller.tenant, values, correlation_id=facts.correlation_id, traceparent=facts.traceparent
+        )
         wait_s = wait_of(request)
         notices = await submit.send(
             submissions, wait_s or 0, on_sent=facts.release, interrupted=services.draining.begun

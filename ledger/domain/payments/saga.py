@@ -101,6 +101,9 @@ class Saga(msgspec.Struct, frozen=True, kw_only=True):
     """Why it needs an operator."""
     contradictions: tuple[str, ...] = ()
     """Marks of those that a person was told of."""
+    correlation_id: str | None = None
+    """Of its request, as `traceparent`: for whatever it causes."""
+    traceparent: str | None = None
 
     def key(self, step: Step) -> str:
         """Give the idempotency key of a step, for which a provider tells tenants apart."""

@@ -1,0 +1,62 @@
+"""Sessions of the console: who has signed in with which key, signed, and kept by the browser alone."""
+
+import hashlib
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from itsdangerous import BadData, URLSafeSerializer
+
+from ledger.application.access import Caller
+from ledger.application.api_keys import Randomness
+
+COOKIE = "ledger_console"
+PATH = "/console"
+TOKEN_BYTES = 16
+
+
+class Session(msgspec.Struct, frozen=True):
+    """Of one browser. `token` must come with everything that it sends; without a caller nobody has signed in."""
+
+    token: str
+    until: int
+    """It counts before this second since 1970."""
+    caller: Caller | None = None
+
+
+class Sessions:
+    """Writes sessions as text that nobody else can write, and reads them; they last `lasts_s` seconds from a use."""
+
+    def __init__(self, key_secret: str, randomness: Randomness, *, lasts_s: int) -> None:
+        self._signed = URLSafeSerializer(
+            key_secret,
+            salt="session of the console",
+            signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
+        )
+        self._randomness = randomness
+        self.lasts_s = lasts_s
+
+    def begin(self, now: datetime, caller: Caller | None = None) -> Session:
+        """Begin one, with a token of its own."""
+        return Session(self._randomness(TOKEN_BYTES).hex(), int(now.timestamp()) + self.lasts_s, caller)
+
+    def renewed(self, session: Session, now: datetime) -> Session | None:
+        """Have it last from now on; None: it will last long enough as it is."""
+        left_s = session.until - now.timestamp()
+        if left_s > self.lasts_s / 2:
+            return None
+        return Session(session.token, int(now.timestamp()) + self.lasts_s, session.caller)
+
+    def write(self, session: Session) -> str:
+        """Write what the cookie holds."""
+        text = self._signed.dumps(msgspec.to_builtins(session, order="sorted"))
+        return text if isinstance(text, str) else text.decode()
+
+    def read(self, text: str | None, now: datetime) -> Session | None:
+        """Read what `write` wrote; None: it is none, or past its time."""
+        try:
+            said: Any = self._signed.loads(text or "")
+            session = msgspec.convert(said, Session)
+        except (BadData, msgspec.ValidationError):
+            return None
+        return session if now.timestamp() < session.until else None

@@ -1,0 +1,121 @@
+"""The client over HTTP: sends events, waits for their outcomes, reads the books."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+import msgspec
+
+from ledger.client.calling import Caller
+from ledger.client.errors import MissingError
+from ledger.client.events import NewEvent
+from ledger.client.outcomes import Outcome
+from ledger.client.reading import Reading
+from ledger.client.sending import DEADLINE_S, SOURCE, WAIT_S, Posting
+from ledger.domain.rejection import Reason
+
+EVENTS_AT_ONCE = 500
+WAIT_S_MAX = 30
+LOOK_S = 0.5
+BATCH = "application/cloudevents-batch+json"
+
+
+class _Submitted(msgspec.Struct):
+    outcomes: list[Outcome]
+
+
+class HttpClient(Posting, Reading):
+    """Asks the API at `url` with a key: the tenant is the key's.
+
+    With `tenant`, which must be the key's, a capture, void or reversal keeps its place behind its hold or
+    transaction even if another API process took that.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        tenant: str | None = None,
+        source: str = SOURCE,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
+        super().__init__(Caller(url, key, deadline_s))
+        self._tenant = tenant
+        self._source = source
+
+    async def __aenter__(self) -> Self:
+        await self._caller.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._caller.close()
+
+    async def send(self, *events: NewEvent) -> None:
+        """Return when Kafka holds all events, on all in-sync replicas.
+
+        Raises UnavailableError if it did not in time: some may have been written, and sending them again is safe.
+        """
+        for begin in range(0, len(events), EVENTS_AT_ONCE):
+            await self._submitted(events[begin : begin + EVENTS_AT_ONCE], 0)
+
+    async def outcomes_of(
+        self, events: Sequence[NewEvent], *, wait_s: float = WAIT_S
+    ) -> Mapping[str, Outcome]:
+        """Send events, and give the outcomes that came in time, by event id; five hundred are waited for at once."""
+        found: dict[str, Outcome] = {}
+        for begin in range(0, len(events), EVENTS_AT_ONCE):
+            part = events[begin : begin + EVENTS_AT_ONCE]
+            until = monotonic() + wait_s
+            came = await self._submitted(part, wait_s)
+            found |= came | await self._awaited([each for each in part if each.id not in came], until)
+        return found
+
+    async def outcome(self, event_id: str) -> Outcome:
+        """Read what became of an event; raises MissingError while it is on its way, and of one never sent.
+
+        Of two contents under one id it tells what became of the first; `post` never confuses them.
+        """
+        return await self._caller.ask("GET", f"/v1/events/{quote(event_id)}", Outcome)
+
+    async def _submitted(self, events: Sequence[NewEvent], wait_s: float) -> dict[str, Outcome]:
+        values = [each.value(source=self._source, tenant=self._tenant) for each in events]
+        headers = {"Content-Type": BATCH}
+        if wait_s >= 1:
+            headers["Prefer"] = f"wait={min(int(wait_s), WAIT_S_MAX)}"
+        body = b"[" + b",".join(values) + b"]"
+        answer = await self._caller.ask(
+            "POST", "/v1/events", _Submitted, body=body, headers=headers, wait_s=wait_s
+        )
+        return {each.event_id: each for each in answer.outcomes}
+
+    async def _awaited(self, events: Sequence[NewEvent], until: float) -> dict[str, Outcome]:
+        """Look for outcomes that did not come with the answer, less and less often."""
+        found: dict[str, Outcome] = {}
+        waiting, pause_s = list(events), LOOK_S
+        while waiting and (left_s := until - monotonic()) > 0:
+            await asyncio.sleep(min(pause_s, left_s))
+            for each in waiting:
+                found |= await self._looked_up(each, until)
+            waiting = [each for each in waiting if each.id not in found]
+            pause_s *= 2
+        return found
+
+    async def _looked_up(self, event: NewEvent, until: float) -> dict[str, Outcome]:
+        """Give the outcome of an event, if it has one.
+
+        The id may have been used before, with other content: so the event is sent once more, and the answer to that
+        tells whether the outcome is its own.
+        """
+        try:
+            outcome = await self.outcome(event.id)
+        except MissingError:
+            return {}
+        again = await self._submitted([event], max(1.0, until - monotonic()))
+        is_other = any(each.reason == Reason.EVENT_ID_REUSED for each in again.values())
+        return again if is_other or not again else {event.id: outcome}

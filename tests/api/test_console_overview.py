@@ -1,0 +1,199 @@
+"""The overview: what the strip shows, and each thing that can be wrong told with where to look and what to do."""
+
+import re
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from ledger.api.console.runbook import anchor_of, html_of
+from ledger.api.console.troubles import Kind, Seen, Trouble, troubles_of
+from ledger.api.console_services import ApiStand
+from ledger.application.breaker import BreakerState
+from ledger.application.operator_counts import OperatorCounts
+from ledger.application.pipeline import BooksStand, PartitionStand, Pipeline, rates_between
+from ledger.application.provider_reading import BreakerTold
+from ledger.bootstrap.console import runbook
+from tests.api.console_world import ConsoleWorld, stand, visiting
+from tests.builders import NOW
+
+WELL = Pipeline(
+    at=NOW,
+    requests=0,
+    payments=stand(),
+    entries=stand("ledger.entries"),
+    books=BooksStand({0: 10}, NOW),
+)
+API = ApiStand(0, 0, True, False)
+SHUT = BreakerTold(
+    tenant="acme",
+    provider="bank",
+    worker="w",
+    state=BreakerState.OPEN,
+    since=NOW,
+    retry_at=NOW,
+    calls=9,
+    bad=7,
+    told_at=NOW,
+)
+
+
+def pipeline(**changes: Any) -> Seen:
+    return Seen(replace(WELL, **changes), API)
+
+
+EACH: dict[Kind, Seen] = {
+    Kind.POSTGRES_AWAY: pipeline(books=None, faults={"postgres": "refused"}),
+    Kind.KAFKA_AWAY: pipeline(payments=None, entries=None, faults={"kafka": "refused"}),
+    Kind.NOBODY_POSTS: pipeline(payments=stand(members=0)),
+    Kind.POSTING_BEHIND: pipeline(payments=stand(end=20, waits=90)),
+    Kind.BOOKS_BEHIND: pipeline(books=BooksStand({0: 7}, NOW)),
+    Kind.RECORDS_EXPIRED: pipeline(
+        payments=replace(stand(), partitions=[PartitionStand(0, 5, 10, 5)]),
+        books=BooksStand({0: 3}, NOW),
+    ),
+    Kind.NOBODY_ROLLS_WINDOWS: pipeline(entries=stand("ledger.entries", end=20, members=0)),
+    Kind.WINDOWS_BEHIND: pipeline(entries=stand("ledger.entries", end=20, waits=90)),
+    Kind.LETTERS_OPEN: Seen(WELL, API, OperatorCounts(3, 0, 0)),
+    Kind.PAYMENTS_STUCK: Seen(WELL, API, OperatorCounts(0, 2, 0)),
+    Kind.PAYMENTS_OVERDUE: Seen(WELL, API, OperatorCounts(0, 0, 4)),
+    Kind.PROVIDER_SHUT: Seen(WELL, API, shut=[SHUT]),
+    Kind.OUTCOMES_UNHEARD: Seen(WELL, API._replace(follows_outcomes=False)),
+    Kind.CACHE_AWAY: Seen(WELL, API._replace(cache_is_away=True)),
+    Kind.VERIFICATION_FAILED: Seen(WELL, API, violations=2),
+}
+
+
+def kinds(seen: Seen) -> list[Kind]:
+    return [each.kind for each in troubles_of(seen)]
+
+
+def test_nothing_is_wrong_where_nothing_is() -> None:
+    assert troubles_of(Seen(WELL, API, OperatorCounts(0, 0, 0), violations=0)) == []
+
+
+def test_what_is_not_set_up_is_not_wrong() -> None:
+    nothing = Pipeline(at=NOW, requests=0, books=BooksStand({}, None))
+    assert troubles_of(Seen(nothing, API._replace(follows_outcomes=None))) == []
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_each_thing_that_can_be_wrong_is_told(kind: Kind) -> None:
+    (trouble,) = troubles_of(EACH[kind])
+    assert trouble.kind is kind
+    assert trouble.says.endswith(".")
+    assert trouble.page.startswith("/console/")
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_the_runbook_tells_what_to_do_about_it(kind: Kind) -> None:
+    headings = re.findall(r"^#+ (.+)$", runbook(), re.MULTILINE)
+    assert kind.value in {anchor_of(heading) for heading in headings}
+
+
+def test_what_is_worst_comes_first() -> None:
+    seen = Seen(replace(WELL, books=None, faults={"postgres": "x"}), API._replace(cache_is_away=True))
+    assert [each.level for each in troubles_of(seen)] == ["bad", "warning"]
+
+
+def test_a_little_lag_is_as_it_should_be() -> None:
+    assert kinds(pipeline(payments=stand(end=5000, committed=0, waits=2))) == []
+
+
+def test_rates_are_differences_over_time() -> None:
+    later = replace(
+        WELL,
+        at=NOW.replace(second=NOW.second + 10),
+        requests=50,
+        payments=stand(end=110, committed=60),
+        books=BooksStand({0: 60}, NOW),
+    )
+    rates = rates_between(WELL, later)
+    assert (rates.written, rates.posted, rates.windowed, rates.requests) == (10, 5, 0, 5)
+    assert rates_between(None, WELL).written is None
+
+
+async def shown(world: ConsoleWorld, path: str = "/console", **given: Any) -> str:
+    async with visiting(world, "admin", **given) as client:
+        answer = await client.get(path)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+async def test_the_overview_shows_each_part_and_that_nothing_is_wrong() -> None:
+    text = await shown(ConsoleWorld())
+    assert re.findall(r"<h3>(\w+)</h3>", text) == ["Topic", "Posting", "Books", "Windows", "API"]
+    assert "Nothing is wrong" in text
+
+
+async def test_rates_come_with_the_second_look() -> None:
+    world = ConsoleWorld()
+    async with visiting(world) as client:
+        await client.get("/console")
+        world.clock.move(10)
+        world.monotonic += 10
+        world.streams.stands["payments"] = stand(end=1010, committed=510)
+        world.position.offset = 510
+        text = (await client.get("/console")).text
+    assert re.findall(r'class="rate">(.*?)<', text)[:3] == ["100/s", "50/s", "50/s"]
+
+
+async def test_those_who_look_at_once_share_one_look() -> None:
+    world = ConsoleWorld()
+    console = world.console()
+    assert await console.watch() is await console.watch()
+    world.monotonic += 2
+    world.position.fault = "away"
+    assert (await console.watch()).pipeline.books is None
+
+
+async def test_a_dead_database_is_told_with_where_to_look_and_hides_nothing_else() -> None:
+    world = ConsoleWorld()
+    world.position.fault = "refused <b>"
+    text = await shown(world)
+    assert "PostgreSQL cannot be read" in text
+    assert 'href="/console/pipeline#books"' in text
+    assert 'href="/console/runbook#postgresql-is-away"' in text
+    page = await shown(world, "/console/pipeline")
+    assert "refused &lt;b&gt;" in page
+
+
+async def test_a_dead_kafka_is_told() -> None:
+    world = ConsoleWorld()
+    world.streams.fault = "no brokers"
+    assert "Kafka does not answer" in await shown(world)
+    assert "no brokers" in await shown(world, "/console/pipeline")
+
+
+async def test_only_operators_hear_of_what_belongs_to_no_tenant() -> None:
+    world = ConsoleWorld()
+    world.board.said = OperatorCounts(3, 0, 0)
+    assert "3 dead letters are open" in await shown(world)
+    for scope, tenant in (("read", "acme"), ("admin", "rival")):
+        async with visiting(world, scope, tenant) as client:  # type: ignore[arg-type]
+            text = (await client.get("/console")).text
+        assert ("dead letters are open" in text, "/console/letters" in text) == (False, False)
+
+
+async def test_the_live_stream_sends_the_overview_and_ends_with_the_process() -> None:
+    world = ConsoleWorld()
+    services = world.services()
+    async with visiting(world, draining=services.draining, console=services.console) as client:
+        services.draining.begin()
+        text = (await client.get("/console/live")).text
+    assert text.startswith("retry: 2000\n\nevent: overview\ndata: {")
+
+
+def test_the_runbook_is_shown_with_its_tags_as_text() -> None:
+    html = html_of("# A <script> & b\n\n[there](other.md), [here](#a-script--b) `x`\n\n| a |\n|---|\n| b |\n")
+    assert '<h1 id="a-script--b">A &lt;script&gt; &amp; b</h1>' in html
+    assert ("other.md" in html, '<a href="#a-script--b">here</a>' in html) == (False, True)
+
+
+async def test_the_runbook_is_served() -> None:
+    assert '<h2 id="postgresql-is-away">' in await shown(ConsoleWorld(), "/console/runbook")
+
+
+def test_a_trouble_leads_to_the_runbook() -> None:
+    trouble = Trouble(Kind.CACHE_AWAY, "bad", "x", "/console", "x")
+    assert trouble.runbook == "/console/runbook#redis-is-away"
