@@ -17,7 +17,7 @@ from ledger.adapters.system import new_event_id
 from ledger.contract.outgoing import CONTENT_TYPE, record_key
 from loadtests.payments_load import PaymentLoad
 from loadtests.payments_stage import Stage, Wishes, payments_stage, tell
-from streams.development_keys import TENANT
+from streams.embedded.programs import DEVELOPMENT_TENANT as TENANT
 from streams.transport.publisher import Outgoing
 
 KEPT_MIN = 0.8

@@ -10,7 +10,7 @@ import orjson
 
 from ledger.adapters.system import new_event_id
 from ledger.contract.outgoing import CONTENT_TYPE, record_key
-from streams.development_keys import TENANT
+from streams.embedded.programs import DEVELOPMENT_TENANT as TENANT
 from streams.embedded.programs import SIMULATED
 from streams.transport.publisher import Outgoing
 

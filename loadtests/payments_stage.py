@@ -16,8 +16,9 @@ import asyncpg
 import orjson
 
 from ledger.config import Settings, environment_name
-from streams.development_keys import TENANT, make_development_keys
+from streams.development_keys import make_development_keys
 from streams.embedded.keeper import Patience
+from streams.embedded.programs import DEVELOPMENT_TENANT as TENANT
 from streams.embedded.programs import SIMULATED, api, payments_workers, posting_workers, provider
 from streams.embedded.stack import EmbeddedStack
 from streams.prepare import prepare

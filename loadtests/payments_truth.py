@@ -7,7 +7,7 @@ from typing import Any
 
 from loadtests.payments_load import ASSET, Asked, expected_balances
 from loadtests.payments_stage import Stage
-from streams.development_keys import TENANT
+from streams.embedded.programs import DEVELOPMENT_TENANT as TENANT
 from streams.verifying import verify_books
 
 ENDS = frozenset({"settled", "declined", "released", "expired", "refunded"})

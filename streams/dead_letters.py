@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
+from ledger.adapters.kafka.access import KafkaAccess
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.dead_letters import PostgresDeadLetters
 from ledger.adapters.postgres.precedents import PostgresPrecedents
@@ -38,8 +39,8 @@ class KafkaPayments:
 class PaymentsOnDemand:
     """Payments over a publisher that connects when it is first needed; faults are those that the API can tell of."""
 
-    def __init__(self, settings: Settings, bootstrap: str) -> None:
-        self._publisher = BatchPublisher(bootstrap, batch_bytes_max=payments_bytes_max(settings))
+    def __init__(self, settings: Settings, kafka: KafkaAccess) -> None:
+        self._publisher = BatchPublisher(kafka, batch_bytes_max=payments_bytes_max(settings))
         self._payments = KafkaPayments(self._publisher, settings.payments_topic)
         self._starting = asyncio.Lock()
         self._is_started = False

@@ -4,8 +4,8 @@ from typing import Any
 
 from ledger.bootstrap.providers import provider_directory
 from ledger.config import Settings
-from streams.development_keys import TENANT
 from streams.embedded.addresses import find_postgres
+from streams.embedded.programs import DEVELOPMENT_TENANT as TENANT
 from streams.embedded.programs import PROVIDER, SIMULATED, provider_secret
 from streams.embedded.sealing_keys import ensure_sealing_keys
 from streams.embedded.state import StateDirectory

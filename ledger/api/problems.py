@@ -112,7 +112,11 @@ class MalformedJsonError(ProblemError):
 
 
 class MalformedRequestError(ProblemError):
-    status, code, title = 400, "malformed_request", "This is no request of HTTP, or one of a method that nobody knows"
+    status, code, title = (
+        400,
+        "malformed_request",
+        "This is no request of HTTP, or one of a method that nobody knows",
+    )
 
 
 class WrongTenantProblemError(ProblemError):

@@ -15,7 +15,8 @@ from loadtests.chaos.sender import Order
 from loadtests.chaos.servers import brokers, redis, redis_program
 from loadtests.chaos.stage import CHAINING, MAKERS, PAYING, QUIET_S, WINDOWS, Stage, Wishes
 from loadtests.chaos.traffic import TENANTS
-from streams.development_keys import TENANT, make_development_keys
+from streams.development_keys import make_development_keys
+from streams.embedded.programs import DEVELOPMENT_TENANT as TENANT
 from streams.embedded.programs import api, posting_workers, provider
 from streams.embedded.state import StateDirectory
 from streams.key_secret import find_key_secret

@@ -34,7 +34,5 @@ def test_checker_imports_nothing_of_the_ledger(path: Path) -> None:
 
 
 def test_an_import_of_the_ledger_would_be_found() -> None:
-    source = (
-        "import os\nimport ledger.domain\nfrom streams import app\nfrom . import run\nfrom loadtests.chaos import lag"
-    )
+    source = "import os\nimport ledger.domain\nfrom streams import app\nfrom . import run\nfrom loadtests.chaos import lag"
     assert list(foreign_imports(source)) == ["ledger.domain", "streams", ".", "loadtests.chaos"]
