@@ -8,11 +8,12 @@ from ledger.application.api_keys import ApiKeys, KeyTakenError, KeyWish, new_key
 from ledger.bootstrap.keys import api_keys
 from ledger.config import Settings
 from streams.embedded.addresses import find_postgres
-from streams.embedded.programs import DEVELOPMENT_TENANT as TENANT
+from streams.embedded.programs import DEVELOPMENT_TENANT
 from streams.embedded.state import StateDirectory
 from streams.key_secret import find_key_secret
 from streams.prepare import PreparationError
 
+TENANT = DEVELOPMENT_TENANT
 MADE_BY = "ledger up"
 HINT = "Set that secret again, or remove the development keys from secrets.json in the state directory."
 
