@@ -12,9 +12,10 @@ from loadtests.chaos.stage import Stage
 Injection = Callable[[Stage, Random], Awaitable[dict[str, Any]]]
 Need = Callable[[], str | None]
 
-WHOLE, CLUSTER, STANDBY, SMALL = "whole", "cluster", "standby", "small disks"
-SCENES = (WHOLE, STANDBY, CLUSTER, SMALL)
-"""One broker and all programs · with standbys · three brokers · on disks that are soon full."""
+WHOLE, CLUSTER, STANDBY, SMALL, CLOCKS = "whole", "cluster", "standby", "small disks", "wrong clocks"
+SCENES = (WHOLE, STANDBY, CLUSTER, SMALL, CLOCKS)
+"""One broker and all programs · with standbys · three brokers · on disks that are soon full · as
+the first, for what leaves times in the books that no other fault should be judged by."""
 
 
 def nothing() -> str | None:

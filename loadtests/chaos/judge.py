@@ -15,6 +15,9 @@ from streams.demo.mix import TENANT
 CHECKER = "loadtests.chaos.checker"
 CHECK_S = 300.0
 LAG_S = 20.0
+SAMPLE = 100
+"""So many accounts, and other things, are read through the API."""
+
 SAID_MAX = 2000
 
 
@@ -59,6 +62,7 @@ def _command(stage: Stage) -> list[str]:
         "api-key": stage.keys[TENANT],
         "sent": str(truth_in(stage.state.path)),
         "wait": str(LAG_S),
+        "sample": str(stage.some(SAMPLE)),
     }
     options = [word for name, value in told.items() for word in (f"--{name}", value)]
     groups = [word for group, topic in stage.groups.items() for word in ("--group", f"{group}={topic}")]

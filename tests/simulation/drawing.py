@@ -117,7 +117,7 @@ def _body(event_type: str, data: Any, tenant: str, name: str) -> dict[str, Any]:
 
 def _faults(chance: Random, workers: dict[str, int]) -> list[Fault]:
     processes = [f"{kind}-{number}" for kind, count in workers.items() for number in range(count)]
-    count = chance.choice((0, 2, 5, 9, 14))
+    count = chance.choice((0, 3, 7, 14, 26))
     return sorted((_fault(chance, processes) for _ in range(count)), key=lambda each: each.at)
 
 

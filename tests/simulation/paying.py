@@ -41,6 +41,8 @@ from tests.simulation.world import Clock, Running, World
 
 CALLS_MAX = 4
 HANGS_S = 60.0
+LATE_S_MAX = 15.0
+"""Longer than it takes until "not found" is believed."""
 
 
 class Bank:
@@ -76,7 +78,7 @@ class Bank:
             return Unknown("no connection")
         if mode == "late":
             # It is done, and nobody is told; some time after the caller has given up.
-            network.later(self._world.chance.uniform(0.1, 5.0), self._do, method, request)
+            network.later(self._world.chance.uniform(0.1, LATE_S_MAX), self._do, method, request)
             return Unknown("no answer in time")
         answer = await network.call("provider", method, request)
         if mode == "twice":

@@ -7,7 +7,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from loadtests.chaos.fault import Fault
+from loadtests.chaos.crew import CrewError
+from loadtests.chaos.fault import CLOCKS, Fault
 from loadtests.chaos.shifted import CLOCK
 from loadtests.chaos.stage import PAYING, POSTING, Stage
 from streams.embedded.part import Part
@@ -38,7 +39,9 @@ async def _wrong_clocks(stage: Stage, random: Random) -> dict[str, Any]:
         await stage.crew.stop(*names)
         await stage.crew.start(*usual)
     refused = {name: count - before.get(name, 0) for name, count in (await _refused(stage)).items()}
-    return {"wrong by s": shifts, "then back by s": 2 * HOUR_S, "refused for their time": refused}
+    if any(refused.values()):
+        raise CrewError(f"good events were refused for their time: {refused}")
+    return {"wrong by s": shifts, "then back by s": 2 * HOUR_S}
 
 
 def _wrong(part: Part, clock: Path) -> Part:
@@ -56,4 +59,4 @@ async def _refused(stage: Stage) -> dict[str, int]:
     return {row["reason"]: row["count"] for row in await stage.sql(_REFUSED)}
 
 
-FAULTS = (Fault("F20", "clocks an hour off, jumping back", _wrong_clocks),)
+FAULTS = (Fault("F20", "clocks an hour off, jumping back", _wrong_clocks, CLOCKS),)
