@@ -34,5 +34,6 @@ def test_checker_imports_nothing_of_the_ledger(path: Path) -> None:
 
 
 def test_an_import_of_the_ledger_would_be_found() -> None:
-    source = "import os\nimport ledger.domain\nfrom streams import app\nfrom . import run\nfrom loadtests.chaos import lag"
+    lines = ["import os", "import ledger.domain", "from streams import app", "from . import run"]
+    source = "\n".join([*lines, "from loadtests.chaos import lag"])
     assert list(foreign_imports(source)) == ["ledger.domain", "streams", ".", "loadtests.chaos"]
