@@ -71,7 +71,7 @@ async def working(settings: Settings, signals: Signals) -> AsyncIterator[Chunked
             stack,
             sweep.run(),
             keep_partitions_ahead(use_cases.make_partitions_ahead, signals),
-            use_cases.payments_clock.keep_learning(),
+            use_cases.clock.keep_learning(),
         )
         yield app
 

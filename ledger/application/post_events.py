@@ -155,7 +155,7 @@ class PostEvents:
         """Decide and write; None where what was decided ahead must be decided anew, for some events were known."""
         needs = needs_of(firsts.values())
         books = await self._locked(unit, needs)
-        now = self._clock.now()
+        now = books.not_before(self._clock.now())
         is_ahead = self._clean >= CLEAN_BATCHES
         if is_ahead:
             async with meanwhile(self._claim(unit, firsts, now)) as claiming:

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from time import monotonic
 
+from ledger.adapters.kafka.access import kafka_access
 from ledger.adapters.kafka.stands import KafkaStands
 from ledger.adapters.postgres.clock import DatabaseClock
 from ledger.adapters.postgres.connection import open_pool
@@ -68,7 +69,7 @@ async def console(
         stack.push_async_callback(_close, pool)
         stream = None
         if settings.kafka_bootstrap is not None:
-            stream = KafkaStands(settings.kafka_bootstrap)
+            stream = KafkaStands(kafka_access(settings, settings.kafka_bootstrap))
             stack.push_async_callback(stream.close)
         watch = WatchPipeline(
             names_of(settings),

@@ -31,7 +31,7 @@ class Posting:
     post_events: PostEvents
     expire_holds: ExpireHolds
     books: BookStore
-    payments_clock: DatabaseClock
+    clock: DatabaseClock
     make_partitions_ahead: Callable[[], Awaitable[int]]
 
 
@@ -59,14 +59,13 @@ async def posting(
         )
         post = PostEvents(
             store,
-            SystemClock(),
+            clock,
             rules_of(settings),
             signals,
             backoff_max_s=settings.retry_backoff_max_s,
             waiting=waiting,
-            payments_clock=clock,
         )
-        expire = ExpireHolds(PostgresHolds(pool), SystemClock(), new_event_id)
+        expire = ExpireHolds(PostgresHolds(pool), clock, new_event_id)
         await clock.learn()
         yield Posting(
             post, expire, store, clock, partial(make_partitions_ahead, pool, PARTITIONS_AHEAD_MONTHS)

@@ -34,6 +34,10 @@ ProviderKey = tuple[str, str]
 """(tenant, name)"""
 
 
+CLOCKS_DIFFER = timedelta(seconds=1)
+"""By more, one of two clocks was set wrong, and what was posted by it stands in no order with what is posted now."""
+
+
 class Rules(msgspec.Struct, frozen=True):
     """The limits that hold for every tenant."""
 
@@ -147,6 +151,13 @@ class Books(msgspec.Struct):
     payments_begin: datetime | None = None
     """The time by the clock of those who will advance the payments of this batch; None: as for all else."""
     changes: Changes = msgspec.field(default_factory=Changes)
+
+    def not_before(self, now: datetime) -> datetime:
+        """Give `now`, or the last posting of these balances where that is later by what clocks differ by."""
+        last = max(
+            (each.last_posted_at for each in self.balances.values() if each.last_posted_at), default=now
+        )
+        return last if now < last <= now + CLOCKS_DIFFER else now
 
     def account(self, tenant: str, code: str) -> Account:
         """Find an account, or draft the one that would open itself."""

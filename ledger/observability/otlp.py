@@ -81,7 +81,10 @@ class TellingExporter(SpanExporter):
         result = self._exporter.export(spans)
         is_away = result is not SpanExportResult.SUCCESS
         if is_away != self._is_away:
-            self._signals.emit("traces.not_sent" if is_away else "traces.sent_again", spans=len(spans))
+            if is_away:
+                self._signals.emit("traces.not_sent", spans=len(spans))
+            else:
+                self._signals.emit("traces.sent_again", spans=len(spans))
         self._is_away = is_away
         return result
 

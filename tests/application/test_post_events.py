@@ -1,14 +1,20 @@
 """Posting batches: each event once, however often and in whatever pieces it comes."""
 
+from datetime import datetime, timedelta
+
 import pytest
 
 from ledger.adapters.memory.books import MemoryBooks
 from ledger.application.faults import PositionGapError
 from ledger.application.ports import Position
+from ledger.application.post_events import Batch, DecideNow, PostEvents
 from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, Record
+from ledger.domain.books import Books, Rules
+from ledger.domain.commands import Event
+from ledger.domain.outcome import Outcome
 from tests.application.office import Office, deposit, digest
-from tests.builders import NOW, event, transfer
-from tests.fakes import FailingStore
+from tests.builders import NOW, HandClock, event, transfer
+from tests.fakes import FailingStore, RememberedSignals
 
 # A batch
 
@@ -308,3 +314,32 @@ async def test_long_outage_is_outlasted() -> None:
     books = MemoryBooks()
     office = Office(FailingStore(books, ["begin"] * 1050), books)
     assert await office.answers(deposit()) == ["posted"]
+
+
+# Clocks
+
+
+class Dated(DecideNow):
+    """Notes at which time it decides."""
+
+    def __init__(self) -> None:
+        self.times: list[datetime] = []
+
+    def decide(self, event: Event, books: Books, now: datetime, rules: Rules) -> Outcome:
+        self.times.append(now)
+        return super().decide(event, books, now, rules)
+
+
+@pytest.mark.parametrize(("behind_s", "dated_s"), [(0.9, 0.0), (1.1, -1.1), (-5.0, 5.0)])
+async def test_no_batch_is_dated_before_what_it_follows_on_as_far_as_clocks_differ(
+    behind_s: float, dated_s: float
+) -> None:
+    books, judge = MemoryBooks(), Dated()
+    clocks = HandClock(), HandClock(NOW - timedelta(seconds=behind_s))
+    ahead, behind = (PostEvents(books, at, Rules(), RememberedSignals(), judge=judge) for at in clocks)
+    await ahead(Batch([deposit(1)]))
+    await behind(Batch([transfer("ann", "shop", 1, name=2)]))
+    await behind(Batch([transfer("external:bank", "stranger", 1, name=3)]))
+    first, second, third = judge.times
+    assert second - first == timedelta(seconds=dated_s)
+    assert third == second, "the bank has been posted to as well"

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from ledger.adapters.kafka.access import KafkaAccess, client_options
 from ledger.adapters.kafka.group import KafkaGroup
 from ledger.adapters.kafka.records import read_any_header_names
 from ledger.adapters.kafka.stream import places_of, record_of
@@ -29,8 +30,8 @@ WAITING_MAX = 8
 class KafkaStands:
     """A StreamWatch and a RecordReader; connects at the first look, and anew after a fault."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: KafkaAccess | str) -> None:
+        self._kafka = kafka
         self._admin: Any = None
         self._consumer: Any = None
         self._one = asyncio.Lock()
@@ -70,12 +71,12 @@ class KafkaStands:
 
     async def _connect(self) -> None:
         if self._admin is None:
-            self._admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+            self._admin = AIOKafkaAdminClient(**client_options(self._kafka))
             await self._admin.start()
         if self._consumer is None:
             read_any_header_names()
             self._consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._bootstrap,
+                **client_options(self._kafka),
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 max_partition_fetch_bytes=1,  # a batch comes whole, and no second one
@@ -84,7 +85,7 @@ class KafkaStands:
             await self._consumer.start()
 
     async def _look(self, topic: str, group: str) -> StreamStand:
-        outside = KafkaGroup(self._admin, self._bootstrap, group)
+        outside = KafkaGroup(self._admin, self._kafka, group)
         committed = await outside.committed(topic)
         places = await places_of(self._consumer, topic)
         begins = await self._consumer.beginning_offsets(places)
