@@ -38,6 +38,7 @@ _VOLATILE = (
     (re.compile(r"127\.0\.0\.1:\d+"), "HOST"),
     (re.compile(r'("age_ms": ?)\d+'), r"\1N"),
     (re.compile(r'("(?:next_)?cursor": ?)"[^"]*"'), r"\1CURSOR"),
+    (re.compile(r'("correlation_id": ?)"[0-9a-f]{16}"'), r"\1CORRELATION"),
     (re.compile(r"\bpayments/\d+(/\d+)?"), "PLACE"),
     (re.compile(r"\b(partition|offset) \d+\b"), r"\1 N"),
     (re.compile(r"\b\d+ events? posted and \d+ refused"), "N events posted and N refused"),
