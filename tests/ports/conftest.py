@@ -15,6 +15,7 @@ from ledger.adapters.postgres.providers import PostgresProviders
 from ledger.adapters.postgres.tenancy import TenantPool, open_tenant_pool
 from ledger.adapters.postgres.types import Pool
 from ledger.adapters.sealing import Seals
+from ledger.application.ports import BookStore
 from ledger.config import Settings
 from migrations.run import migrate
 from tests.digests import Digest, memory_digest, postgres_digest
@@ -43,6 +44,14 @@ class MemoryLook:
             (key[2], each.record.key, each.record.value, each.detail) for key, each in kept if key[0] == topic
         ]
 
+    async def waiting(self) -> int:
+        """Count the transactions that wait for a lock."""
+        return self._books.locks.waiting
+
+    def worker(self) -> BookStore:
+        """Give a worker of its own over these books."""
+        return self._books
+
 
 class PostgresLook:
     def __init__(self, pool: Pool) -> None:
@@ -63,6 +72,16 @@ class PostgresLook:
             'select "offset", key, value, detail from dead_letters where topic = $1 order by 1', topic
         )
         return [tuple(row) for row in rows]
+
+    async def waiting(self) -> int:
+        """Count the transactions that wait for a lock."""
+        return int(
+            await self._pool.fetchval("select count(distinct pid) from pg_locks where not granted") or 0
+        )
+
+    def worker(self) -> BookStore:
+        """Give a worker of its own over these books."""
+        return PostgresBooks(self._pool)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Workers side by side on PostgreSQL: what they do to each other's batches."""
+"""Workers side by side, in memory and on PostgreSQL: what they do to each other's batches."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,8 +7,6 @@ from random import Random
 
 import asyncpg
 
-from ledger.adapters.postgres.books import PostgresBooks
-from ledger.adapters.postgres.types import Pool
 from ledger.application.ports import UnitOfWork
 from ledger.application.post_events import Batch
 from ledger.domain.books import Rules, needs_of
@@ -25,13 +23,8 @@ async def eventually(happens: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def anyone_waits(pool: Pool) -> bool:
-    return bool(await pool.fetchval("select exists (select from pg_locks where not granted)"))
-
-
-async def all_waiting(pool: Pool, count: int) -> bool:
-    waiting = await pool.fetchval("select count(distinct pid) from pg_locks where not granted")
-    return int(waiting) >= count
+async def anyone_waits(bench: Bench) -> bool:
+    return await bench.look.waiting() > 0
 
 
 def pay(bench: Bench, debit: str, credit: str, name: object, amount: int = 1) -> Event:
@@ -41,10 +34,10 @@ def pay(bench: Bench, debit: str, credit: str, name: object, amount: int = 1) ->
 class Zombie:
     """A worker that handles a batch and stops short of its commit, until it is told."""
 
-    def __init__(self, bench: Bench, pool: Pool) -> None:
+    def __init__(self, bench: Bench) -> None:
         self._bench = bench
         self._stack = AsyncExitStack()
-        self._store = PostgresBooks(pool)
+        self._store = bench.look.worker()
         self._unit: UnitOfWork | None = None
 
     async def handle(self, *events: Event) -> list[str]:
@@ -61,13 +54,16 @@ class Zombie:
         await self._unit.commit()
         await self._stack.aclose()
 
+    async def give_up(self) -> None:
+        await self._stack.aclose()
 
-async def after_a_zombie(bench: Bench, pool: Pool, done: list[Event], whole: list[Event]) -> list[str]:
+
+async def after_a_zombie(bench: Bench, done: list[Event], whole: list[Event]) -> list[str]:
     """Let a zombie handle `done`, another worker `whole` meanwhile, and the zombie commit while that one waits."""
-    zombie = Zombie(bench, pool)
+    zombie = Zombie(bench)
     assert await zombie.handle(*done) == ["posted"] * len(done)
-    worker = asyncio.create_task(bench.answers(*whole, store=PostgresBooks(pool)))
-    await eventually(lambda: anyone_waits(pool))
+    worker = asyncio.create_task(bench.answers(*whole, store=bench.look.worker()))
+    await eventually(lambda: anyone_waits(bench))
     await zombie.commit()
     return await worker
 
@@ -75,9 +71,9 @@ async def after_a_zombie(bench: Bench, pool: Pool, done: list[Event], whole: lis
 # Opposite orders
 
 
-async def test_opposite_orders_never_deadlock(postgres: Bench) -> None:
+async def test_opposite_orders_never_deadlock(bench: Bench) -> None:
     accounts = [f"a{number}" for number in range(12)]
-    await postgres.post(*[pay(postgres, "external:bank", name, name, 1000) for name in accounts])
+    await bench.post(*[pay(bench, "external:bank", name, name, 1000) for name in accounts])
 
     async def worker(number: int) -> set[str]:
         chance = Random(number)
@@ -85,27 +81,27 @@ async def test_opposite_orders_never_deadlock(postgres: Bench) -> None:
         for batch in range(12):
             pairs = [chance.sample(accounts, 2) for _ in range(15)]
             events = [
-                pay(postgres, debit, credit, f"{number} {batch} {each}")
+                pay(bench, debit, credit, f"{number} {batch} {each}")
                 for each, (debit, credit) in enumerate(pairs)
             ]
-            kinds.update(await postgres.answers(*events))
+            kinds.update(await bench.answers(*events))
         return kinds
 
     results = await asyncio.gather(*[worker(number) for number in range(4)])
     assert results == [{"posted"}] * 4
-    assert "batch.delayed" not in postgres.signals.names()
+    assert "batch.delayed" not in bench.signals.names()
 
 
-async def test_versions_have_no_gaps_side_by_side(postgres: Bench, pool: Pool) -> None:
-    streams = [random_stream(Random(seed), 120, tenant=postgres.tenant, partition=seed) for seed in range(4)]
+async def test_versions_have_no_gaps_side_by_side(bench: Bench) -> None:
+    streams = [random_stream(Random(seed), 120, tenant=bench.tenant, partition=seed) for seed in range(4)]
 
     async def worker(stream: list[Event]) -> None:
-        poster = postgres.poster(PostgresBooks(pool))
+        poster = bench.poster(bench.look.worker())
         for start in range(0, len(stream), 12):
             await poster(Batch(stream[start : start + 12]))
 
     await asyncio.gather(*[worker(stream) for stream in streams])
-    digest = await postgres.digest()
+    digest = await bench.digest()
     for (code, asset), (debits, credits_, _, version) in digest["balances"].items():
         entries = [digest["entries"][code, asset, number + 1] for number in range(version)]
         moved = [amount for _, amount, _, _, _ in entries]
@@ -114,77 +110,75 @@ async def test_versions_have_no_gaps_side_by_side(postgres: Bench, pool: Pool) -
         assert times == sorted(times)
 
 
-async def test_same_events_by_two_workers_post_once(postgres: Bench, pool: Pool) -> None:
-    stream = random_stream(Random(5), 100, tenant=postgres.tenant)
+async def test_same_events_by_two_workers_post_once(bench: Bench) -> None:
+    stream = random_stream(Random(5), 100, tenant=bench.tenant)
     first, second = await asyncio.gather(
-        *[postgres.answers(*stream, store=PostgresBooks(pool)) for _ in range(2)]
+        *[bench.answers(*stream, store=bench.look.worker()) for _ in range(2)]
     )
     assert first == second
 
 
-async def test_new_account_opened_by_two_at_once(postgres: Bench, pool: Pool) -> None:
+async def test_new_account_opened_by_two_at_once(bench: Bench) -> None:
     answers = await asyncio.gather(
         *[
-            postgres.answers(pay(postgres, "external:bank", "fresh", number), store=PostgresBooks(pool))
+            bench.answers(pay(bench, "external:bank", "fresh", number), store=bench.look.worker())
             for number in range(6)
         ]
     )
     assert answers == [["posted"]] * 6
-    assert await postgres.balance("fresh") == "6 held 0 version 6"
+    assert await bench.balance("fresh") == "6 held 0 version 6"
 
 
-async def test_accounts_opened_by_the_batches_of_one_worker_are_decided_once(postgres: Bench) -> None:
+async def test_accounts_opened_by_the_batches_of_one_worker_are_decided_once(bench: Bench) -> None:
     fresh = [f"n{number}" for number in range(40)]
-    batches = [
-        [pay(postgres, "external:bank", name, f"{batch} {name}") for name in fresh] for batch in range(6)
-    ]
-    answers = await asyncio.gather(*[postgres.answers(*batch) for batch in batches])
+    batches = [[pay(bench, "external:bank", name, f"{batch} {name}") for name in fresh] for batch in range(6)]
+    answers = await asyncio.gather(*[bench.answers(*batch) for batch in batches])
     assert answers == [["posted"] * len(fresh)] * len(batches)
-    assert "batch.delayed" not in postgres.signals.names()
+    assert "batch.delayed" not in bench.signals.names()
 
 
-async def test_new_asset_of_one_account_by_two_at_once(postgres: Bench, pool: Pool) -> None:
-    await postgres.post(event("account.open.v1", {"account": "ann"}, tenant=postgres.tenant))
+async def test_new_asset_of_one_account_by_two_at_once(bench: Bench) -> None:
+    await bench.post(event("account.open.v1", {"account": "ann"}, tenant=bench.tenant))
     answers = await asyncio.gather(
         *[
-            postgres.answers(pay(postgres, f"external:{number}", "ann", number), store=PostgresBooks(pool))
+            bench.answers(pay(bench, f"external:{number}", "ann", number), store=bench.look.worker())
             for number in range(6)
         ]
     )
-    assert (answers, await postgres.balance("ann")) == ([["posted"]] * 6, "6 held 0 version 6")
+    assert (answers, await bench.balance("ann")) == ([["posted"]] * 6, "6 held 0 version 6")
 
 
 # Closing
 
 
-async def test_close_waits_for_a_new_asset(postgres: Bench, pool: Pool) -> None:
-    await postgres.post(event("account.open.v1", {"account": "ann"}, name="o", tenant=postgres.tenant))
-    zombie = Zombie(postgres, pool)
-    await zombie.handle(pay(postgres, "external:bank", "ann", 1))
+async def test_close_waits_for_a_new_asset(bench: Bench) -> None:
+    await bench.post(event("account.open.v1", {"account": "ann"}, name="o", tenant=bench.tenant))
+    zombie = Zombie(bench)
+    await zombie.handle(pay(bench, "external:bank", "ann", 1))
     closing = asyncio.create_task(
-        postgres.answers(event("account.close.v1", {"account": "ann"}, name="c", tenant=postgres.tenant))
+        bench.answers(event("account.close.v1", {"account": "ann"}, name="c", tenant=bench.tenant))
     )
-    await eventually(lambda: anyone_waits(pool))
+    await eventually(lambda: anyone_waits(bench))
     await zombie.commit()
     assert await closing == ["account_not_empty"]
 
 
-async def test_new_asset_waits_for_a_close(postgres: Bench, pool: Pool) -> None:
-    await postgres.post(event("account.open.v1", {"account": "ann"}, name="o", tenant=postgres.tenant))
-    zombie = Zombie(postgres, pool)
-    await zombie.handle(event("account.close.v1", {"account": "ann"}, name="c", tenant=postgres.tenant))
-    paying = asyncio.create_task(postgres.answers(pay(postgres, "external:bank", "ann", 1)))
-    await eventually(lambda: anyone_waits(pool))
+async def test_new_asset_waits_for_a_close(bench: Bench) -> None:
+    await bench.post(event("account.open.v1", {"account": "ann"}, name="o", tenant=bench.tenant))
+    zombie = Zombie(bench)
+    await zombie.handle(event("account.close.v1", {"account": "ann"}, name="c", tenant=bench.tenant))
+    paying = asyncio.create_task(bench.answers(pay(bench, "external:bank", "ann", 1)))
+    await eventually(lambda: anyone_waits(bench))
     await zombie.commit()
     assert await paying == ["account_closed"]
 
 
-async def test_known_balance_waits_for_a_close(postgres: Bench, pool: Pool) -> None:
-    await postgres.post(pay(postgres, "external:bank", "ann", 1), pay(postgres, "ann", "external:bank", 2))
-    zombie = Zombie(postgres, pool)
-    await zombie.handle(event("account.close.v1", {"account": "ann"}, name="c", tenant=postgres.tenant))
-    paying = asyncio.create_task(postgres.answers(pay(postgres, "external:bank", "ann", 3)))
-    await eventually(lambda: anyone_waits(pool))
+async def test_known_balance_waits_for_a_close(bench: Bench) -> None:
+    await bench.post(pay(bench, "external:bank", "ann", 1), pay(bench, "ann", "external:bank", 2))
+    zombie = Zombie(bench)
+    await zombie.handle(event("account.close.v1", {"account": "ann"}, name="c", tenant=bench.tenant))
+    paying = asyncio.create_task(bench.answers(pay(bench, "external:bank", "ann", 3)))
+    await eventually(lambda: anyone_waits(bench))
     await zombie.commit()
     assert await paying == ["account_closed"]
 
@@ -192,46 +186,44 @@ async def test_known_balance_waits_for_a_close(postgres: Bench, pool: Pool) -> N
 # A zombie commits while the next worker waits for it: what that one then decides must follow on it
 
 
-async def test_capture_sees_the_hold_of_a_zombie(postgres: Bench, pool: Pool) -> None:
+async def test_capture_sees_the_hold_of_a_zombie(bench: Bench) -> None:
     data = {"debit": "external:bank", "credit": "shop", "amount": 5, "asset": "USD/2"}
-    place = event("hold.place.v1", data, name="h", tenant=postgres.tenant)
-    capture = event("hold.capture.v1", {"hold": event_id("h")}, name="c", tenant=postgres.tenant)
-    assert await after_a_zombie(postgres, pool, [place], [place, capture]) == ["duplicate", "posted"]
+    place = event("hold.place.v1", data, name="h", tenant=bench.tenant)
+    capture = event("hold.capture.v1", {"hold": event_id("h")}, name="c", tenant=bench.tenant)
+    assert await after_a_zombie(bench, [place], [place, capture]) == ["duplicate", "posted"]
 
 
-async def test_reversal_sees_the_transaction_of_a_zombie(postgres: Bench, pool: Pool) -> None:
-    original = pay(postgres, "external:bank", "ann", "t")
-    reverse = event(
-        "transaction.reverse.v1", {"transaction": event_id("t")}, name="r", tenant=postgres.tenant
-    )
-    assert await after_a_zombie(postgres, pool, [original], [original, reverse]) == ["duplicate", "posted"]
+async def test_reversal_sees_the_transaction_of_a_zombie(bench: Bench) -> None:
+    original = pay(bench, "external:bank", "ann", "t")
+    reverse = event("transaction.reverse.v1", {"transaction": event_id("t")}, name="r", tenant=bench.tenant)
+    assert await after_a_zombie(bench, [original], [original, reverse]) == ["duplicate", "posted"]
 
 
-async def test_payment_sees_the_deposit_of_a_zombie(postgres: Bench, pool: Pool) -> None:
-    deposit, spend = pay(postgres, "external:bank", "ann", 1), pay(postgres, "ann", "external:bank", 2)
-    assert await after_a_zombie(postgres, pool, [deposit], [deposit, spend]) == ["duplicate", "posted"]
+async def test_payment_sees_the_deposit_of_a_zombie(bench: Bench) -> None:
+    deposit, spend = pay(bench, "external:bank", "ann", 1), pay(bench, "ann", "external:bank", 2)
+    assert await after_a_zombie(bench, [deposit], [deposit, spend]) == ["duplicate", "posted"]
 
 
-async def test_payment_sees_the_new_asset_of_a_zombie(postgres: Bench, pool: Pool) -> None:
-    await postgres.post(event("account.open.v1", {"account": "ann"}, name="o", tenant=postgres.tenant))
-    deposit, spend = pay(postgres, "external:bank", "ann", 1), pay(postgres, "ann", "external:bank", 2)
-    assert await after_a_zombie(postgres, pool, [deposit], [deposit, spend]) == ["duplicate", "posted"]
+async def test_payment_sees_the_new_asset_of_a_zombie(bench: Bench) -> None:
+    await bench.post(event("account.open.v1", {"account": "ann"}, name="o", tenant=bench.tenant))
+    deposit, spend = pay(bench, "external:bank", "ann", 1), pay(bench, "ann", "external:bank", 2)
+    assert await after_a_zombie(bench, [deposit], [deposit, spend]) == ["duplicate", "posted"]
 
 
-async def test_close_sees_the_account_of_a_zombie(postgres: Bench, pool: Pool) -> None:
-    opening = event("account.open.v1", {"account": "ann"}, name="o", tenant=postgres.tenant)
-    closing = event("account.close.v1", {"account": "ann"}, name="c", tenant=postgres.tenant)
-    assert await after_a_zombie(postgres, pool, [opening], [opening, closing]) == ["duplicate", "posted"]
+async def test_close_sees_the_account_of_a_zombie(bench: Bench) -> None:
+    opening = event("account.open.v1", {"account": "ann"}, name="o", tenant=bench.tenant)
+    closing = event("account.close.v1", {"account": "ann"}, name="c", tenant=bench.tenant)
+    assert await after_a_zombie(bench, [opening], [opening, closing]) == ["duplicate", "posted"]
 
 
 # Faults
 
 
-async def test_killed_connection_is_replaced(postgres: Bench, pool: Pool, books_dsn: str) -> None:
-    zombie = Zombie(postgres, pool)
+async def test_killed_connection_is_replaced(postgres: Bench, books_dsn: str) -> None:
+    zombie = Zombie(postgres)
     await zombie.handle(pay(postgres, "external:bank", "ann", 0))
     paying = asyncio.create_task(postgres.answers(pay(postgres, "external:bank", "ann", 1)))
-    await eventually(lambda: anyone_waits(pool))
+    await eventually(lambda: anyone_waits(postgres))
     killer = await asyncpg.connect(books_dsn)
     await killer.execute("select pg_terminate_backend(pid) from pg_locks where not granted")
     await killer.close()
@@ -239,12 +231,41 @@ async def test_killed_connection_is_replaced(postgres: Bench, pool: Pool, books_
     assert (await paying, await postgres.balance("ann")) == (["posted"], "2 held 0 version 2")
 
 
-async def test_cancelled_batch_gives_its_locks_back(postgres: Bench, pool: Pool) -> None:
-    zombie = Zombie(postgres, pool)
-    await zombie.handle(pay(postgres, "external:bank", "ann", 0))
-    paying = asyncio.create_task(postgres.answers(pay(postgres, "external:bank", "ann", 1)))
-    await eventually(lambda: anyone_waits(pool))
+async def test_cancelled_batch_gives_its_locks_back(bench: Bench) -> None:
+    zombie = Zombie(bench)
+    await zombie.handle(pay(bench, "external:bank", "ann", 0))
+    paying = asyncio.create_task(bench.answers(pay(bench, "external:bank", "ann", 1)))
+    await eventually(lambda: anyone_waits(bench))
     paying.cancel()
     await asyncio.wait([paying])
     await zombie.commit()
-    assert await postgres.answers(pay(postgres, "external:bank", "ann", 1)) == ["posted"]
+    assert await bench.answers(pay(bench, "external:bank", "ann", 1)) == ["posted"]
+
+
+async def test_who_waits_for_a_batch_that_is_given_up_goes_on_from_before_it(bench: Bench) -> None:
+    await bench.post(pay(bench, "external:bank", "ann", 0))
+    zombie = Zombie(bench)
+    await zombie.handle(pay(bench, "external:bank", "ann", 1))
+    paying = asyncio.create_task(bench.answers(pay(bench, "external:bank", "ann", 2)))
+    await eventually(lambda: anyone_waits(bench))
+    await zombie.give_up()
+    assert (await paying, await bench.balance("ann")) == (["posted"], "2 held 0 version 2")
+
+
+async def test_batches_over_other_accounts_do_not_wait(bench: Bench) -> None:
+    await bench.post(pay(bench, "external:bank", "ann", "a"), pay(bench, "external:till", "bob", "b"))
+    zombie = Zombie(bench)
+    await zombie.handle(pay(bench, "external:bank", "ann", 1))
+    assert await bench.answers(pay(bench, "external:till", "bob", 2)) == ["posted"]
+    await zombie.commit()
+
+
+async def test_a_batch_that_was_committed_in_doubt_is_posted_once(bench: Bench) -> None:
+    zombie = Zombie(bench)
+    doubtful = pay(bench, "external:bank", "ann", 1)
+    await zombie.handle(doubtful)
+    # Its client gave up and begins anew, while the server has yet to commit.
+    again = asyncio.create_task(bench.answers(doubtful))
+    await eventually(lambda: anyone_waits(bench))
+    await zombie.commit()
+    assert (await again, await bench.balance("ann")) == (["duplicate"], "1 held 0 version 1")

@@ -18,7 +18,7 @@ async def test_a_refusal_beside_a_batch_that_was_not_committed_is_replayed(
         pay(postgres, "external:bank", "ann", "fund", 100),
         pay(postgres, "ann", "external:shop", "spend", 60),
     )
-    late = Zombie(postgres, pool)
+    late = Zombie(postgres)
     assert await late.handle(fund) == ["posted"]
     postgres.clock.move(1)
     assert await postgres.answers(spend) == ["insufficient_funds"]

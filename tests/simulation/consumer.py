@@ -6,7 +6,7 @@ about to deliver, and fetching goes on behind it.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from streams.transport.mending import Mender
 from tests.simulation.faults import Faults
 from tests.simulation.kafka import Broker, Joined
 from tests.simulation.network import Network
+from tests.simulation.stream import Event, Stream
 
 FETCH_WAIT_S = 0.5
 AWAY_S = 0.3
@@ -28,50 +29,6 @@ HEARTBEATS_PER_SESSION = 3
 
 Prepare = Callable[[set[int]], Awaitable[None]]
 """Told of the partitions that were assigned, before fetching begins."""
-
-
-class Event:
-    """A Faust event, as far as lanes use it."""
-
-    def __init__(self, value: Chunk, released: Callable[["Event"], None]) -> None:
-        self.value = value
-        self._released = released
-
-    def ack(self) -> None:
-        """The chunk is released."""
-        self._released(self)
-
-
-class Stream:
-    """The stream of an agent: a queue that a rebalance empties."""
-
-    def __init__(self) -> None:
-        self._queue: deque[Event] = deque()
-        self._came: asyncio.Future[None] | None = None
-
-    def noack(self) -> "Stream":
-        """Acks are the lanes' business."""
-        return self
-
-    async def events(self) -> AsyncIterator[Event]:
-        """Give what was put, for ever."""
-        while True:
-            while self._queue:
-                yield self._queue.popleft()
-            self._came = asyncio.get_running_loop().create_future()
-            await self._came
-
-    def put(self, event: Event) -> None:
-        """Deliver."""
-        self._queue.append(event)
-        if self._came is not None and not self._came.done():
-            self._came.set_result(None)
-
-    def clear(self) -> list[Event]:
-        """Give up all that waits."""
-        dropped = list(self._queue)
-        self._queue.clear()
-        return dropped
 
 
 class Fetched(NamedTuple):
@@ -401,8 +358,3 @@ class SimulatedConsumer:
         else:
             self.flow.frontiers.committed(offsets)
             self.flow.signals.emit("frontier.committed", partitions=len(offsets))
-
-
-def places_of(topics: Sequence[str], partitions: int) -> list[TopicPartition]:
-    """Name all partitions of some topics."""
-    return [TopicPartition(topic, number) for topic in topics for number in range(partitions)]

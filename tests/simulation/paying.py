@@ -41,6 +41,7 @@ from tests.simulation.world import Clock, Running, World
 
 CALLS_MAX = 4
 HANGS_S = 60.0
+OPERATOR_LOOKS_S = 0.5
 LATE_S_MAX = 15.0
 """Longer than it takes until "not found" is believed."""
 
@@ -171,7 +172,7 @@ async def operate(world: World) -> None:
     outside = Outside(Clock(world), world.chance.random, lambda _: world.fresh_id())
     mover = SagaMover(store, outside, rules, Running(world, "operator").signals)
     while True:
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(OPERATOR_LOOKS_S)
         for payment in list(world.server.books.contents.payments.values()):
             if payment.saga.state is State.NEEDS_OPERATOR:
                 try:
