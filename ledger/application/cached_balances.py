@@ -68,7 +68,10 @@ class CachedBalances:
     async def balance(self, tenant: str, balance: BalanceId) -> Served | None:
         """Give a balance; None: there is no such account. Raises what the books raise."""
         self._tenants[tenant] = balance[0]
+        asked = self._monotonic()
         found = await self._cache.get(balance)
+        # The answer has aged on its way, and nobody knows since when in between.
+        found = found._replace(age_s=found.age_s + self._monotonic() - asked)
         if found.view is not None:
             served = self._hit(balance, found, found.view)
             if served is not None:

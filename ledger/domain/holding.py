@@ -20,6 +20,7 @@ from ledger.domain.movements import (
     optional,
     out_of_range,
     post,
+    time_of_posting,
     transfer,
 )
 from ledger.domain.outcome import HoldView, Outcome
@@ -108,10 +109,12 @@ def capture_hold(event: Event, command: CaptureHold, books: Books, now: datetime
         return _not_found(command.hold)
     amount = hold.left if command.amount is msgspec.UNSET else command.amount
     movements = _captured(books, hold, amount)
+    balances = [balance for balance, _ in movements]
     rejection = (
         check_totals(movements)
-        or check_accounts(books, [balance for balance, _ in movements])
-        or _check_hold(hold, amount, now)
+        or check_accounts(books, balances)
+        # What is posted may be dated later than now, and no capture is dated after its hold's end.
+        or _check_hold(hold, amount, time_of_posting(balances, now))
         or check_funds(movements[1:])
     )
     return rejection or _take(event, command, books, hold, amount, movements, now)

@@ -1,6 +1,6 @@
 """Movements: what an event does to balances, the checks that they must pass, and their posting."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -123,7 +123,7 @@ def post(
 ) -> Outcome:
     """Post the movements, whatever the checks were: from here on nothing may be refused."""
     balances = tuple(balance for balance, _ in movements)
-    posted_at = _posted_at(balances, now)
+    posted_at = time_of_posting(balances, now)
     transaction = Transaction(
         id=event.id,
         tenant=event.tenant,
@@ -156,7 +156,7 @@ def moment(command: Command, name: str) -> datetime | None:
     return None if moment is None else moment.astimezone(UTC)
 
 
-def _posted_at(balances: Sequence[Balance], now: datetime) -> datetime:
+def time_of_posting(balances: Iterable[Balance], now: datetime) -> datetime:
     """Never go back inside an account: a clock that jumped back waits at the last time posted."""
     for balance in balances:
         if balance.last_posted_at is not None and balance.last_posted_at > now:

@@ -386,3 +386,24 @@ class Walk:
     def answer(self, which: int) -> None:
         if waiting := self.waiting():
             waiting[which].set_result(self.looked.get(waiting[which], self.books.look()))
+
+
+class Slow(MemoryCache):
+    """A cache whose answers take a second to come back."""
+
+    def __init__(self, clock: Hand) -> None:
+        super().__init__(100, clock)
+        self._clock = clock
+
+    async def get(self, balance: BalanceId) -> Found:
+        found = await super().get(balance)
+        self._clock.time += 1.0
+        return found
+
+
+async def test_a_balance_ages_on_its_way_from_the_cache() -> None:
+    clock, books = Hand(), Books()
+    balances = cached(books, clock, Slow(clock))
+    await ask(balances)
+    served = await ask(balances)
+    assert (served.source, served.age_s) == ("cache", 1.0)

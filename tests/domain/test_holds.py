@@ -142,6 +142,16 @@ def test_hold_lives_until_it_expires() -> None:
     """)
 
 
+def test_a_capture_that_would_be_dated_past_the_end_of_its_hold_is_refused() -> None:
+    check("""
+        h: hold external:bank shop 5 expires=60   | posted
+        clock 120
+        transfer external:fx shop 1               | posted
+        clock -119
+        capture h                                 | hold_expired
+    """)
+
+
 def test_void_lets_go_of_an_expired_hold() -> None:
     check("""
         h: hold external:bank shop 5 expires=60   | posted
