@@ -89,7 +89,7 @@ class Parts:
 
 
 async def post_worker(running: Running) -> None:
-    """A posting worker, as `streams.app` composes it."""
+    """A posting worker, as `streams.app` composes it, but that it goes by a clock of its own, which may jump."""
     settings, world = running.world.settings, running.world
     parts = Parts(running, settings.posting_group, settings.payments_topic)
     post = PostEvents(
