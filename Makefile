@@ -26,8 +26,8 @@ install: $(READY) ## make .venv with the locked dependencies
 demo: $(READY) ## the whole system on a stream of payments, then the verdict
 	@$(BIN)/ledger demo
 
-test: $(READY) ## every test, on real Kafka and PostgreSQL
-	@$(BIN)/python -m pytest $(TESTS)
+test: $(READY) ## every test, on real Kafka and PostgreSQL, in JOBS (2) processes with servers of their own
+	@$(BIN)/python -m pytest --numprocesses $(or $(JOBS),2) --dist loadfile $(TESTS)
 
 fast: $(READY) ## the tests that need no servers
 	@$(BIN)/python -m pytest tests/domain tests/contract tests/application tests/api tests/client tests/streams tests/architecture

@@ -141,9 +141,10 @@ async def test_loop_is_let_go_on_between_many_events(watched: Watched, post: Pos
 
 async def test_fault_while_deciding_leaves_no_claim_behind(watched: Watched, post: PostEvents) -> None:
     watched.fault = ZeroDivisionError("a bug")
+    before = asyncio.all_tasks()
     with pytest.raises(ZeroDivisionError):
         await post(Batch([deposit(1)]))
-    assert len(asyncio.all_tasks()) == 1
+    assert asyncio.all_tasks() <= before
     watched.fault = None
     [outcome] = await post(Batch([deposit(1)]))
     assert outcome.kind == "posted"

@@ -75,7 +75,7 @@ async def lane(
 ) -> AsyncIterator[Deaths]:
     """A ledger whose posting workers died twice with each record, and which another then brought to its end."""
     directory: Path = tmp_path_factory.mktemp("lane")
-    async with deaths((kafka, postgres_dsn), "deaths", directory, simulator, nursery) as lane:
+    async with deaths((kafka, postgres_dsn), "crash_points", directory, simulator, nursery) as lane:
         await lane.post(ROTATION, twice_each=TWICE_EACH)
         yield lane
 
