@@ -61,7 +61,9 @@ async def working(settings: Settings, signals: Signals) -> AsyncIterator[Chunked
                 waiting=app.flow.waiting_for,
             )
         )
-        add_posting(app, settings, PostChunk(use_cases.post_events, publisher, settings, signals))
+        add_posting(
+            app, settings, PostChunk(use_cases.post_events, publisher, settings, signals, use_cases.clock)
+        )
         sweep = HoldSweep(
             use_cases.expire_holds, publisher, settings, signals, lambda: _holds_partition_0(app)
         )

@@ -135,28 +135,33 @@ class PostEvents:
     async def _try(self, batch: Batch) -> list[Outcome]:
         started = perf_counter()
         firsts = _first_of_each_id(batch.events)
-        async with self._store.unit_of_work() as unit:
-            outcomes = await self._decide(unit, firsts, batch)
-            if outcomes is not None:
-                if batch.position is not None:
-                    await unit.advance(batch.position)
-                await unit.commit()
-        if outcomes is None:
+        outcomes = await self._attempt(firsts, batch, is_ahead=self._clean >= CLEAN_BATCHES)
+        while outcomes is None:
             self._judge.undone(batch.events)
-            return await self._try(batch)
+            outcomes = await self._attempt(firsts, batch, is_ahead=False)
         self._signals.emit(
             "batch.posted", outcomes=outcomes, letters=batch.letters, s=perf_counter() - started
         )
         return outcomes
 
+    async def _attempt(
+        self, firsts: dict[EventKey, Event], batch: Batch, *, is_ahead: bool
+    ) -> list[Outcome] | None:
+        async with self._store.unit_of_work() as unit:
+            outcomes = await self._decide(unit, firsts, batch, is_ahead=is_ahead)
+            if outcomes is not None:
+                if batch.position is not None:
+                    await unit.advance(batch.position)
+                await unit.commit()
+        return outcomes
+
     async def _decide(
-        self, unit: UnitOfWork, firsts: dict[EventKey, Event], batch: Batch
+        self, unit: UnitOfWork, firsts: dict[EventKey, Event], batch: Batch, *, is_ahead: bool
     ) -> list[Outcome] | None:
         """Decide and write; None where what was decided ahead must be decided anew, for some events were known."""
         needs = needs_of(firsts.values())
         books = await self._locked(unit, needs)
         now = books.not_before(self._clock.now())
-        is_ahead = self._clean >= CLEAN_BATCHES
         if is_ahead:
             async with meanwhile(self._claim(unit, firsts, now)) as claiming:
                 decided = await self._judged(firsts, books, now)

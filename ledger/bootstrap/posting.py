@@ -12,7 +12,7 @@ from ledger.adapters.postgres.clock import DatabaseClock
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.holds import PostgresHolds
 from ledger.adapters.postgres.upkeep import make_partitions_ahead
-from ledger.adapters.system import SystemClock, new_event_id
+from ledger.adapters.system import SystemClock, new_event_id_at
 from ledger.application.expire_holds import ExpireHolds
 from ledger.application.ports import BookStore
 from ledger.application.post_events import PostEvents, Waiting, not_said
@@ -65,7 +65,7 @@ async def posting(
             backoff_max_s=settings.retry_backoff_max_s,
             waiting=waiting,
         )
-        expire = ExpireHolds(PostgresHolds(pool), clock, new_event_id)
+        expire = ExpireHolds(PostgresHolds(pool), clock, lambda: new_event_id_at(clock.now()))
         await clock.learn()
         yield Posting(
             post, expire, store, clock, partial(make_partitions_ahead, pool, PARTITIONS_AHEAD_MONTHS)

@@ -10,7 +10,7 @@ from aiokafka import ConsumerRecord
 
 from ledger.adapters.kafka.stream import record_of
 from ledger.application.faults import PositionGapError
-from ledger.application.ports import Position
+from ledger.application.ports import Clock, Position
 from ledger.application.post_events import Batch, PostEvents
 from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetter, NotAnEventError, cut_letter
@@ -30,9 +30,16 @@ class PostChunk:
     """Handles one chunk; safe to run again over the same records, in whole or in part."""
 
     def __init__(
-        self, post: PostEvents, publisher: PatientPublisher, settings: Settings, signals: Signals
+        self,
+        post: PostEvents,
+        publisher: PatientPublisher,
+        settings: Settings,
+        signals: Signals,
+        clock: Clock,
     ) -> None:
+        """`clock` is the one by which `post` dates what it decides."""
         self._post = post
+        self._clock = clock
         self._publisher = publisher
         self._settings = settings
         self._signals = signals
@@ -40,7 +47,7 @@ class PostChunk:
         self._in_order_of_commits = asyncio.Lock()
 
     async def __call__(self, chunk: Chunk) -> None:
-        started, begun_at = perf_counter(), datetime.now(UTC)
+        started, begun_at = perf_counter(), self._clock.now()
         events, letters = await self._sorted(chunk.records)
         decoded = perf_counter()
         position = Position(chunk.topic, chunk.partition, chunk.start_offset, chunk.end_offset)

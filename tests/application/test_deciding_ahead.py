@@ -133,6 +133,26 @@ async def test_after_a_known_event_claims_come_first_for_a_while(watched: Watche
     assert watched.steps == ["decided", "claimed"]
 
 
+async def test_what_was_decided_in_vain_is_not_decided_ahead_again_whatever_others_did_meanwhile(
+    watched: Watched, post: PostEvents
+) -> None:
+    await post(Batch([deposit("known")]))
+    real = watched.books.unit_of_work
+
+    @asynccontextmanager
+    async def busy() -> AsyncIterator[Any]:
+        async with real() as unit:
+            # As if eight batches of other partitions were posted between any two tries of this one.
+            post._clean = CLEAN_BATCHES
+            yield unit
+
+    watched.books.unit_of_work = busy  # type: ignore[method-assign]
+    watched.steps.clear()
+    [outcome] = await post(Batch([deposit("known")]))
+    assert outcome.kind == "duplicate"
+    assert watched.steps == ["decided", "claimed", "claimed"]
+
+
 async def test_loop_is_let_go_on_between_many_events(watched: Watched, post: PostEvents) -> None:
     """Else a large claim would wait in a buffer until all is decided."""
     await post(Batch([deposit(number) for number in range(2 * AT_ONCE + 1)]))

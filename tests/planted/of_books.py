@@ -79,7 +79,7 @@ def version_gap() -> None:
 
 
 def time_goes_back() -> None:
-    replace(f"{MOVEMENTS}:_posted_at", lambda balances, now: now)
+    replace(f"{MOVEMENTS}:time_of_posting", lambda balances, now: now)
 
 
 def release_skipped() -> None:

@@ -105,7 +105,7 @@ async def post_worker(running: Running) -> None:
     sweep = HoldSweep(
         expire, parts.publisher, parts.settings, parts.signals, lambda: _holds_partition_0(parts.app)
     )
-    handler = PostChunk(post, parts.publisher, parts.settings, parts.signals)
+    handler = PostChunk(post, parts.publisher, parts.settings, parts.signals, parts.clock)
     parts.begin({settings.payments_topic: handler}, sweep.run())
 
 

@@ -43,7 +43,7 @@ class Log:
 async def test_the_books_go_over_a_hole_in_the_log() -> None:
     signals, log = RememberedSignals(), Log()
     post = PostEvents(MemoryBooks(), HandClock(), Rules(), signals)
-    handle = PostChunk(post, cast(PatientPublisher, log), Settings(), signals)
+    handle = PostChunk(post, cast(PatientPublisher, log), Settings(), signals, HandClock())
     # An aborted transaction may be all that a fetch brings.
     await handle(Chunk("payments", 0, [], 0, 3, 1))
     await handle(Chunk("payments", 0, [], 3, 4, 1))
@@ -53,7 +53,7 @@ async def test_the_books_go_over_a_hole_in_the_log() -> None:
 async def test_a_small_batch_does_not_overtake_a_large_one_that_was_committed_before() -> None:
     log = Log()
     handle = PostChunk(
-        cast(PostEvents, Posted()), cast(PatientPublisher, log), Settings(), RememberedSignals()
+        cast(PostEvents, Posted()), cast(PatientPublisher, log), Settings(), RememberedSignals(), HandClock()
     )
     chunks = [Chunk("payments", partition, [], 0, 0, 1) for partition in range(3)]
     await asyncio.gather(*[handle(chunk) for chunk in chunks])
