@@ -1,5 +1,6 @@
 """A client of the ledger for other programs: send events, wait for what becomes of them, read the books."""
 
+from ledger.adapters.kafka.access import KafkaAccess
 from ledger.client.answers import (
     AccountAnswer,
     AssetBalance,
@@ -49,6 +50,7 @@ __all__ = [
     "HoldAnswer",
     "HttpClient",
     "InvalidEventError",
+    "KafkaAccess",
     "KafkaClient",
     "LiveBalance",
     "MissingError",

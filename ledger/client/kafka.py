@@ -7,6 +7,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Self
 
+from ledger.adapters.kafka.access import KafkaAccess
 from ledger.adapters.kafka.feed import KafkaFeed
 from ledger.adapters.kafka.submit import KafkaEventLog
 from ledger.application.faults import LogAwayError, RecordRefusedError
@@ -29,11 +30,13 @@ class KafkaClient(Posting):
 
     Outcomes are heard from before the first event is sent. All outcomes of the ledger pass by this client: for a few
     events now and then, or for many clients, HTTP is cheaper. `listens=False` leaves them out.
+
+    `kafka`: host:port[,host:port] of servers that ask nobody and encrypt nothing, or a KafkaAccess.
     """
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: KafkaAccess | str,
         tenant: str,
         *,
         source: str = SOURCE,
@@ -47,10 +50,10 @@ class KafkaClient(Posting):
         self._deadline_s = deadline_s
         self._listens = listens
         signals = Signals()
-        self._log = KafkaEventLog(bootstrap, payments_topic, signals)
+        self._log = KafkaEventLog(kafka, payments_topic, signals)
         # One tenant may take a quarter of the waiters, and here is only one.
         self._feed = OutcomeFeed(waiters_max=4 * WAITERS_MAX)
-        self._outcomes = KafkaFeed(bootstrap, outcomes_topic, self._feed, signals)
+        self._outcomes = KafkaFeed(kafka, outcomes_topic, self._feed, signals)
         self._submit = SubmitEvents(self._log, self._feed)
         self._open = AsyncExitStack()
 

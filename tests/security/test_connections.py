@@ -15,6 +15,7 @@ from ledger.adapters.kafka.connecting import KafkaRefusedError
 from ledger.adapters.kafka.stream import KafkaStream
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.system import new_event_id
+from ledger.client import KafkaClient, transfer
 from ledger.config import Settings
 from streams.transport.errors import PublishError
 from streams.transport.publisher import BatchPublisher
@@ -156,6 +157,20 @@ async def test_the_api_writes_to_kafka_and_hears_of_it(deployment: Deployment) -
         headers = {"Prefer": "wait=20", "Content-Type": "application/cloudevents+json"}
         answer = await client.post("/v1/events", content=json.dumps(event), headers=headers)
     assert (answer.status_code, '"status":"posted"' in answer.text) == (200, True), answer.text
+
+
+async def test_a_program_sends_and_hears_with_its_client(deployment: Deployment) -> None:
+    servers = deployment.servers
+    kafka = KafkaAccess(
+        f"127.0.0.1:{servers.scram}",
+        "SASL_SSL",
+        servers.authority.file,
+        "SCRAM-SHA-512",
+        SCRAM_USER,
+        SCRAM_PASSWORD,
+    )
+    async with KafkaClient(kafka, "acme") as client:
+        assert (await client.post(transfer("external:bank", "ann", 5, "USD/2"))).status == "posted"
 
 
 @pytest.mark.parametrize(
