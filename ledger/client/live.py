@@ -16,6 +16,7 @@ from ledger.client.patience import pause_of
 
 SILENCE_S = 40.0
 """The API says every 15 s that it is still there."""
+EVENTS = "text/event-stream"
 LINE_BYTES_MAX = 2**20
 """A snapshot of all balances of an account is one line."""
 
@@ -41,29 +42,38 @@ class BalanceStream:
         self._path = path
         self._query = query
         self._last = ""
+        self._failing_since: float | None = None
 
     async def follow(self) -> AsyncGenerator[LiveBalance, None]:
         """Give each balance that is told; after a break, what has changed meanwhile.
 
-        Raises UnavailableError if nothing is heard until the caller's deadline, and ProblemError where the API refuses.
+        Raises UnavailableError if nothing is heard, not even that the API is still there, for the caller's deadline
+        after a break, and ProblemError where the API refuses.
         """
-        heard, tries = monotonic(), 0
+        tries = 0
         while True:
+            retry_after_s = None
             try:
                 async for told in self._once():
-                    heard, tries, self._last = monotonic(), 0, told.id or self._last
+                    tries, self._last = 0, told.id or self._last
                     for balance in balances_of(told):
                         yield balance
-                retry_after_s = None
             except UnavailableError as error:
-                if monotonic() - heard > self._caller.deadline_s:
+                if self._failing_for_s() > self._caller.deadline_s:
                     raise
                 retry_after_s = error.retry_after_s
             await asyncio.sleep(pause_of(retry_after_s, tries, random.random()))  # noqa: S311 - spreads load
             tries += 1
 
+    def _failing_for_s(self) -> float:
+        """Say how long ago the first failure was since something was heard."""
+        now = monotonic()
+        if self._failing_since is None:
+            self._failing_since = now
+        return now - self._failing_since
+
     async def _once(self) -> AsyncIterator[Told]:
-        headers = {"Accept": "text/event-stream", **({"Last-Event-ID": self._last} if self._last else {})}
+        headers = {"Accept": EVENTS, **({"Last-Event-ID": self._last} if self._last else {})}
         limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_read=SILENCE_S)
         async with self._caller.answer(
             "GET",
@@ -73,8 +83,21 @@ class BalanceStream:
             timeout=limits,
             read_bufsize=LINE_BYTES_MAX,
         ) as found:
-            async for told in events_of(found.content):
+            if found.content_type != EVENTS:
+                raise UnavailableError(
+                    f"{self._path} was answered with {found.content_type}, not with events"
+                )
+            async for told in events_of(self._heard(found.content)):
                 yield told
+
+    async def _heard(self, lines: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+        """Give lines, each of which says that the API is there; to end without one is a failure."""
+        is_silent = True
+        async for line in lines:
+            is_silent, self._failing_since = False, None
+            yield line
+        if is_silent:
+            raise UnavailableError(f"{self._path} ended without a word")
 
 
 async def events_of(lines: AsyncIterable[bytes]) -> AsyncIterator[Told]:

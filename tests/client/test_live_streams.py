@@ -1,13 +1,14 @@
 """Balances as they change: server-sent events as the API writes them, through breaks."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from ledger.client import HttpClient, LiveBalance, UnauthorizedError
+from ledger.client import HttpClient, LiveBalance, UnauthorizedError, UnavailableError
 from ledger.client.live import Told, events_of
 from tests.client.api_double import problem
 
@@ -57,3 +58,67 @@ async def test_a_stream_is_taken_up_again_where_it_was() -> None:
         ("ann", "USD/2", 5),
     ]
     assert seen == [None, "one", "two"]
+
+
+@asynccontextmanager
+async def streaming(
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]],
+) -> AsyncIterator[HttpClient]:
+    """Give a client, with a deadline of 0.2 s, of an API whose streams are answered so."""
+    app = web.Application()
+    app.router.add_get("/v1/accounts/ann/stream", answer)
+    async with (
+        TestServer(app) as server,
+        HttpClient(str(server.make_url("")), "lk_key", deadline_s=0.2) as client,
+    ):
+        yield client
+
+
+async def test_a_quiet_account_is_followed_through_breaks() -> None:
+    calls = 0
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        nonlocal calls
+        calls += 1
+        if calls == 5:
+            return problem(401, "unauthenticated")
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for _ in range(2):
+            await response.write(b": still here\n\n")
+            await asyncio.sleep(0.15)
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    async with streaming(stream) as client:
+        with pytest.raises(UnauthorizedError):
+            await asyncio.wait_for(gather(client.watch("ann"), []), 10)
+
+
+@pytest.mark.parametrize(("body", "kind"), [("", "text/event-stream"), ("a proxy\n\n", "text/html")])
+async def test_a_stream_that_never_says_anything_is_given_up(body: str, kind: str) -> None:
+    async def stream(request: web.Request) -> web.StreamResponse:
+        return web.Response(text=body, content_type=kind)
+
+    async with streaming(stream) as client:
+        with pytest.raises(UnavailableError):
+            await asyncio.wait_for(gather(client.watch("ann"), []), 10)
+
+
+async def test_the_deadline_starts_at_the_first_failure() -> None:
+    calls = 0
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            return problem(401, "unauthenticated")
+        await asyncio.sleep(0.4)
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async with streaming(stream) as client:
+        with pytest.raises(UnauthorizedError):
+            await asyncio.wait_for(gather(client.watch("ann"), []), 10)
