@@ -50,7 +50,7 @@ def show(report: Report) -> None:
         recovered = "" if each.recovered_in_s is None else f"recovered in {each.recovered_in_s} s"
         print(f"{each.name:14} {each.verdict:9} {each.title}: {each.why or recovered}")
     for name, checked in report.invariants.items():
-        print(f"{name:14} {'ok' if checked.ok else 'violated':9} {checked.checked:,} checked")
+        print(f"{name:14} {checked.verdict:11} {checked.checked:,} checked")
         for finding in checked.findings[:20]:
             print(f"{'':14} {json.dumps(finding)}")
     for scene in report.scenes:

@@ -13,7 +13,7 @@ from loadtests.chaos.stage import Stage
 from streams.demo.mix import TENANT
 
 CHECKER = "loadtests.chaos.checker"
-CHECK_S = 300.0
+CHECK_S = 600.0
 LAG_S = 20.0
 SAMPLE = 100
 """So many accounts, and other things, are read through the API."""
@@ -66,4 +66,4 @@ def _command(stage: Stage) -> list[str]:
     }
     options = [word for name, value in told.items() for word in (f"--{name}", value)]
     groups = [word for group, topic in stage.groups.items() for word in ("--group", f"{group}={topic}")]
-    return [sys.executable, "-m", CHECKER, *options, *groups, "--json"]
+    return [sys.executable, "-m", CHECKER, *options, *groups, "--rebuild", "--json"]

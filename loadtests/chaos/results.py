@@ -44,6 +44,11 @@ class Checked(msgspec.Struct, frozen=True):
     findings: list[Any] = []
     notes: list[str] = []
 
+    @property
+    def verdict(self) -> str:
+        """Say ok only of what was looked at."""
+        return "violated" if not self.ok else "ok" if self.checked else "not checked"
+
 
 def together(*all_invariants: dict[str, Checked]) -> dict[str, Checked]:
     """Put together what was found about invariants in several places."""

@@ -14,7 +14,7 @@ SEED = "8"
 SHARE = "0.2"
 RATE = "150"
 RUN_S = 280
-JUDGED = "ZOLBWSRVT"
+JUDGED = "ZOLBWSRPVT"
 
 
 @pytest.fixture(scope="module")
