@@ -1,5 +1,6 @@
 """Who is let into the console, what a form must bring, and what every answer says to the browser."""
 
+import asyncio
 import hashlib
 import re
 from datetime import timedelta
@@ -8,11 +9,12 @@ from http.cookies import SimpleCookie
 import pytest
 from starlette.routing import Route
 
+from ledger.adapters.memory.payments import MemoryPayments
 from ledger.api.console.pages import POLICY
 from ledger.api.console.routes import console_routers, found_at
 from ledger.api.console.static import TYPES
 from ledger.api.sessions import COOKIE, Sessions
-from ledger.application.faults import TransientFaultError
+from ledger.application.faults import OverloadedError, TooSlowError, TransientFaultError
 from tests.api.console_world import ConsoleWorld, browser_of, sign_in, token_in, visiting
 from tests.api.world import KEY_SECRET
 from tests.architecture.tree import ROOT
@@ -187,18 +189,75 @@ def test_a_session_is_read_until_its_end() -> None:
     assert sessions.read(text[:-1], NOW) is None
 
 
-async def test_a_session_is_believed_for_reading_while_the_books_are_away(world: ConsoleWorld) -> None:
+def forget_keys(world: ConsoleWorld, fault: Exception) -> None:
+    """Have a process that has just started, whose books answer with a fault."""
+
+    async def failing(key_id: str) -> None:
+        raise fault
+
+    world.key_store.presented = failing  # type: ignore[method-assign]
+    world.chain._known.clear()
+
+
+WITHOUT_BOOKS = ("/console", "/console/pipeline", "/console/runbook")
+
+
+async def test_a_session_is_believed_for_how_the_parts_stand_while_the_books_are_away(
+    world: ConsoleWorld,
+) -> None:
     async with visiting(world, "admin") as client:
+        forget_keys(world, TransientFaultError("away"))
+        answers = [await client.get(path) for path in WITHOUT_BOOKS]
+    assert {answer.status_code for answer in answers} == {200}
+    assert all("your session is believed" in answer.text for answer in answers)
 
-        async def away(key_id: str) -> None:
-            raise TransientFaultError("away")
 
-        world.key_store.presented = away  # type: ignore[method-assign]
-        world.chain._known.clear()  # as a process that has just started
+@pytest.mark.parametrize(
+    "path", [path for path in routes("GET") if path not in (*OPEN, *WITHOUT_BOOKS, "/console/live")]
+)
+async def test_a_session_alone_opens_no_page_of_a_tenant(world: ConsoleWorld, path: str) -> None:
+    async with visiting(world, "admin") as client:
+        forget_keys(world, TransientFaultError("away"))
+        answer = await client.get(filled(path))
+    assert answer.status_code == 503
+
+
+@pytest.mark.parametrize("fault", [OverloadedError("many"), TooSlowError("busy")])
+@pytest.mark.parametrize("path", [*WITHOUT_BOOKS, "/console/live", "/console/accounts/ann"])
+async def test_a_session_is_not_believed_while_the_books_are_only_busy(
+    world: ConsoleWorld, path: str, fault: Exception
+) -> None:
+    async with visiting(world, "admin") as client:
+        forget_keys(world, fault)
+        answer = await asyncio.wait_for(client.get(path), 5)
+    assert answer.status_code == 503
+
+
+async def test_the_overview_of_a_session_that_is_believed_shows_nothing_of_its_tenant(
+    world: ConsoleWorld,
+) -> None:
+    read: list[str] = []
+
+    def payments(tenant_id: int) -> MemoryPayments:
+        read.append("payments")
+        return MemoryPayments(world.books)
+
+    async with visiting(world, payments=payments) as client:
+        await client.get("/console")
+        assert read == ["payments"]
+        forget_keys(world, TransientFaultError("away"))
         answer = await client.get("/console")
-        letters = await client.get("/console/letters")
-    assert (answer.status_code, "your session is believed" in answer.text) == (200, True)
-    assert letters.status_code == 403
+    assert (answer.status_code, read) == (200, ["payments"])
+
+
+async def test_a_session_that_is_only_believed_does_not_last_longer(world: ConsoleWorld) -> None:
+    async with visiting(world) as client:
+        forget_keys(world, TransientFaultError("away"))
+        world.clock.move(2400)
+        answer = await client.get("/console")
+        assert (answer.status_code, "set-cookie" in answer.headers) == (200, False)
+        world.clock.move(1201)
+        assert (await client.get("/console")).status_code == 303
 
 
 async def test_nobody_signs_in_while_the_books_are_away_and_is_told_so(world: ConsoleWorld) -> None:

@@ -65,13 +65,13 @@ def overview_router() -> APIRouter:
 
 async def show(request: Request) -> Response:
     """Show the overview."""
-    visitor = await visitor_of(request)
+    visitor = await visitor_of(request, needs_books=False)
     return page(request, "overview.html", visitor, overview=await overview_of(request, visitor))
 
 
 async def pipeline(request: Request) -> Response:
     """Show each part of the pipeline in full."""
-    visitor = await visitor_of(request)
+    visitor = await visitor_of(request, needs_books=False)
     seen = await overview_of(request, visitor)
     return page(
         request, "pipeline.html", visitor, overview=seen, api=console_of(request).stand(), whole=seen.watched
@@ -80,7 +80,7 @@ async def pipeline(request: Request) -> Response:
 
 async def live(request: Request) -> Response:
     """Send the overview anew whenever it has changed, for as long as the session and the process last."""
-    visitor = await visitor_of(request)
+    visitor = await visitor_of(request, needs_books=False)
     # It waits from here on, and takes no place from those that are answered.
     facts_of(request.scope).release()
     return StreamingResponse(_changes(request, visitor), media_type="text/event-stream")
@@ -112,9 +112,12 @@ async def _told(request: Request, visitor: Visitor) -> AsyncIterator[str]:
         if await _has_begun(draining.begun) or await request.is_disconnected():
             return
         try:
-            await visitor_of(request)
+            visitor = await visitor_of(request, needs_books=False)
         except (NotSignedInError, ProblemError):
             return
+        except (TransientFaultError, OverloadedError):
+            # A browser never comes back to a stream that is refused: it goes on with what belongs to no tenant.
+            visitor = visitor._replace(is_operator=False, books_are_away=True)
 
 
 async def _has_begun(begun: asyncio.Event) -> bool:
@@ -154,7 +157,7 @@ async def _waiting(
 ) -> tuple[OperatorCounts | None, Sequence[Payment], Sequence[BreakerTold]]:
     """Find what waits for people, as far as the visitor may see it."""
     console = console_of(request)
-    if "postgres" in pipeline.faults:
+    if visitor.books_are_away or "postgres" in pipeline.faults:
         return None, (), ()
     try:
         counts = await console.board.counts() if visitor.is_operator and console.board else None

@@ -84,10 +84,10 @@ def console_router() -> APIRouter:
 def page(
     request: Request, template: str, visitor: Visitor | None, *, status: int = 200, **context: Any
 ) -> HTMLResponse:
-    """Fill in a page for whoever looks, and have the session last from now on."""
+    """Fill in a page for whoever looks, and have the session last from now on, if its key is known to be good."""
     text = fill(template, request, visitor, **context)
     response = HTMLResponse(text, status_code=status)
-    if visitor is not None:
+    if visitor is not None and not visitor.books_are_away:
         sessions = console_of(request).sessions
         renewed = sessions.renewed(visitor.session, services_of(request).clock.now())
         if renewed is not None:

@@ -24,7 +24,7 @@ def runbook_router() -> APIRouter:
 
 async def show(request: Request) -> Response:
     """Show the runbook."""
-    visitor = await visitor_of(request)
+    visitor = await visitor_of(request, needs_books=False)
     return page(request, "runbook.html", visitor, text=html_of(console_of(request).runbook()))
 
 

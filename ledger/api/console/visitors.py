@@ -14,7 +14,7 @@ from ledger.api.facts import facts_of
 from ledger.api.problems import NotAvailableError, ProblemError
 from ledger.api.sessions import COOKIE, PATH, Session
 from ledger.application.access import Caller, Scope
-from ledger.application.faults import OverloadedError, TransientFaultError
+from ledger.application.faults import TooSlowError, TransientFaultError
 
 FIELDS_MAX = 2000
 READING: frozenset[Scope] = frozenset({"read"})
@@ -76,12 +76,16 @@ def session_of(request: Request) -> Session | None:
     return console_of(request).sessions.read(request.cookies.get(COOKIE), now)
 
 
-async def visitor_of(request: Request, scope: Scope = "read") -> Visitor:
-    """Find who looks; raises NotSignedInError, ForbiddenError, RateLimitedError."""
+async def visitor_of(request: Request, scope: Scope = "read", *, needs_books: bool = True) -> Visitor:
+    """Find who looks; raises NotSignedInError, ForbiddenError, RateLimitedError.
+
+    Where `needs_books` is false, the session is believed while the books are away; else TransientFaultError is raised,
+    and OverloadedError in any case.
+    """
     session = session_of(request)
     if session is None or session.caller is None:
         raise NotSignedInError
-    caller, books_are_away = await _caller(request, session.caller)
+    caller, books_are_away = await _caller(request, session.caller, needs_books=needs_books)
     facts = facts_of(request.scope)
     facts.tenant = caller.tenant
     if (quotas := services_of(request).quotas) is not None:
@@ -112,11 +116,13 @@ def is_operator(request: Request, caller: Caller) -> bool:
     return "admin" in caller.scopes and caller.tenant in console_of(request).operators
 
 
-async def _caller(request: Request, signed_in: Caller) -> tuple[Caller, bool]:
-    """Look whether the key is still good. While the books cannot tell, the session is believed, for reading only."""
+async def _caller(request: Request, signed_in: Caller, *, needs_books: bool) -> tuple[Caller, bool]:
+    """Look whether the key is still good. Books that are only busy could tell: nothing is believed then."""
     try:
         found = await services_of(request).keys.holder_of(signed_in.key_id)
-    except (TransientFaultError, OverloadedError):
+    except TransientFaultError as fault:
+        if needs_books or isinstance(fault, TooSlowError):
+            raise
         return msgspec.structs.replace(signed_in, scopes=signed_in.scopes & READING), True
     if found is None:
         raise NotSignedInError
