@@ -271,3 +271,7 @@ def test_image_takes_locked_packages_and_no_root() -> None:
 def test_api_asks_the_windows_workers() -> None:
     port = SERVICES["windows"]["environment"]["LEDGER_WORKER_PORT"]
     assert SERVICES["api"]["environment"]["LEDGER_WINDOWS_URLS"] == f"http://windows:{port}"
+
+
+def test_somebody_is_an_operator_of_the_console() -> None:
+    assert SERVICES["api"]["environment"]["LEDGER_CONSOLE_OPERATORS"] == "${OPERATORS:-acme}"

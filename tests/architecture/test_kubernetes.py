@@ -124,6 +124,10 @@ def test_every_setting_exists_and_is_valid(name: str) -> None:
     Settings.model_validate({each.removeprefix(PREFIX).lower(): value for each, value in given.items()})
 
 
+def test_somebody_is_an_operator_of_the_console_for_trials() -> None:
+    assert settings_of(BUILT["development"])["LEDGER_CONSOLE_OPERATORS"] == "acme"
+
+
 @each_overlay
 def test_every_worker_is_deployed_and_every_command_exists(name: str) -> None:
     known = getattr(typer.main.get_command(app), "commands", {})
