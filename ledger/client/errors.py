@@ -1,6 +1,8 @@
 """What can go wrong for a client: one class for each thing that a caller can do about it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from ledger.client.outcomes import Outcome
@@ -48,6 +50,9 @@ class UnavailableError(ClientError):
     """The ledger could not be reached, or was too busy, until the deadline. What was sent may have arrived: sending
     the same events again is safe."""
 
+    outcomes: Mapping[str, Outcome] = MappingProxyType({})
+    """Those that came before it went wrong, by event id."""
+
     def __init__(self, detail: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
@@ -90,6 +95,16 @@ class BusyError(ProblemError, UnavailableError):
     ) -> None:
         ProblemError.__init__(self, status, document)
         self.retry_after_s = retry_after_s
+
+
+@contextmanager
+def carrying(outcomes: Mapping[str, Outcome]) -> Iterator[None]:
+    """Have an UnavailableError tell the outcomes that are known when it is raised."""
+    try:
+        yield
+    except UnavailableError as error:
+        error.outcomes = outcomes
+        raise
 
 
 def problem_of(status: int, document: Mapping[str, Any], retry_after_s: float | None) -> ProblemError:

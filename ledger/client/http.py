@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from time import monotonic
 from types import TracebackType
 from typing import Self
@@ -10,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 
 from ledger.client.calling import Caller
-from ledger.client.errors import MissingError
+from ledger.client.errors import ClientError, MissingError, carrying
 from ledger.client.events import NewEvent
 from ledger.client.outcomes import Outcome
 from ledger.client.reading import Reading
@@ -20,6 +21,7 @@ from ledger.domain.rejection import Reason
 EVENTS_AT_ONCE = 500
 WAIT_S_MAX = 30
 LOOK_S = 0.5
+LOOK_S_MIN = 0.05
 BATCH = "application/cloudevents-batch+json"
 
 
@@ -67,12 +69,16 @@ class HttpClient(Posting, Reading):
     async def outcomes_of(
         self, events: Sequence[NewEvent], *, wait_s: float = WAIT_S
     ) -> Mapping[str, Outcome]:
-        """Send events, and give the outcomes that came in time, by event id; five hundred are waited for at once."""
+        """Send events, and give the outcomes that came in time, by event id; five hundred are waited for at once.
+
+        Raises UnavailableError, with the outcomes that are known, if some may not be in Kafka.
+        """
         found: dict[str, Outcome] = {}
         for begin in range(0, len(events), EVENTS_AT_ONCE):
             part = events[begin : begin + EVENTS_AT_ONCE]
             until = monotonic() + wait_s
-            came = await self._submitted(part, wait_s)
+            with carrying(found):
+                came = await self._submitted(part, wait_s)
             found |= came | await self._awaited([each for each in part if each.id not in came], until)
         return found
 
@@ -95,27 +101,45 @@ class HttpClient(Posting, Reading):
         return {each.event_id: each for each in answer.outcomes}
 
     async def _awaited(self, events: Sequence[NewEvent], until: float) -> dict[str, Outcome]:
-        """Look for outcomes that did not come with the answer, less and less often."""
+        """Look for outcomes that did not come with the answer, less and less often, and not for longer than asked.
+
+        The events are in Kafka: whatever goes wrong now, they are on their way.
+        """
         found: dict[str, Outcome] = {}
         waiting, pause_s = list(events), LOOK_S
-        while waiting and (left_s := until - monotonic()) > 0:
-            await asyncio.sleep(min(pause_s, left_s))
-            for each in waiting:
-                found |= await self._looked_up(each, until)
+        while waiting and (left_s := until - monotonic()) > LOOK_S_MIN:
+            await asyncio.sleep(min(pause_s, left_s / 2))
+            # Half of the time is left for telling whether what was found is their own.
+            hits = await self._looked_up(waiting, (until - monotonic()) / 2)
+            found |= await self._confirmed(hits, until - monotonic())
             waiting = [each for each in waiting if each.id not in found]
             pause_s *= 2
         return found
 
-    async def _looked_up(self, event: NewEvent, until: float) -> dict[str, Outcome]:
-        """Give the outcome of an event, if it has one.
+    async def _looked_up(self, events: Sequence[NewEvent], bound_s: float) -> list[tuple[NewEvent, Outcome]]:
+        """Give the outcomes that are under the ids of events, as many as can be read in time."""
+        hits: list[tuple[NewEvent, Outcome]] = []
+        with suppress(TimeoutError, ClientError):
+            async with asyncio.timeout(bound_s):
+                for each in events:
+                    with suppress(MissingError):
+                        hits.append((each, await self.outcome(each.id)))
+        return hits
 
-        The id may have been used before, with other content: so the event is sent once more, and the answer to that
-        tells whether the outcome is its own.
+    async def _confirmed(
+        self, hits: Sequence[tuple[NewEvent, Outcome]], bound_s: float
+    ) -> dict[str, Outcome]:
+        """Give the outcomes of events themselves.
+
+        An id may have been used before, with other content: so the events are sent once more, and the answer to that
+        tells whether an outcome is its event's own.
         """
-        try:
-            outcome = await self.outcome(event.id)
-        except MissingError:
-            return {}
-        again = await self._submitted([event], max(1.0, until - monotonic()))
-        is_other = any(each.reason == Reason.EVENT_ID_REUSED for each in again.values())
-        return again if is_other or not again else {event.id: outcome}
+        again: dict[str, Outcome] = {}
+        if hits:
+            with suppress(TimeoutError, ClientError):
+                async with asyncio.timeout(bound_s):
+                    again = await self._submitted([event for event, _ in hits], max(1.0, bound_s))
+        told = [(again[event.id], outcome) for event, outcome in hits if event.id in again]
+        return {
+            its.event_id: its if its.reason == Reason.EVENT_ID_REUSED else outcome for its, outcome in told
+        }

@@ -13,7 +13,7 @@ from ledger.adapters.kafka.submit import KafkaEventLog
 from ledger.application.faults import LogAwayError, RecordRefusedError
 from ledger.application.outcome_feed import Notice, OutcomeFeed, outcome_of
 from ledger.application.submit_events import InvalidEventsError, Submission, SubmitEvents, WrongTenantError
-from ledger.client.errors import InvalidEventError, UnavailableError
+from ledger.client.errors import InvalidEventError, UnavailableError, carrying
 from ledger.client.events import NewEvent
 from ledger.client.outcomes import Outcome, outcome_from
 from ledger.client.patience import patiently
@@ -84,12 +84,17 @@ class KafkaClient(Posting):
     async def outcomes_of(
         self, events: Sequence[NewEvent], *, wait_s: float = WAIT_S
     ) -> Mapping[str, Outcome]:
-        """Send events, and give the outcomes that came in time, by event id; a thousand are waited for at once."""
+        """Send events, and give the outcomes that came in time, by event id; a thousand are waited for at once.
+
+        Raises UnavailableError, with the outcomes that are known, if some may not be in Kafka.
+        """
         found: dict[str, Outcome] = {}
         for begin in range(0, len(events), EVENTS_AT_ONCE):
             submissions = await self._checked(events[begin : begin + EVENTS_AT_ONCE])
-            await self._until_listening()
-            for notice in await self._sent(submissions, wait_s):
+            with carrying(found):
+                await self._until_listening()
+                notices = await self._sent(submissions, wait_s)
+            for notice in notices:
                 if notice is not None:
                     outcome = outcome_from(outcome_of(notice))
                     found[outcome.event_id] = outcome

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from time import monotonic
 
 import pytest
 from aiohttp import web
@@ -20,6 +21,7 @@ from ledger.client import (
     transfer,
 )
 from ledger.client.calling import retry_after_s
+from ledger.client.http import EVENTS_AT_ONCE
 from tests.client.api_double import ApiDouble, answering, outcome, problem, submitted
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
@@ -153,6 +155,54 @@ async def test_an_outcome_that_comes_later_is_found() -> None:
     assert (found.status, found.transaction) == ("posted", event.id)
     path = ("GET", f"/v1/events/{event.id}")
     assert api.calls == [("POST", "/v1/events"), path, path, ("POST", "/v1/events")]
+
+
+async def test_outcomes_that_come_later_are_told_apart_by_one_call() -> None:
+    events = [transfer("ann", "shoes", number, "USD/2", metadata={"of": "one"}) for number in (1, 2)]
+    replies = (
+        submitted(pending=[event.id for event in events]),
+        *(web.json_response(outcome(event.id)) for event in events),
+        submitted(*(outcome(event.id, "duplicate") for event in events)),
+    )
+    async with answering(*replies) as api, client_of(api) as client:
+        assert [each.status for each in await client.post_all(events)] == ["posted", "posted"]
+    assert [method for method, _ in api.calls] == ["POST", "GET", "GET", "POST"]
+
+
+async def test_what_goes_wrong_after_sending_is_waited_for_no_longer_than_asked() -> None:
+    events = [transfer("ann", "shoes", number, "USD/2") for number in (1, 2)]
+    answer = submitted(outcome(events[0].id), pending=[events[1].id])
+    async with answering(answer, problem(503, "books_slow")) as api, client_of(api) as client:
+        began = monotonic()
+        with pytest.raises(NotAnsweredError) as found:
+            await client.post_all(events, wait_s=0.6)
+    assert monotonic() - began < 3
+    assert (list(found.value.outcomes), found.value.pending) == ([events[0].id], [events[1].id])
+
+
+async def test_an_outcome_that_was_found_is_kept_though_another_cannot_be_read() -> None:
+    events = [transfer("ann", "shoes", number, "USD/2") for number in (1, 2)]
+    replies = (
+        submitted(pending=[event.id for event in events]),
+        web.json_response(outcome(events[0].id)),
+        problem(503, "books_slow", "3600"),
+        submitted(outcome(events[0].id, "duplicate")),
+        problem(503, "books_slow", "3600"),
+    )
+    async with answering(*replies) as api, client_of(api) as client:
+        with pytest.raises(NotAnsweredError) as found:
+            await client.post_all(events, wait_s=2)
+    assert (list(found.value.outcomes), found.value.pending) == ([events[0].id], [events[1].id])
+
+
+async def test_what_cannot_be_sent_tells_the_outcomes_of_what_was_sent_before() -> None:
+    events = [transfer("ann", "shoes", 1, "USD/2") for _ in range(EVENTS_AT_ONCE + 1)]
+    sent = [event.id for event in events[:EVENTS_AT_ONCE]]
+    replies = submitted(*(outcome(each) for each in sent)), problem(503, "kafka_away", "3600")
+    async with answering(*replies) as api, client_of(api) as client:
+        with pytest.raises(UnavailableError) as found:
+            await client.post_all(events)
+    assert list(found.value.outcomes) == sent
 
 
 async def test_the_outcome_of_another_content_is_never_taken_for_its_own() -> None:
