@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from tests.simulation.plan import Plan, load, save
-from tests.simulation.run import Verdict, run, run_seed
+from tests.simulation.run import Verdict, run, run_seed, run_told_briefly
 from tests.simulation.shrink import shrink
 
 TAIL = 40
@@ -58,15 +58,10 @@ def _arguments() -> argparse.Namespace:
 
 def _verdicts(seeds: Iterable[int], processes: int) -> Iterator[Verdict]:
     if processes == 1:
-        yield from map(_without_trace, seeds)
+        yield from map(run_told_briefly, seeds)
         return
     with get_context("spawn").Pool(processes) as pool:
-        yield from pool.imap_unordered(_without_trace, seeds, chunksize=4)
-
-
-def _without_trace(seed: int) -> Verdict:
-    verdict = run_seed(seed)
-    return verdict if verdict.found else Verdict(verdict.plan, (), (), verdict.heard)
+        yield from pool.imap_unordered(run_told_briefly, seeds, chunksize=4)
 
 
 def _show(verdict: Verdict, whole: bool) -> int:

@@ -56,6 +56,12 @@ def run_seed(seed: int, bugs: Mapping[str, Any] | None = None) -> Verdict:
     return run(draw(seed), bugs)
 
 
+def run_told_briefly(seed: int) -> Verdict:
+    """Run the plan of a seed, and keep its trace only if it fails: what another process has to hand over stays small."""
+    verdict = run_seed(seed)
+    return verdict if verdict.found else Verdict(verdict.plan, (), (), verdict.heard)
+
+
 def run(plan: Plan, bugs: Mapping[str, Any] | None = None) -> Verdict:
     """Run a plan; `bugs` are substitutes for what tests plant, by the path of what they replace."""
     world = World(plan)

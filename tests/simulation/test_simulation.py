@@ -41,3 +41,15 @@ def _trace_elsewhere(seed: int, hashes: str) -> str:
         check=True,
     )
     return ran.stdout.removesuffix("\n")
+
+
+def test_seeds_are_shared_by_processes() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.simulation", "--seeds", "4", "--processes", "2"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert "4 of 4 seeds" in ran.stdout
