@@ -52,4 +52,4 @@ def test_seeds_are_shared_by_processes() -> None:
         check=True,
         timeout=60,
     )
-    assert "4 of 4 seeds" in ran.stdout
+    assert "4 of 4 seeds" in ran.stderr
