@@ -4,7 +4,12 @@ from io import StringIO
 
 from rich.console import Console
 
-from ledger.domain.audit import Check, Verdict
+from ledger.application.provider_books import PAYMENTS_CHECK
+from ledger.application.verify_books import BOOK_CHECKS
+from ledger.application.verify_chain import CHAIN_CHECK
+from ledger.application.verify_checkpoints import CHECKPOINTS_CHECK
+from ledger.application.verify_windows import NAME as WINDOWS_CHECK
+from ledger.domain.audit import MEANINGS, Check, Verdict
 from streams.verdicts import show_verdict
 
 
@@ -17,3 +22,8 @@ def test_violations_are_told_with_their_facts_if_they_have_any() -> None:
     assert "checkpoints: there are no checkpoints" in lines
     assert "chain: the transaction is gone (number 5)" in lines
     assert ("1 violation " in told.getvalue(), "2 violations " in told.getvalue()) == (True, True)
+
+
+def test_every_check_has_a_meaning_and_no_other_name_has() -> None:
+    checks = {*BOOK_CHECKS, "no_loss", PAYMENTS_CHECK, CHAIN_CHECK, CHECKPOINTS_CHECK, WINDOWS_CHECK}
+    assert set(MEANINGS) == checks

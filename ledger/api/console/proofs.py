@@ -1,7 +1,6 @@
 """What speaks for the books: the trial balance, the last verification, and reports of replays and measurements."""
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -13,18 +12,8 @@ from ledger.api.access import services_of
 from ledger.api.console.pages import console_router, page
 from ledger.api.console.visitors import NotThereError, console_of, need_operator, visitor_of
 from ledger.application.reports import Verification, last_verification
+from ledger.domain.audit import MEANINGS
 
-MEANINGS: Mapping[str, str] = {
-    "zero_sum": "entries of each transaction, and each tenant, sum to zero",
-    "one_outcome": "each event id has one outcome, and at most one transaction",
-    "no_loss": "each record of the topic is an outcome or a dead letter, and no more",
-    "balances": "each balance is the sum of its entries, and within its overdraft",
-    "versions": "versions have no gaps, running totals and times fit",
-    "holds": "each hold is captured + released + left, and held agrees",
-    "sagas": "each payment agrees with hold, saga, timeline and provider's book",
-    "chain": "each transaction is what the audit chain vouches for, in its place",
-    "windows": "each window of the stream is that of its entries",
-}
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
