@@ -88,12 +88,9 @@ class PostEvents:
         backoff_max_s: float = 5.0,
         waiting: Waiting = not_said,
         judge: Judge | None = None,
-        payments_clock: Clock | None = None,
     ) -> None:
-        """`payments_clock` is what those who advance payments go by; without it, `clock` is."""
         self._store = store
         self._clock = clock
-        self._payments_clock = payments_clock or clock
         self._rules = rules
         self._signals = signals
         self._backoff_max_s = backoff_max_s
@@ -190,7 +187,7 @@ class PostEvents:
         books.watched = needs.originals
         books.payment_rules = self._rules.payments
         if needs.providers:
-            books.payments_begin = self._payments_clock.now()
+            books.payments_begin = self._clock.now()
         return books
 
     async def _claim(

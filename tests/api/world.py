@@ -62,7 +62,7 @@ class World:
     def __post_init__(self) -> None:
         self.office = Office(books=self.books)
         self.office.clock = self.clock
-        self.office._post._clock = self.office._post._payments_clock = self.clock
+        self.office._post._clock = self.clock
         numbers = {tenant: number for number, tenant in TENANTS.items()}
         self.key_store = MemoryKeys(numbers.__getitem__, self.clock)
         self.keys = ApiKeys(self.key_store, self.clock, _randomness(), KEY_SECRET)

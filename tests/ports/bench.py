@@ -33,19 +33,12 @@ class Bench:
         number = next(_numbers)
         self.tenant, self.topic = f"t{number}", f"topic-{number}"
         self.store, self.look = store, look
-        self.clock = self.payments_clock = HandClock()
+        self.clock = HandClock()
         self.signals = RememberedSignals()
 
     def poster(self, store: BookStore | None = None) -> PostEvents:
         """Give a worker of its own over these books, or over `store`."""
-        return PostEvents(
-            store or self.store,
-            self.clock,
-            Rules(),
-            self.signals,
-            backoff_max_s=0.01,
-            payments_clock=self.payments_clock,
-        )
+        return PostEvents(store or self.store, self.clock, Rules(), self.signals, backoff_max_s=0.01)
 
     async def post(
         self,

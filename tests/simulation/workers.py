@@ -99,7 +99,6 @@ async def post_worker(running: Running) -> None:
         parts.signals,
         backoff_max_s=settings.retry_backoff_max_s,
         waiting=parts.flow.waiting_for,
-        payments_clock=parts.database_clock,
     )
     expire = ExpireHolds(parts.remote(ServerHolds(world.server.books)), parts.clock, world.fresh_id)
     sweep = HoldSweep(
