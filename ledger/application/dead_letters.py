@@ -1,6 +1,6 @@
 """Dead letters in the hands of an operator: found, sent again, or dropped, and each deed written down."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -138,6 +138,10 @@ class LetterQuery(msgspec.Struct, frozen=True):
         return all(each is None for each in (self.reason, self.since, self.until, self.topic, self.partition))
 
 
+EnsureHeld = Callable[[], Awaitable[None]]
+"""Raises TransientFaultError where letters are not in one's hands any more: what held them is gone."""
+
+
 class DeadLetters(Protocol):
     """The dead letters, where they are kept. Every method may raise TransientFaultError."""
 
@@ -163,8 +167,11 @@ class DeadLetters(Protocol):
         """Write down that `action` was done about each of the letters."""
         ...
 
-    def held(self) -> AbstractAsyncContextManager[None]:
-        """Let nobody else who asks for them do anything about letters meanwhile."""
+    def held(self) -> AbstractAsyncContextManager[EnsureHeld]:
+        """Let nobody else who asks for them do anything about letters meanwhile.
+
+        Gives what is to be asked right before letters are acted upon, for what holds them may be lost.
+        """
         ...
 
 
@@ -308,8 +315,9 @@ class RequeueLetters:
         self, places: Sequence[Place], by: str, why: str | None = None, *, again: bool = False
     ) -> Done:
         """Send the letters as they came; raises NoSuchLetterError or LetterHandledError before anything is sent."""
-        async with self._letters.held():
+        async with self._letters.held() as ensure_held:
             stored = await read_letters(self._letters, places, again=again)
+            await ensure_held()
             records = await self._payments.send([_as_it_came(each) for each in stored])
             crash_point("letter_sent")
             await self._letters.record(places, Action(Deed.REQUEUED, by, self._clock.now(), why))
@@ -327,11 +335,12 @@ class RequeueLetters:
         Raises LetterPostedError unless `again`: under another id it would be posted twice.
         """
         event = decode_event(value, bytes_max=self._bytes_max)
-        async with self._letters.held():
+        async with self._letters.held() as ensure_held:
             [stored] = await read_letters(self._letters, [place], again=again)
             if not again:
                 await self._refuse_posted([stored])
             check_address(stored.letter.record.key, stored.letter.record.headers)
+            await ensure_held()
             [record] = await self._payments.send([_edited(stored, event, value)])
             crash_point("letter_sent")
             await self._letters.record([place], Action(Deed.REQUEUED, by, self._clock.now(), why, value))
@@ -372,7 +381,8 @@ class DropLetters:
 
         Raises NoSuchLetterError, LetterHandledError or LetterPostedError before any is dropped.
         """
-        async with self._letters.held():
+        async with self._letters.held() as ensure_held:
             await self._refuse_posted(await read_letters(self._letters, places))
+            await ensure_held()
             await self._letters.record(places, Action(Deed.DROPPED, by, self._clock.now(), why))
         return Done(places)

@@ -37,9 +37,9 @@ def holding_letters(letters: DeadLetters) -> Hold:
 
     @asynccontextmanager
     async def hold(batch: Sequence[Placed]) -> AsyncIterator[Sequence[Placed]]:
+        places = [place for each in batch if (place := _letter_of(each))]
         async with AsyncExitStack() as stack:
-            await insist(lambda: stack.enter_async_context(letters.held()))
-            handled = await _handled(letters, [place for each in batch if (place := _letter_of(each))])
+            handled = await insist(lambda: _held(stack, letters, places))
             yield [
                 msgspec.structs.replace(each, fate=Fate.HANDLED) if _letter_of(each) in handled else each
                 for each in batch
@@ -48,10 +48,20 @@ def holding_letters(letters: DeadLetters) -> Hold:
     return hold
 
 
+async def _held(stack: AsyncExitStack, letters: DeadLetters, places: Sequence[Place]) -> Collection[Place]:
+    """Take hold of letters, and tell which of them were handled before; raises TransientFaultError."""
+    async with AsyncExitStack() as taken:
+        ensure_held = await taken.enter_async_context(letters.held())
+        handled = await _handled(letters, places)
+        await ensure_held()
+        stack.push_async_exit(taken.pop_all())
+    return handled
+
+
 async def _handled(letters: DeadLetters, places: Sequence[Place]) -> Collection[Place]:
     found: set[Place] = set()
     for begin in range(0, len(places), SUMMARIES_MAX):
-        page = await insist(partial(letters.summaries, places[begin : begin + SUMMARIES_MAX]))
+        page = await letters.summaries(places[begin : begin + SUMMARIES_MAX])
         found |= {each.place for each in page if each.action is not None}
     return found
 

@@ -1,6 +1,7 @@
 """What an operator can do about dead letters: found, sent again byte for byte or edited, dropped."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,9 @@ from ledger.adapters.memory.dead_letters import MemoryDeadLetters
 from ledger.application.dead_letters import (
     Action,
     Deed,
+    Done,
     DropLetters,
+    EnsureHeld,
     LetterHandledError,
     LetterPostedError,
     LetterQuery,
@@ -20,6 +23,7 @@ from ledger.application.dead_letters import (
     RequeueLetters,
     places_of,
 )
+from ledger.application.faults import TransientFaultError
 from ledger.contract.dead_letter import ORIGIN, DeadLetter, DeadLetterReason, Header, NotAnEventError, Record
 from ledger.contract.decode import ADDRESS_BYTES_MAX
 from ledger.contract.outgoing import CONTENT_TYPE, Message
@@ -76,11 +80,22 @@ class Posted:
         return {each.identity: earlier for each in events}
 
 
+class LetGo(MemoryDeadLetters):
+    """Letters that are lost as soon as they are held."""
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[EnsureHeld]:
+        async def ensure_held() -> None:
+            raise TransientFaultError("the connection is gone")
+
+        yield ensure_held
+
+
 class Desk:
     """The use cases over letters in memory."""
 
-    def __init__(self, *letters: DeadLetter) -> None:
-        self.letters = MemoryDeadLetters(letters)
+    def __init__(self, *letters: DeadLetter, kind: type[MemoryDeadLetters] = MemoryDeadLetters) -> None:
+        self.letters = kind(letters)
         self.topic = Topic()
         self.posted = Posted()
         refuse = RefusePosted(self.posted)
@@ -132,6 +147,24 @@ async def test_what_kafka_did_not_take_stays_open() -> None:
     with pytest.raises(ConnectionError):
         await desk.requeue([place(1)], "ann")
     assert (desk.letters.actions, await desk.open()) == ([], [1])
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda desk: desk.requeue([place(1)], "ann"),
+        lambda desk: desk.requeue.edited(place(1), encoded(body()), "ann"),
+        lambda desk: desk.drop([place(1)], "ann", "why"),
+    ],
+    ids=["requeue", "edit", "drop"],
+)
+async def test_letters_that_are_not_in_hand_any_more_are_left_alone(
+    act: Callable[[Desk], Awaitable[Done]],
+) -> None:
+    desk = Desk(letter(1), kind=LetGo)
+    with pytest.raises(TransientFaultError):
+        await act(desk)
+    assert (desk.topic.sent, desk.letters.actions) == ([], [])
 
 
 async def test_order_of_sending_is_that_of_the_letters() -> None:

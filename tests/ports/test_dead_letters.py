@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 
@@ -21,6 +22,7 @@ from ledger.application.dead_letters import (
     StoredLetter,
     places_of,
 )
+from ledger.application.faults import TransientFaultError
 from ledger.contract.dead_letter import ORIGIN, DeadLetter, DeadLetterReason, Record
 from tests.builders import NOW
 from tests.ports.conftest import Bench
@@ -28,6 +30,10 @@ from tests.ports.conftest import Bench
 MALFORMED, TOO_LARGE = DeadLetterReason.MALFORMED_JSON, DeadLetterReason.TOO_LARGE
 ACTION = Action(Deed.REQUEUED, "ann", NOW, "why", b"\x00edited")
 
+_END_HOLDER = """
+select pg_terminate_backend(pid) from pg_locks
+where locktype = 'advisory' and classid = 72619944 and objid::bigint = hashtext($1)::bigint & 4294967295
+"""
 _numbers = itertools.count()
 
 
@@ -155,6 +161,19 @@ async def test_letters_are_in_the_hands_of_one_at_a_time(kept: Kept) -> None:
         deeds.append("first")
     await second
     assert deeds == ["first", "second"]
+
+
+async def test_who_lost_the_letters_hears_of_it(
+    kept_in_postgres: Kept, pool: Pool, postgres_dsn: str
+) -> None:
+    schema = await pool.fetchval("select current_schema()")
+    superuser = await asyncpg.connect(postgres_dsn)
+    async with kept_in_postgres.letters.held() as ensure_held:
+        await ensure_held()
+        assert await superuser.fetchval(_END_HOLDER, schema)
+        with pytest.raises(TransientFaultError):
+            await ensure_held()
+    await superuser.close()
 
 
 async def test_many_letters_are_found_page_by_page(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """A replay in memory: the same digest whatever the pages and batches, stopped anywhere and gone on with."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -14,7 +15,8 @@ from ledger.adapters.memory.books import MemoryBooks
 from ledger.adapters.memory.dead_letters import MemoryDeadLetters
 from ledger.adapters.memory.standings import MemoryBooksToRead
 from ledger.application.compare_books import View, digest_standings
-from ledger.application.dead_letters import Action, Deed, Place
+from ledger.application.dead_letters import Action, Deed, EnsureHeld, Place
+from ledger.application.faults import TransientFaultError
 from ledger.application.post_events import Batch, PostEvents
 from ledger.application.replaying import Reached
 from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, Record
@@ -286,6 +288,29 @@ async def test_letters_that_were_handled_since_they_were_read_are_not_posted() -
     stored = await letters.read([Place(TOPIC, 0, 1)])
     assert [each.action for each in stored] == [dropped]
     assert [place.offset for place, _ in letters.actions] == [1, 0, 2]
+
+
+class LostOnce(MemoryDeadLetters):
+    """Letters that are lost the first time that they are held; meanwhile an operator drops one of them."""
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[EnsureHeld]:
+        async def ensure_held() -> None:
+            if not self.actions:
+                await self.record([Place(TOPIC, 0, 1)], Action(Deed.DROPPED, "ann", NOW, "paid by hand"))
+                raise TransientFaultError("the connection is gone")
+
+        yield ensure_held
+
+
+async def test_letters_are_looked_at_again_once_they_were_lost() -> None:
+    records = [Record(TOPIC, 0, at, None, encoded(body(name=at))) for at in range(3)]
+    letters = LostOnce(DeadLetter(each, DeadLetterReason.UNKNOWN_TYPE, "x", NOW) for each in records)
+    into = MemoryBooks()
+    stage = Stage(poster(into, HandClock(NOW)), there=Known(into), hold=holding_letters(letters))
+    lane = ListLane(0, records)
+    told = await Replayer([lane], stage, Decoder(2**18, 2**20), Selection(Filters()), batch_max=10).run()
+    assert told.counts == {"posted": 2, "handled": 1}
 
 
 async def test_live_books_refuse_what_they_may_have_forgotten() -> None:

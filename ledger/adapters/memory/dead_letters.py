@@ -4,7 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
-from ledger.application.dead_letters import Action, LetterQuery, LetterSummary, Place, StoredLetter
+from ledger.application.dead_letters import (
+    Action,
+    EnsureHeld,
+    LetterQuery,
+    LetterSummary,
+    Place,
+    StoredLetter,
+)
 from ledger.contract.dead_letter import DeadLetter
 
 
@@ -40,9 +47,12 @@ class MemoryDeadLetters:
         self.actions += [(place, action) for place in places]
 
     @asynccontextmanager
-    async def held(self) -> AsyncIterator[None]:
+    async def held(self) -> AsyncIterator[EnsureHeld]:
         async with self._lock:
-            yield
+            yield self._ensure_held
+
+    async def _ensure_held(self) -> None:
+        """Who has the lock keeps it."""
 
     def _in_order(self, places: Iterable[Place]) -> list[StoredLetter]:
         newest = dict(self.actions)

@@ -13,6 +13,7 @@ from ledger.adapters.postgres.types import Pool
 from ledger.application.dead_letters import (
     Action,
     Deed,
+    EnsureHeld,
     LetterQuery,
     LetterSummary,
     Place,
@@ -51,13 +52,19 @@ class PostgresDeadLetters:
         await self._fetch("insert_dead_letter_actions", *_columns(places), *deed)
 
     @asynccontextmanager
-    async def held(self) -> AsyncIterator[None]:
+    async def held(self) -> AsyncIterator[EnsureHeld]:
         with transient_faults():
             connection = await self.pool.acquire()
         try:
             with transient_faults():
                 await connection.execute(sql("hold_dead_letters"))
-            yield
+
+            async def ensure_held() -> None:
+                # The lock lasts as long as its session does, and that answers only on this connection.
+                with transient_faults():
+                    await connection.execute("select 1")
+
+            yield ensure_held
         finally:
             # Closed, it lets go in whatever state it is.
             connection.terminate()
