@@ -26,7 +26,7 @@ from streams.demo.mix import Sent
 from streams.demo.paying import Paying, PaymentsReport
 from streams.demo.readings import Api, Reading
 from streams.demo.tracing import TracedSending
-from streams.embedded.programs import Program, api, posting_workers, windows_workers
+from streams.embedded.programs import Program, api, chain_workers, posting_workers, windows_workers
 from streams.embedded.stack import EmbeddedStack
 from streams.prepare import prepare
 from streams.transport.publisher import BatchPublisher
@@ -141,6 +141,7 @@ class Demo:
             await self._until_holds_are_let_go(engine, stack.kafka)
             await self._drain(engine, stack, kill_at=None)
             await self._until_restarted(stack)
+            await self._until_chained(engine)
             await self._look_back(stack, engine, exact_balances)
         self.report.seconds = monotonic() - started
         return self.report
@@ -152,7 +153,13 @@ class Demo:
             self._state_dir,
             settings=self._settings,
             preparations=(prepare, *([self._paying.preparation] if self._paying else [])),
-            programs=[*posting_workers(self._workers), *self._programs(), *windows_workers(1), api],
+            programs=[
+                *posting_workers(self._workers),
+                *self._programs(),
+                *windows_workers(1),
+                *chain_workers(1),
+                api,
+            ],
             signals=signals,
         )
         async with stack:
@@ -289,6 +296,18 @@ class Demo:
             ends = {partition: end for partition, (_, end) in (await stream.bounds()).items()}
         self._total = sum(ends.values())
         return await reads.positions(connection, topic) == {at: end for at, end in ends.items() if end}
+
+    async def _until_chained(self, engine: AsyncEngine) -> None:
+        """What the verification looks at of the chain is then every transaction."""
+        deadline = monotonic() + STALLED_S
+        while monotonic() < deadline:
+            async with engine.connect() as connection:
+                unlinked = await reads.unlinked_count(connection)
+            if unlinked == 0:
+                return
+            self._note("linking transactions", 0, 1)
+            await asyncio.sleep(LOOK_S)
+        raise StalledError(f"{unlinked} transactions are not in the audit chain")
 
     async def _look_back(
         self, stack: EmbeddedStack, engine: AsyncEngine, exact_balances: dict[str, int] | None

@@ -116,6 +116,12 @@ async def statement(
     return await _rows(connection, query)
 
 
+async def unlinked_count(connection: AsyncConnection) -> int:
+    """Count transactions for which the audit chain does not vouch yet."""
+    query = sa.text("select (select count(*) from transactions) - (select count(*) from chain_links)")
+    return int((await connection.execute(query)).scalar_one())
+
+
 async def holds_due(connection: AsyncConnection) -> int:
     """Count open holds whose time is over."""
     query = sa.text("select count(*) from holds where state = 'open' and expires_at <= now()")
