@@ -1,10 +1,17 @@
 """What the console watches, on real Kafka and PostgreSQL: where a topic, its group and the books stand, and records."""
 
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
+from time import monotonic
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import NewTopic
 
-from ledger.adapters.kafka.stands import KafkaStands
+from ledger.adapters.kafka.group import KafkaGroup
+from ledger.adapters.kafka.stands import OLDEST_S, KafkaStands
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.operator_board import PostgresOperatorBoard
 from ledger.adapters.postgres.origins import PostgresOrigins
@@ -12,8 +19,12 @@ from ledger.adapters.postgres.position import PostgresPosition
 from ledger.application.dead_letters import Place
 from ledger.application.faults import TransientFaultError
 from ledger.application.pipeline import StreamAskError
+from loadtests.transport_truth import make_topics
 from streams.transport.publisher import Outgoing
+from tests.builders import NOW
 from tests.end_to_end.books import Books, id_of, transfer
+
+PARTITIONS = 10
 
 
 async def test_what_is_told_is_what_the_topic_and_the_books_hold(
@@ -66,3 +77,57 @@ async def test_books_that_are_not_there_are_away(kafka: str, postgres_dsn: str, 
             await PostgresPosition(pool).look("payments")
     finally:
         await pool.close()
+
+
+async def test_the_oldest_record_that_waits_is_found_in_whichever_partition_it_is(kafka: str) -> None:
+    topic, now = "stands.oldest", int(NOW.timestamp() * 1000)
+    await make_topics(kafka, NewTopic(topic, PARTITIONS, 1))
+    await _write(kafka, topic, {partition: [now] * 50 for partition in range(PARTITIONS - 1)})
+    await _write(kafka, topic, {PARTITIONS - 1: [now - 90_000]})
+    stands = KafkaStands(kafka)
+    try:
+        stand = await stands.look(topic, "stands.nobody")
+    finally:
+        await stands.close()
+    assert (stand.lag, stand.oldest_waiting_at) == (
+        50 * (PARTITIONS - 1) + 1,
+        NOW - timedelta(seconds=90),
+    )
+
+
+async def test_a_marker_of_a_transaction_keeps_nobody_waiting_for_its_time(kafka: str) -> None:
+    topic = "stands.markers"
+    await make_topics(kafka, NewTopic(topic, 1, 1))
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=topic)
+    await producer.start()
+    try:
+        async with producer.transaction():
+            await producer.send_and_wait(topic, b"value", partition=0)
+    finally:
+        await producer.stop()
+    async with KafkaGroup.open(kafka, topic) as group:
+        await group.move(topic, {0: 1})
+    stands = KafkaStands(kafka)
+    try:
+        await stands.look(topic, topic)
+        begun = monotonic()
+        stand = await stands.look(topic, topic)
+        took_s = monotonic() - begun
+    finally:
+        await stands.close()
+    assert (stand.lag, stand.oldest_waiting_at, took_s < OLDEST_S) == (1, None, True)
+
+
+async def _write(kafka: str, topic: str, times_ms: Mapping[int, Sequence[int]]) -> None:
+    """Write records of given times, a partition's as one batch."""
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, linger_ms=50)
+    await producer.start()
+    try:
+        sent = [
+            await producer.send(topic, b"value", partition=partition, timestamp_ms=at)
+            for partition, times in times_ms.items()
+            for at in times
+        ]
+        await asyncio.gather(*sent)
+    finally:
+        await producer.stop()

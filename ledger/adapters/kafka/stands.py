@@ -1,7 +1,7 @@
 """Where topics and groups stand, and single records, asked of Kafka again and again over one connection."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -22,9 +22,11 @@ ANSWER_S = 3.0
 PAUSE_S = 3.0
 """After a fault nobody is asked for so long: who watches is told at once."""
 FIRST_MS = 400
-"""What is asked for the oldest record that waits is waited for this long."""
-WAITING_MAX = 8
-"""Of so many partitions at most, those with the most records that wait, the oldest is looked for."""
+"""What is asked for one record is waited for this long."""
+OLDEST_S = 1.5
+"""All partitions together have this long to give their oldest records that wait."""
+ROUND_MS = 50
+"""Where only markers of transactions are left, nothing comes: how far a partition was read is looked at this often."""
 
 
 class KafkaStands:
@@ -105,13 +107,29 @@ class KafkaStands:
         return record_of(first) if first is not None and first.offset == offset else None
 
     async def _oldest(self, topic: str, stands: Sequence[PartitionStand]) -> datetime | None:
-        """Find when the oldest record was written that waits; markers of transactions have no time."""
-        waiting = sorted((each for each in stands if each.lag), key=lambda each: -each.lag)[:WAITING_MAX]
+        """Find when the oldest record was written that waits, in whichever partition that answers in time."""
+        waiting = {TopicPartition(topic, each.partition): each for each in stands if each.lag}
         if not waiting:
             return None
-        self._consumer.assign([TopicPartition(topic, each.partition) for each in waiting])
-        for each in waiting:
-            self._consumer.seek(TopicPartition(topic, each.partition), max(each.begin, each.committed or 0))
-        found = await self._consumer.getmany(timeout_ms=FIRST_MS)
-        first = min((records[0].timestamp for records in found.values() if records), default=None)
-        return None if first is None else datetime.fromtimestamp(first / 1000, UTC)
+        self._consumer.assign(list(waiting))
+        for place, stand in waiting.items():
+            self._consumer.seek(place, max(stand.begin, stand.committed or 0))
+        written = await self._first_written({place: stand.end for place, stand in waiting.items()})
+        return None if not written else datetime.fromtimestamp(min(written) / 1000, UTC)
+
+    async def _first_written(self, ends: Mapping[TopicPartition, int]) -> Sequence[int]:
+        """Read when the next record of each partition was written; markers of transactions have no time.
+
+        A broker fills an answer with one partition's batch, so those that have answered are not asked again.
+        """
+        written: list[int] = []
+        asked = set(ends)
+        until = asyncio.get_running_loop().time() + OLDEST_S
+        while asked and asyncio.get_running_loop().time() < until:
+            found = await self._consumer.getmany(*asked, timeout_ms=ROUND_MS)
+            written += [records[0].timestamp for records in found.values() if records]
+            at_the_end = {each for each in asked if await self._consumer.position(each) >= ends[each]}
+            answered = at_the_end | found.keys()
+            self._consumer.pause(*answered)
+            asked -= answered
+        return written
