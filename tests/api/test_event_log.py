@@ -139,6 +139,33 @@ async def test_a_batch_too_large_for_the_topic_is_parted_by_requests() -> None:
     assert [value.strip() for batch in broker.log for value in batch] == [b"a-0", b"a-1", b"b-0", b"b-1"]
 
 
+async def test_a_request_too_large_for_the_topic_is_written_where_each_of_its_records_fits() -> None:
+    broker = SlowBroker(bytes_max=1000)
+    queue = PartitionQueue(broker, "payments", 0)
+    several = asyncio.create_task(queue.write(events("part", 6, size=400)))
+    await until_idle(broker, 2)
+    assert not several.done()
+    await until_idle(broker, 20)
+    assert several.exception() is None
+    assert [value.strip() for batch in broker.log for value in batch] == [
+        f"part-{number}".encode() for number in range(6)
+    ]
+
+
+async def test_of_a_request_nothing_is_written_after_a_record_that_the_topic_does_not_take() -> None:
+    broker = SlowBroker(bytes_max=1000)
+    queue = PartitionQueue(broker, "payments", 0)
+    refused = asyncio.create_task(
+        queue.write([*events("first", 1), *events("large", 1, size=1500), *events("last", 2)])
+    )
+    after = writing(queue, ["after"])
+    await until_idle(broker, 20)
+    with pytest.raises(MessageSizeTooLargeError):
+        await refused
+    assert after["after"].exception() is None
+    assert [value.strip() for batch in broker.log for value in batch] == [b"first-0", b"after-0", b"after-1"]
+
+
 async def test_what_is_cancelled_before_its_turn_is_not_written() -> None:
     broker = SlowBroker()
     queue = PartitionQueue(broker, "payments", 0)

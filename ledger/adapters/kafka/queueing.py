@@ -23,18 +23,20 @@ class Keyed(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Request:
-    """Records that are written together, as far as they fit; those before `next` are in a batch."""
+    """Records that are written in order, together as far as they fit; those before `next` are in a batch."""
 
     records: Sequence[Keyed]
     done: "asyncio.Future[None]"
     next: int = 0
+    written: int = 0
 
     def fail(self, error: Exception) -> None:
         if not self.done.done():
             self.done.set_exception(error)
 
-    def acknowledged(self) -> None:
-        if self.next == len(self.records) and not self.done.done():
+    def acknowledged(self, count: int) -> None:
+        self.written += count
+        if self.written == len(self.records) and not self.done.done():
             self.done.set_result(None)
 
 
@@ -85,20 +87,22 @@ class PartitionQueue:
             batch.close()
             await (await self.producer.send_batch(batch, self._topic, partition=self._partition))
         except MessageSizeTooLargeError as error:
-            # The topic takes less than a batch may hold: only whose records are too large is to hear of it.
-            await self._send_each(parts, error)
+            # The topic takes less than a batch may hold: only whose record is too large is to hear of it.
+            await self._send_smaller(parts, error)
         except Exception as error:
             for part in parts:
                 part.request.fail(error)
         else:
             for part in parts:
-                part.request.acknowledged()
+                part.request.acknowledged(len(part.records))
 
-    async def _send_each(self, parts: Sequence[_Part], error: MessageSizeTooLargeError) -> None:
-        if len(parts) == 1:
+    async def _send_smaller(self, parts: Sequence[_Part], error: MessageSizeTooLargeError) -> None:
+        smaller = _smaller(parts)
+        if not smaller:
             parts[0].request.fail(error)
-            return
-        for part in parts:
+        for part in smaller:
+            if part.request.done.done():
+                continue
             batch = self.producer.create_batch()
             for record in part.records:
                 _append(batch, record)
@@ -120,6 +124,15 @@ class PartitionQueue:
                 request.fail(MessageSizeTooLargeError(f"{size} bytes do not fit into a batch"))
             self._waiting.popleft()
         return batch, parts
+
+
+def _smaller(parts: Sequence[_Part]) -> Sequence[_Part]:
+    """Part a batch by requests, or that of one request in two; a record alone is not parted."""
+    if len(parts) > 1:
+        return parts
+    request, records = parts[0]
+    middle = len(records) // 2
+    return [_Part(request, records[:middle]), _Part(request, records[middle:])] if middle else []
 
 
 def _fill_with(batch: Any, request: _Request) -> bool:
