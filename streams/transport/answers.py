@@ -15,17 +15,25 @@ from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 ANSWER_S = 30.0
 """As long as other clients wait; a fetch of all that one may hold has to fit in, over a slow network."""
 
+REBALANCE_MARGIN_S = 5.0
+"""A rebalance ends when its time is over, and so does the wait for it a little later."""
+
 _HELD_BACK = (JoinGroupRequest, SyncGroupRequest)
 """The broker answers these when all members are there, and until then nothing else on their connection."""
 
 
 class BoundedSending:
-    """How a client sends: it gives up a connection that has not answered for so long, but in a rebalance."""
+    """How a client sends: it gives up a connection that has not answered for so long.
 
-    def __init__(self, client: AIOKafkaClient, seconds: float = ANSWER_S) -> None:
+    `rebalance_s`: so long a rebalance may take; what is answered only at its end, and what waits behind that, is
+    given up a little later.
+    """
+
+    def __init__(self, client: AIOKafkaClient, rebalance_s: float, seconds: float = ANSWER_S) -> None:
         self._client = client
         self._usual = client.send
         self._seconds = seconds
+        self._rebalance_s = rebalance_s + REBALANCE_MARGIN_S
         self._held_back = 0
 
     async def __call__(
@@ -35,13 +43,16 @@ class BoundedSending:
         if isinstance(request, _HELD_BACK):
             self._held_back += 1
             try:
-                return await self._usual(node, request, group=group)
+                return await self._sent(self._rebalance_s, node, request, group)
             finally:
                 self._held_back -= 1
         if self._held_back and group == ConnectionGroup.COORDINATION:
-            return await self._usual(node, request, group=group)
+            return await self._sent(self._rebalance_s, node, request, group)
+        return await self._sent(self._seconds, node, request, group)
+
+    async def _sent(self, seconds: float, node: int, request: Any, group: ConnectionGroup) -> Any:
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(seconds):
                 return await self._usual(node, request, group=group)
         except TimeoutError as error:
             self._give_up(node, group)

@@ -55,7 +55,7 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS_MAX
         # An aborted transaction's events never happened.
         consumer._isolation_level = "read_committed"
-        consumer._client.send = BoundedSending(consumer._client)
+        consumer._client.send = BoundedSending(consumer._client, self.flow.settings.rebalance_timeout_s)
         return consumer
 
     # Fetching

@@ -6,13 +6,16 @@ from typing import Any, cast
 import pytest
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.errors import RequestTimedOutError
-from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest
+from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
 
+from streams.transport import answers
 from streams.transport.answers import BoundedSending
 
 SOON_S = 0.02
+LATER_S = 10.0
 HEARTBEAT = HeartbeatRequest("group", 1, "member")
 JOIN = JoinGroupRequest("group", 1, 1, "member", None, "consumer", [])
+SYNC = SyncGroupRequest("group", 1, "member", None, [])
 
 
 class Connection:
@@ -40,8 +43,8 @@ class Silent:
         return self._conns[1, group].closed
 
 
-def bounded(client: Silent) -> BoundedSending:
-    return BoundedSending(cast(AIOKafkaClient, client), SOON_S)
+def bounded(client: Silent, rebalance_s: float = LATER_S) -> BoundedSending:
+    return BoundedSending(cast(AIOKafkaClient, client), rebalance_s, SOON_S)
 
 
 async def test_a_connection_that_does_not_answer_is_given_up() -> None:
@@ -67,6 +70,22 @@ async def test_a_rebalance_and_what_waits_behind_it_may_take_longer() -> None:
     client.answer.set()
     assert await asyncio.gather(*asked) == ["answer", "answer"]
     assert not client.closed(group)
+
+
+@pytest.mark.parametrize("request_", [JOIN, SYNC], ids=["join", "sync"])
+async def test_a_rebalance_that_is_not_answered_when_its_time_is_over_is_given_up(
+    request_: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "REBALANCE_MARGIN_S", SOON_S)
+    client = Silent()
+    send = bounded(client, 5 * SOON_S)
+    group = ConnectionGroup.COORDINATION
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(RequestTimedOutError):
+        async with asyncio.timeout(LATER_S):
+            await send(1, request_, group=group)
+    assert asyncio.get_running_loop().time() - began >= 6 * SOON_S
+    assert client.closed(group)
 
 
 async def test_a_fetch_is_bounded_in_a_rebalance_too() -> None:
