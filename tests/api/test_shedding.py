@@ -5,12 +5,13 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
 from ledger.api.facts import facts_of
 from ledger.api.problems import BodyTooLargeError
 from ledger.api.shedding import BodyLimit, LoadShedding
-from ledger.api.telemetry import Telemetry
+from ledger.api.telemetry import ApiMetrics, Telemetry
 from ledger.application.places import Places
 from tests.fakes import RememberedSignals
 
@@ -67,6 +68,16 @@ async def test_health_needs_no_place() -> None:
     async with client(LoadShedding(gate, Places(0, 0, wait_s=5.0), RememberedSignals())) as http:
         found = [(await http.get(path)).status_code for path in ("/health/live", "/metrics", "/v1/a")]
     assert found == [200, 200, 503]
+
+
+async def test_who_has_no_place_is_counted_where_the_objective_of_availability_looks() -> None:
+    metrics, signals = ApiMetrics(CollectorRegistry()), RememberedSignals()
+    async with client(
+        Telemetry(LoadShedding(Gate(), Places(0, 0, wait_s=5.0), signals), metrics, signals)
+    ) as http:
+        await http.get("/v1/a")
+    counted = {"method": "GET", "route": "none", "status": "503"}
+    assert metrics.registry.get_sample_value("ledger_api_requests_total", counted) == 1
 
 
 async def test_who_waits_too_long_is_turned_away_and_keeps_no_place() -> None:
