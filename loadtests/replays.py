@@ -1,180 +1,149 @@
 """How fast history is replayed: into a schema of its own, and into the live books, against posting in the same run.
 
-`python -m loadtests.replays [--events 1000000]`; exit 1 if a digest differs, a replay changes anything, or one is
-slower than it should be. The topic is filled first, so posting is measured at its highest rate. Then live traffic is
-sent at a steady rate, alone and beside rebuilds. All of it shares this machine.
+`python -m loadtests.replays [--events 1000000]`; exit 1 if a digest differs, a replay changes anything, the books are
+not as expected, or a replay is slower than it should be. The topic is filled first, so posting is measured at its
+highest rate. Then live traffic is sent at a steady rate, alone and beside rebuilds. All of it shares this machine.
 """
 
 import argparse
 import asyncio
 import json
 import os
-import shutil
 import signal
 import sys
-import tempfile
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from random import Random
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-import asyncpg
+import msgspec
 
-from ledger.config import Settings, environment_name
-from loadtests.live_traffic import LiveTraffic
-from loadtests.replay_load import transfers
-from streams.embedded.stack import EmbeddedStack
-from streams.prepare import prepare
-from streams.transport.publisher import BatchPublisher
+from ledger.config import environment_name
+from loadtests.bench.check import check
+from loadtests.bench.drain import Drain, Goal, prepare
+from loadtests.bench.flow import flow
+from loadtests.bench.observer import OUTCOME
+from loadtests.bench.paced import latencies, order_of
+from loadtests.bench.results import Measured
+from loadtests.bench.schedule import Step
+from loadtests.bench.stage import Stage, Wishes, environment_of, servers, stage, tell
+from loadtests.workloads import named
 
-AT_ONCE = 20_000
-LOOK_S = 0.1
-STARTING_S = 5.0
+WORKLOAD, SEED = "uniform", 1
 REBUILD_AT_LEAST, LIVE_AT_LEAST = 0.8, 2.0
 """Of the rate of posting."""
-TRAFFIC_S, TRAFFIC_SECONDS = 300.0, 20.0
+TRAFFIC_S, TRAFFIC_SECONDS, WARM_UP_S = 300.0, 20.0, 5.0
 RATES = (500, 2000, 0)
-_HANDLED = "select coalesce(sum(next_offset), 0)::bigint from stream_offsets"
 
 
-class Bench:
-    """One filled topic, a worker that posts it, and replays of it."""
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A replay: records a second, start and proof included, and what it reported."""
 
-    def __init__(self, stack: EmbeddedStack, directory: Path) -> None:
-        self._stack = stack
-        self._directory = directory
-        told = {
-            "kafka_bootstrap": stack.kafka,
-            "postgres_dsn": stack.postgres_dsn,
-            "state_dir": str(directory),
-            "log_level": "warning",
-        }
-        self._environment = os.environ | {environment_name(name): value for name, value in told.items()}
+    rate: float
+    exit_code: int
+    report: dict[str, Any]
 
-    async def fill(self, count: int) -> None:
-        """Write the topic."""
-        publisher, chance = BatchPublisher(self._stack.kafka), Random(1)
-        await publisher.start()
-        try:
-            for done in range(0, count, AT_ONCE):
-                some = transfers(self._stack.settings.payments_topic, min(AT_ONCE, count - done), chance)
-                await publisher.publish(some)
-                tell(f"{done + len(some):,} of {count:,} written")
-        finally:
-            await publisher.stop()
 
-    async def post(self, count: int) -> float:
-        """Have a worker post all of it; gives the seconds from the first that was handled to the last."""
-        worker = await self._ledger("worker", "post-events")
-        connection = await asyncpg.connect(
-            self._stack.postgres_dsn,
-            server_settings={"search_path": self._stack.settings.postgres_schema},
-        )
-        begun, told = 0.0, monotonic()
-        first = await connection.fetchval(_HANDLED)
-        try:
-            while (handled := await connection.fetchval(_HANDLED)) < count:
-                begun = begun or (monotonic() if handled > first else 0.0)
-                if monotonic() - told > 10:
-                    tell(f"{handled:,} posted")
-                    told = monotonic()
-                if worker.returncode is not None:
-                    raise RuntimeError(f"the worker ended with {worker.returncode}")
-                await asyncio.sleep(LOOK_S)
-            return monotonic() - begun
-        finally:
-            await connection.close()
-            await _end(worker, signal.SIGTERM)
+class Replays:
+    """Replays of one topic, on the stage where it was posted."""
 
-    async def replay(self, *arguments: str) -> tuple[float, dict[str, Any]]:
-        """Run a replay; gives its seconds, start and proof included, and its report."""
+    def __init__(self, own: Stage, records: int) -> None:
+        self._stage = own
+        self._records = records
+
+    async def replay(self, *arguments: str) -> Replayed:
+        """Run a replay to its end."""
         begun = monotonic()
-        replay = await self._ledger("replay", *arguments, "--json", stdout=asyncio.subprocess.PIPE)
+        replay = await self._started(*arguments, stdout=PIPE)
         said, _ = await replay.communicate()
         if replay.returncode not in (0, 1):
             raise RuntimeError(f"the replay ended with {replay.returncode}")
-        report: dict[str, Any] = json.loads(said)
-        return monotonic() - begun, report | {"exit": replay.returncode}
+        return Replayed(self._records / (monotonic() - begun), replay.returncode, json.loads(said))
 
-    async def beside(self, rate: int | None) -> dict[str, float]:
+    async def beside(self, rate: int | None) -> dict[str, Any]:
         """Send live traffic while history is rebuilt at a rate (0: any; None: not at all); gives its latencies."""
-        settings = self._stack.settings
-        worker = await self._ledger("worker", "post-events")
-        arguments = ("replay", "--into", f"beside_{rate}", "--rate", str(rate), "--json")
-        try:
-            async with LiveTraffic.open(self._stack.kafka, settings) as traffic:
-                await traffic.run(TRAFFIC_S, STARTING_S)
-                replay = rate is not None and await self._ledger(
-                    *arguments, stdout=asyncio.subprocess.DEVNULL
-                )
-                found = await traffic.run(TRAFFIC_S, TRAFFIC_SECONDS)
-                if replay:
-                    await _end(replay, signal.SIGINT)
-            return found
-        finally:
-            await _end(worker, signal.SIGTERM)
+        steps = [Step(TRAFFIC_S, WARM_UP_S), Step(TRAFFIC_S, TRAFFIC_SECONDS)]
+        async with self._stage.posting(), self._rebuilding(rate):
+            flown = await flow(order_of(self._stage, WORKLOAD, steps, SEED))
+        found: dict[str, Any] = msgspec.to_builtins(latencies(flown, step=1)[OUTCOME])
+        return found | {"faults": flown.faults()}
 
-    async def _ledger(self, *arguments: str, stdout: int | None = None) -> asyncio.subprocess.Process:
-        command = (sys.executable, "-m", "streams.cli", *arguments)
+    @asynccontextmanager
+    async def _rebuilding(self, rate: int | None) -> AsyncIterator[None]:
+        """Rebuild until the block is left; it begins while the traffic warms up."""
+        if rate is None:
+            yield
+            return
+        replay = await self._started("--into", f"beside_{rate}", "--rate", str(rate), stdout=DEVNULL)
+        try:
+            yield
+        finally:
+            if replay.returncode is None:
+                replay.send_signal(signal.SIGINT)
+            await replay.wait()
+
+    async def _started(self, *arguments: str, stdout: int) -> Process:
+        settings = self._stage.settings
+        told = environment_of(settings) | {environment_name("state_dir"): str(settings.state_dir)}
+        command = (sys.executable, "-m", "streams.cli", "replay", *arguments, "--json")
         return await asyncio.create_subprocess_exec(
-            *command, env=self._environment, cwd=self._directory, stdout=stdout
+            *command, env=os.environ | told, cwd=settings.state_dir, stdout=stdout
         )
 
 
-async def _end(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    if process.returncode is None:
-        process.send_signal(number)
-    await process.wait()
-
-
-@asynccontextmanager
-async def bench() -> AsyncIterator[Bench]:
-    """Start servers of its own, which are removed afterwards."""
-    directory = Path(tempfile.mkdtemp(prefix="ledger-replays-"))
-    settings = Settings().model_copy(update={"kafka_bootstrap": None, "postgres_dsn": None})
-    try:
-        async with EmbeddedStack(directory, settings=settings, preparations=(prepare,)) as stack:
-            yield Bench(stack, directory)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+async def posted(own: Stage, count: int) -> tuple[Measured, int]:
+    """Fill the topic, have a worker post all of it, and check the books; also says how many records there are."""
+    workload = named(WORKLOAD)
+    preamble = await prepare(own, workload, count, SEED)
+    expected = workload.expected(count, SEED)
+    async with own.connection() as connection:
+        drain = Drain(own, connection, workload, Goal(preamble, count, expected))
+        measured = await drain.measured("replays/posting")
+    measured.checked = [*drain.faults, *await check(own, expected)]
+    return measured, preamble + count
 
 
 async def main(given: argparse.Namespace) -> dict[str, Any]:
-    """Fill, post, rebuild, replay."""
-    count = given.events
-    async with bench() as own:
-        await own.fill(count)
-        posting_s = await own.post(count)
-        tell(f"posted at {count / posting_s:,.0f}/s")
-        rebuild_s, rebuilt = await own.replay("--into", "rebuilt")
-        tell(f"rebuilt at {count / rebuild_s:,.0f}/s")
-        live_s, live = await own.replay("--live", "--yes", "--why", "a benchmark")
-        tell("live traffic beside rebuilds")
-        beside = {_rate_name(rate): await own.beside(rate) for rate in (None, *RATES)}
-    as_fast = posting_s / rebuild_s >= REBUILD_AT_LEAST and posting_s / live_s >= LIVE_AT_LEAST
-    return {
-        "ok": rebuilt["exit"] == live["exit"] == 0 and as_fast,
-        "events": count,
-        "posting_s": round(count / posting_s),
-        "rebuild_s": round(count / rebuild_s),
-        "rebuild_of_posting": round(posting_s / rebuild_s, 2),
-        "live_s": round(count / live_s),
-        "live_of_posting": round(posting_s / live_s, 2),
+    """Fill, post, rebuild, replay; then send live traffic beside rebuilds."""
+    async with servers() as shared, stage(shared, Wishes()) as own:
+        posting, records = await posted(own, given.events)
+        tell(f"posted at {posting.rate:,.0f}/s")
+        replays = Replays(own, records)
+        rebuilt = await replays.replay("--into", "rebuilt")
+        tell(f"rebuilt at {rebuilt.rate:,.0f}/s")
+        live = await replays.replay("--live", "--yes", "--why", "a benchmark")
+        tell(f"replayed into the live books at {live.rate:,.0f}/s; now live traffic beside rebuilds")
+        beside = {_rate_name(rate): await replays.beside(rate) for rate in (None, *RATES)}
+    found = {
+        "events": given.events,
+        "posting_s": round(posting.rate),
+        "rebuild_s": round(rebuilt.rate),
+        "rebuild_of_posting": round(rebuilt.rate / posting.rate, 2),
+        "live_s": round(live.rate),
+        "live_of_posting": round(live.rate / posting.rate, 2),
+        "faults": posting.checked,
         "traffic_beside": beside,
-        "rebuilt": rebuilt,
-        "live": live,
+        "rebuilt": rebuilt.report | {"exit": rebuilt.exit_code},
+        "live": live.report | {"exit": live.exit_code},
     }
+    return {"ok": _is_ok(found), **found}
+
+
+def _is_ok(found: dict[str, Any]) -> bool:
+    as_fast = found["rebuild_of_posting"] >= REBUILD_AT_LEAST and found["live_of_posting"] >= LIVE_AT_LEAST
+    exits = found["rebuilt"]["exit"] == found["live"]["exit"] == 0
+    faults = [
+        *found["faults"],
+        *(fault for each in found["traffic_beside"].values() for fault in each["faults"]),
+    ]
+    return exits and as_fast and not faults
 
 
 def _rate_name(rate: int | None) -> str:
     return "alone" if rate is None else f"rebuild at {rate}/s" if rate else "rebuild as fast as it can"
-
-
-def tell(text: str) -> None:
-    """Tell the progress."""
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
