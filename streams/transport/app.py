@@ -17,6 +17,7 @@ from ledger.observability.signals import Signals
 from streams.transport.consumer import ChunkedTransport
 from streams.transport.errors import ConfigurationError
 from streams.transport.flow import Flow
+from streams.transport.tables import PromptTables
 
 # A fetch of a partition should hold a whole chunk, even of large records that do not compress.
 FETCH_BYTES_MIN = 4 * 1024 * 1024
@@ -76,6 +77,7 @@ def _options(name: str, settings: Settings) -> dict[str, Any]:
     return {
         **_broker_options(settings),
         **_consumer_options(settings),
+        "TableManager": PromptTables,
         "store": "memory://",
         "datadir": settings.state_dir / "workers" / f"{name}-{os.getpid()}",
         "processing_guarantee": "at_least_once",
