@@ -208,11 +208,8 @@ def test_only_migrations_run_as_the_owner(name: str) -> None:
 
 
 @each_overlay
-def test_migrations_come_first(name: str) -> None:
+def test_the_job_migrates(name: str) -> None:
     (job,) = of_kind(BUILT[name], "Job")
-    annotations = job["metadata"]["annotations"]
-    assert annotations["argocd.argoproj.io/hook"] == "PreSync"
-    assert annotations["helm.sh/hook"] == "pre-install,pre-upgrade"
     assert container(job)["args"] == ["migrate"]
 
 
