@@ -30,6 +30,11 @@ def floor_forgets_holds() -> None:
     replace("ledger.domain.account:Balance.available", property(lambda self: self.balance))
 
 
+def last_unit_is_refused() -> None:
+    genuine = found("ledger.domain.account:Balance.can_lose")
+    replace("ledger.domain.account:Balance.can_lose", lambda self, amount: genuine(self, amount + 1))
+
+
 def amount_with_wrong_sign() -> None:
     def transfer(books: Any, tenant: str, of: Any, amount: int) -> list[tuple[Any, int]]:
         debit, credit = books.balance(tenant, of.debit, of.asset), books.balance(tenant, of.credit, of.asset)
@@ -181,6 +186,7 @@ BUGS = (
         ("tests/ports/test_books.py::test_redelivery_gives_the_first_outcomes",),
     ),
     Bug("the floor of a balance is not checked", floor_not_checked, ("tests/domain/test_transfers.py",)),
+    Bug("what leaves nothing over is refused", last_unit_is_refused, (MODEL,)),
     Bug("funds that are held can be spent", floor_forgets_holds, ("tests/domain/test_holds.py",)),
     Bug("an amount has the wrong sign", amount_with_wrong_sign, ("tests/domain/test_transfers.py",)),
     Bug("a part of a reversal is rounded", part_is_rounded, ("tests/domain/test_reversals.py", MODEL)),

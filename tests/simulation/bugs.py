@@ -13,6 +13,8 @@ from ledger.application.cached_balances import CachedBalances, Served
 from ledger.application.faults import TransientFaultError
 from ledger.application.payment_calls import Heard
 from ledger.application.post_events import PostEvents
+from ledger.domain.account import Balance
+from ledger.domain.outcome import repeated as repeated_before
 from ledger.domain.payments.commands import Release
 from ledger.domain.payments.happenings import ChargeDeclined
 from ledger.domain.payments.happenings import Unknown as UnknownHappened
@@ -255,6 +257,25 @@ def _a_cached_balance_without_its_age() -> Substitutes:
     return {"ledger.application.cached_balances.CachedBalances.balance": ageless}
 
 
+def _the_last_unit_is_refused() -> Substitutes:
+    """Whoever spends exactly what there is, is told that it is too little."""
+    can_lose = Balance.can_lose
+
+    def can_nearly_lose(self: Any, amount: int) -> bool:
+        return can_lose(self, amount + 1)
+
+    return {"ledger.domain.account.Balance.can_lose": can_nearly_lose}
+
+
+def _a_repeat_is_refused() -> Substitutes:
+    """The same event again is refused as if it had other content."""
+
+    def repeated(event: Any, earlier: Any, at: Any) -> Any:
+        return repeated_before(event, msgspec.structs.replace(earlier, fingerprint=b""), at)
+
+    return {"ledger.application.post_events.repeated": repeated}
+
+
 BUGS: Mapping[str, Callable[[], Substitutes]] = {
     "ack before commit": _ack_before_commit,
     "no dedupe": _no_dedupe,
@@ -276,6 +297,8 @@ BUGS: Mapping[str, Callable[[], Substitutes]] = {
     "chunks do not wait for their checkpoint": _chunks_do_not_wait_for_their_checkpoint,
     "recovery takes what does not join": _recovery_takes_what_does_not_join,
     "a missing tenant filter": _a_missing_tenant_filter,
+    "the last unit is refused": _the_last_unit_is_refused,
+    "a repeat is refused": _a_repeat_is_refused,
     "a cached balance without its age": _a_cached_balance_without_its_age,
 }
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from ledger.adapters.memory.books import MemoryBooks, MemoryUnitOfWork
 from ledger.application.expire_holds import ExpiredHold
@@ -29,11 +29,19 @@ LINGERS_S = 1.0
 """So long the server may not notice that a client is gone."""
 
 
+class Seen(NamedTuple):
+    """How many decisions were committed when a batch began, and when it was committed itself."""
+
+    began: int
+    committed: int
+
+
 class Session:
     """One connection with its transaction, as the server sees it."""
 
     def __init__(self, server: "Server", owner: Process | None) -> None:
         self.unit = MemoryUnitOfWork(server.books)
+        self._began = server.decided
         self.owner = owner
         self.is_over = False
         self.running: asyncio.Task[Any] | None = None
@@ -65,7 +73,10 @@ class Session:
         """Make it durable."""
         if self.is_over:
             raise TransientFaultError("the connection was lost")
+        committed = self._server.decided
         await self.unit.commit()
+        seen = Seen(self._began, committed)
+        self._server.seen += [seen] * (self._server.decided - committed)
         self._server.committed(self)
         self.end()
 
@@ -93,12 +104,19 @@ class Server:
         self.faults = faults
         self.sessions: dict[Session, None] = {}
         self.deadlocks = 0
+        self.seen: list[Seen] = []
+        """Of each decision, in their order."""
         self._tell = tell
+
+    @property
+    def decided(self) -> int:
+        """How many events were decided by what is committed."""
+        return len(self.books.contents.processed)
 
     def committed(self, session: Session) -> None:
         """Note a commit in the trace: it is the moment at which everybody sees it."""
         owner = "-" if session.owner is None else session.owner.name
-        self._tell(f"server commit by {owner}, {len(self.books.contents.processed)} events")
+        self._tell(f"server commit by {owner}, {self.decided} events")
 
     async def open(self, owner: Process | None) -> Session:
         """Begin a transaction."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from tests.simulation.checks.books import balances_agree, decisions_agree, entries_sum_to_zero
+from tests.simulation.checks.books import balances_agree, entries_sum_to_zero
+from tests.simulation.checks.decisions import decisions_agree
 from tests.simulation.checks.replay import replay_gives_the_same
 from tests.simulation.checks.rest import restless as restless
 from tests.simulation.checks.sagas import sagas_end_well

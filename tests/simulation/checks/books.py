@@ -1,4 +1,4 @@
-"""Z and B from the raw tables, and every decision by a second opinion that shares no code with the books."""
+"""Z and B from the raw tables."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -6,8 +6,7 @@ from typing import Any
 
 from ledger.adapters.memory.books import Contents
 from ledger.contract.decode import decode_event
-from ledger.domain.commands import CaptureHold, Event, VoidHold
-from tests.naive import NaiveBooks
+from ledger.domain.commands import Event
 from tests.simulation.world import World
 
 
@@ -76,28 +75,6 @@ def _holds_agree(contents: Contents, key: tuple[str, str, str]) -> Iterator[str]
     for hold in holds:
         if hold.amount != hold.left + hold.captured + hold.released:
             yield f"B hold {hold.id} has lost some of its amount"
-
-
-def decisions_agree(world: World) -> Iterator[str]:
-    """O: whatever was posted may be posted, says a second opinion that follows the commits in their order."""
-    contents = world.server.books.contents
-    naive: dict[str, NaiveBooks] = {}
-    for (tenant, event_id), earlier in contents.processed.items():
-        if earlier.kind != "posted":
-            continue
-        event = event_at(world, earlier.partition, earlier.offset)
-        opinion = naive.setdefault(tenant, NaiveBooks())
-        _let_payment(opinion, event)
-        answer = opinion.answer(event, earlier.posted_at)
-        if answer != "posted":
-            yield f"O event {event_id} of {tenant} was posted, and a second opinion says {answer}"
-
-
-def _let_payment(opinion: NaiveBooks, event: Event) -> None:
-    """What a payment's saga lets happen to its hold is a matter of the checks of sagas."""
-    if isinstance(event.command, CaptureHold | VoidHold) and event.command.hold in opinion.holds:
-        what = "capture" if isinstance(event.command, CaptureHold) else "release"
-        opinion.holds[event.command.hold].only = (event.id, what)
 
 
 def event_at(world: World, partition: int | None, offset: int | None) -> Event:
