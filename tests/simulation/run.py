@@ -57,7 +57,7 @@ def run_seed(seed: int, bugs: Mapping[str, Any] | None = None) -> Verdict:
 
 
 def run_told_briefly(seed: int) -> Verdict:
-    """Run the plan of a seed, and keep its trace only if it fails: what another process has to hand over stays small."""
+    """Run the plan of a seed, and keep its trace only if it fails: what is handed to another process stays small."""
     verdict = run_seed(seed)
     return verdict if verdict.found else Verdict(verdict.plan, (), (), verdict.heard)
 
