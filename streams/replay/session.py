@@ -27,7 +27,7 @@ from streams.replay.faults import NotReplayableError
 from streams.replay.letters import closing_letters, finding_letters, holding_letters
 from streams.replay.plan import Selection
 from streams.replay.read import Decoder
-from streams.replay.run import BEGINNING, BelowHorizonError, Progress, Replayer, Stage
+from streams.replay.run import BelowHorizonError, Progress, Replayer, Stage
 from streams.replay.sources import beginnings, lanes_of, refuse_forgetful, source_of
 from streams.replay.stages import (
     Publishing,
@@ -41,6 +41,7 @@ from streams.replay.stages import (
     replays_stand,
     schema_stands,
 )
+from streams.replay.unnoted import with_unnoted
 from streams.replay.wish import Proof, Report, Source, Wish
 
 CHANGED_SHOWN_MAX = 1000
@@ -51,6 +52,8 @@ Tell = Callable[[str], None]
 """Told in a sentence what goes on."""
 Begun = tuple[Replay, Source, Any]
 """A replay as it is written down, what it reads, and the lanes of that."""
+BegunLive = tuple[Replay, Source, Any, Precedents | None]
+"""The same, and what was published of it, if it posts what the books have lost."""
 
 
 class Phase(StrEnum):
@@ -148,7 +151,9 @@ class Session:
                     posting_to(books.store, self._settings, judge),
                     precedents=precedents,
                     judge=judge,
-                    checkpoints=WrittenDown(books, replay.id, run, topic, _moved(source, replay)),
+                    checkpoints=WrittenDown(
+                        books, replay.id, run, source, replay.state, moves=topic is not None
+                    ),
                     in_the_past=True,
                     letters=topic is not None,
                 )
@@ -216,8 +221,9 @@ class Session:
             books = await stack.enter_async_context(RealBooks.open(self._settings, self._dsn))
             # What is read of dead letters is read while they are replayed.
             letters = await stack.enter_async_context(kept_letters(self._settings))
-            replay, source, lanes = await self._begun_live(books, letters)
-            stage = await self._live_stage(stack, books, letters, (replay, source, lanes), run)
+            begun = await self._begun_live(stack, books, letters)
+            replay, source, lanes, _ = begun
+            stage = await self._live_stage(stack, books, letters, begun, run)
             try:
                 told = await self._replayer(source, lanes, stage, replay).run()
             except BelowHorizonError:
@@ -230,15 +236,17 @@ class Session:
             return Report(target="live", name=None, source=source, told=told)
 
     async def _live_stage(
-        self, stack: AsyncExitStack, books: RealBooks, letters: PostgresDeadLetters, begun: Begun, run: int
+        self,
+        stack: AsyncExitStack,
+        books: RealBooks,
+        letters: PostgresDeadLetters,
+        begun: BegunLive,
+        run: int,
     ) -> Stage:
-        replay, source, lanes = begun
+        replay, source, _, precedents = begun
         publish = await stack.enter_async_context(Publishing.open(self._settings, find_kafka(self._settings)))
-        judge, precedents, topic = None, None, None
-        if source.since_books:
-            judge, topic = DecideAgain(), source.topic
-            precedents = await stack.enter_async_context(decided(source, lanes, replay.state, self._settings))
-        checkpoints = WrittenDown(books, replay.id, run, topic, _moved(source, replay))
+        judge = DecideAgain() if source.since_books else None
+        checkpoints = WrittenDown(books, replay.id, run, source, replay.state, moves=source.since_books)
         settle = checkpoints.note if source.since_books else None
         of_letters = source.kind == "dead-letters"
         ensure = partial(books.records.ensure_alone, run)
@@ -260,21 +268,35 @@ class Session:
             letters=source.since_books,
         )
 
-    async def _begun_live(self, books: RealBooks, letters: PostgresDeadLetters) -> Begun:
+    async def _begun_live(
+        self, stack: AsyncExitStack, books: RealBooks, letters: PostgresDeadLetters
+    ) -> BegunLive:
         if self._wish.resume:
             found = await self._unfinished(books, "live")
             if found is None:
                 raise NotReplayableError("No replay into the live books was stopped before its end.")
-            return found
+            return *found, await self._published(stack, found[1], found[2], found[0].state)
         left = await books.records.unfinished("live")
         since = self._left_since(left)
         async with self._snapshot() as standings:
             positions = await standings.positions(self._settings.payments_topic)
         source, lanes = await source_of(self._wish, self._settings, positions, letters)
+        published = await self._published(stack, source, lanes, {})
+        if published is not None:
+            source = await with_unnoted(source, published, self._settings)
         begins = await beginnings(self._wish, self._settings)
         taken = [each.id for each in left if covers(source, source_in(each), each.state, begins)]
         source = msgspec.structs.replace(source, own_since=since, takes_over=taken)
-        return await self._begin(books, source), source, lanes
+        replay = await self._begin(books, source)
+        return replay, source, lanes_of(source, self._settings) if source.since_books else lanes, published
+
+    async def _published(
+        self, stack: AsyncExitStack, source: Source, lanes: Any, state: Mapping[int, Reached]
+    ) -> Precedents | None:
+        """Read what was published of that which the books have lost; None of any other source."""
+        if not source.since_books:
+            return None
+        return await stack.enter_async_context(decided(source, lanes, state, self._settings))
 
     def _left_since(self, left: Sequence[Replay]) -> datetime | None:
         """Say since when stopped replays may have posted what they did not publish; raises NotReplayableError."""
@@ -336,12 +358,6 @@ class Session:
         else:
             async with precedents_of(self._settings, self._dsn) as precedents:
                 yield precedents
-
-
-def _moved(source: Source, replay: Replay) -> dict[int, Reached]:
-    """Say where the books' own positions stand, by partition."""
-    begun = {at: Reached(first, BEGINNING) for at, (first, _) in source.lanes.items()}
-    return begun | dict(replay.state)
 
 
 @asynccontextmanager

@@ -33,6 +33,7 @@ from streams.publishing import outgoing
 from streams.replay.faults import NotReplayableError
 from streams.replay.plan import Placed
 from streams.replay.run import insist
+from streams.replay.wish import Source
 from streams.transport.errors import PublishError
 from streams.transport.publisher import BatchPublisher, Outgoing
 
@@ -137,16 +138,25 @@ async def replays_stand(dsn: str, schema: str) -> bool:
 
 
 class WrittenDown:
-    """Checkpoints in the record of a replay; with `topic`, the books' own positions go along."""
+    """Checkpoints in the record of a replay; if it `moves` them, the books' own positions go along."""
 
     def __init__(
-        self, books: RealBooks, replay_id: str, run: int, topic: str | None, state: Mapping[int, Reached]
+        self,
+        books: RealBooks,
+        replay_id: str,
+        run: int,
+        source: Source,
+        state: Mapping[int, Reached],
+        *,
+        moves: bool,
     ) -> None:
         self._books = books
         self._replay_id = replay_id
         self._run = run
-        self._topic = topic
-        self._moved = {partition: reached.next for partition, reached in state.items()}
+        self._source = source
+        self._moves = moves
+        firsts = {partition: first for partition, (first, _) in source.lanes.items()}
+        self._moved = firsts | self._standing(state)
         self._earliest: datetime | None = None
 
     async def note(self, _: Sequence[Placed], outcomes: Sequence[Outcome]) -> None:
@@ -158,10 +168,9 @@ class WrittenDown:
         self, state: Mapping[int, Reached], counts: Mapping[str, int], *, ended: bool = False
     ) -> None:
         """Move the positions and write it down, at once; raises NoLongerAloneError."""
-        ahead = {} if self._topic is None else self._ahead(state)
-        moved = [
-            Position(self._topic or "", at, self._moved[at], following) for at, following in ahead.items()
-        ]
+        ahead = self._ahead(state) if self._moves else {}
+        topic = self._source.topic or ""
+        moved = [Position(topic, at, self._moved[at], following) for at, following in ahead.items()]
         if (earliest := self._earliest) is not None:
             await insist(lambda: self._books.chain.lower(earliest))
             self._earliest = None
@@ -177,11 +186,11 @@ class WrittenDown:
             self._moved |= ahead
 
     def _ahead(self, state: Mapping[int, Reached]) -> dict[int, int]:
-        return {
-            partition: reached.next
-            for partition, reached in sorted(state.items())
-            if reached.next > self._moved[partition]
-        }
+        standing = sorted(self._standing(state).items())
+        return {partition: position for partition, position in standing if position > self._moved[partition]}
+
+    def _standing(self, state: Mapping[int, Reached]) -> dict[int, int]:
+        return {partition: self._source.books_at(partition, each.next) for partition, each in state.items()}
 
 
 class Publishing:

@@ -77,6 +77,17 @@ class Source(msgspec.Struct, frozen=True):
     """When the first of the replays began whose work is left to this one."""
     takes_over: Sequence[str] = ()
     """The ids of stopped replays of which this one does all that they left."""
+    noted: dict[int, int] = {}
+    """By partition, where the workers' group stands, if that is before the lane ends."""
+
+    def books_at(self, partition: int, reached: int) -> int:
+        """Say where the books may tell that they stand, of a lane that is posted up to `reached`.
+
+        Not where the group stands, before the end: the workers would go on there, with what is this replay's to post.
+        """
+        noted = self.noted.get(partition)
+        ended = partition in self.lanes and reached >= self.lanes[partition][1]
+        return reached if noted is None or ended else min(reached, noted - 1)
 
 
 class Proof(msgspec.Struct, frozen=True):

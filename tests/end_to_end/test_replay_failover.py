@@ -6,23 +6,26 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
 
+import orjson
 import pytest
 
+from ledger.adapters.kafka.group import KafkaGroup
 from ledger.adapters.memory.dead_letters import MemoryDeadLetters
 from ledger.application.faults import PositionGapError
 from ledger.application.ports import Position
 from ledger.application.replaying import NoLongerAloneError, Reached, Replay
 from ledger.contract.dead_letter import Record
 from ledger.contract.decode import decode_record
+from streams.embedded.addresses import find_kafka
 from streams.replay.alone import alone_in
 from streams.replay.faults import NotReplayableError
 from streams.replay.letters import closing_letters
 from streams.replay.plan import Fate, Placed
 from streams.replay.session import Session
 from streams.replay.stages import RealBooks, WrittenDown
-from streams.replay.wish import Report, Wish
+from streams.replay.wish import Report, Source, Wish
 from tests.builders import body, encoded
-from tests.end_to_end.books import WAIT_S, Books, transfer
+from tests.end_to_end.books import WAIT_S, Books, id_of, transfer
 from tests.end_to_end.command import Ledger
 from tests.end_to_end.planting import TABLES, run_script
 
@@ -100,6 +103,43 @@ async def test_a_replay_does_not_ride_through_a_fail_over(books: Books) -> None:
     assert [each.name for each in (await books.verdict()).checks if not each.ok] == []
 
 
+async def positions(books: Books) -> dict[int, int]:
+    return {
+        row["partition"]: row["next_offset"]
+        for row in await books.sql('select "partition", next_offset from stream_offsets')
+    }
+
+
+async def times_told(books: Books) -> dict[str, set[str]]:
+    """At which times each event was said to be decided, by its id."""
+    told: dict[str, set[str]] = {}
+    for record in await books.records(books.settings.outcomes_topic):
+        data = orjson.loads(record.value)["data"]
+        told.setdefault(data["event_id"], set()).add(data["posted_at"])
+    return told
+
+
+async def test_what_was_published_and_not_noted_in_the_group_comes_out_as_it_was_told(books: Books) -> None:
+    before, told, ends = await books.balances(), await books.outcomes(), await positions(books)
+    await run_script(books, NOTHING)
+    async with KafkaGroup.open(find_kafka(books.settings), books.settings.posting_group) as group:
+        await group.move(books.settings.payments_topic, {at: max(1, end - 10) for at, end in ends.items()})
+    unposted = [transfer("external:bank", f"a{number % 7}", 1) for number in range(20)]
+    await books.send(unposted)
+    report = await replayed(books, since_books=True)
+    assert report.source.lanes == {at: (0, end) for at, end in ends.items()}
+    assert "different" not in report.told.counts
+    assert await books.balances() == before
+    async with books.worker() as worker:
+        await books.until_handled(COUNT + len(unposted))
+        assert await worker.end() == 0, worker.log
+    after = await books.outcomes()
+    assert after.keys() - told.keys() == {id_of(each) for each in unposted}
+    # Whatever was told of an event was told at the same time.
+    assert {len(times) for times in (await times_told(books)).values()} == {1}
+    assert [each.name for each in (await books.verdict()).checks if not each.ok] == []
+
+
 async def rebuilt(books: Books, schema: str) -> int:
     """Count what a rebuild has posted so far; its schema may not be there yet."""
     [table] = await books.sql(f"select to_regclass('{schema}.processed_events') as name")
@@ -147,7 +187,8 @@ async def test_whose_lock_is_gone_neither_writes_down_nor_moves_the_books(books:
     async with RealBooks.open(books.settings, dsn) as real:
         await begun(real, replay_id)
         async with alone_in(dsn, schema) as run:
-            kept = WrittenDown(real, replay_id, run, "of the lock", {0: Reached(0, datetime.now(UTC))})
+            source = Source("topic", {0: (0, 9)}, "of the lock")
+            kept = WrittenDown(real, replay_id, run, source, {}, moves=True)
             await kept.save({0: Reached(5, datetime.now(UTC))}, {})
             stood = await state_of(books, replay_id)
             assert stood.endswith(" 5")

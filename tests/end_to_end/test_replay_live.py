@@ -18,7 +18,7 @@ from streams.replay.faults import NotReplayableError
 from streams.replay.plan import Filters
 from streams.replay.session import Session, compare_schemas
 from streams.replay.stages import RealBooks, WrittenDown
-from streams.replay.wish import Report, Wish
+from streams.replay.wish import Report, Source, Wish
 from tests.end_to_end.books import Books, event, id_of, transfer
 from tests.end_to_end.command import Ledger
 from tests.end_to_end.planting import planted, run_script
@@ -304,7 +304,7 @@ async def test_a_replay_that_has_ended_stays_so(books: Books, rebuilt: str) -> N
     async with RealBooks.open(books.settings, dsn) as real, alone_in(dsn, "any") as run:
         assert not await real.records.save(row["id"], run, {}, {}, datetime.now(UTC))
         with pytest.raises(NotReplayableError, match="Another run"):
-            await WrittenDown(real, row["id"], run, None, {}).save({}, {})
+            await WrittenDown(real, row["id"], run, Source("topic", {}), {}, moves=False).save({}, {})
     ended = await books.sql("select ended_at from replays where replay_id = $1::text::uuid", row["id"])
     assert ended[0]["ended_at"] == row["ended_at"] is not None
 

@@ -61,6 +61,7 @@ class KafkaStream:
         )
         try:
             await start_client(consumer, kafka)
+            await asyncio.sleep(0)  # a consumer cannot be stopped before its tasks have begun
             yield cls(consumer, topic, whole=whole)
         finally:
             await consumer.stop()
