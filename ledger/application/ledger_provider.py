@@ -104,11 +104,15 @@ class LedgerProvider:
             amount=request.amount,
             asset=request.asset,
             reference=request.reference,
+            traceparent=request.traceparent,
         )
 
     def _reversal(self, request: RefundRequest, number: int) -> Leg:
         event_id = self._ids.reversal(request.tenant, request.payment, number)
-        return reversal_leg(self._target, request.tenant, event_id, of=self._charge_id(request))
+        charge = self._charge_id(request)
+        return reversal_leg(
+            self._target, request.tenant, event_id, of=charge, traceparent=request.traceparent
+        )
 
     def _charge_id(self, request: MoneyRequest) -> str:
         """Name the one transfer of a payment: a refund takes back nothing else, whatever reference it was told."""

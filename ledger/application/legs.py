@@ -1,6 +1,6 @@
 """Legs: the events by which a payment moves money in another tenant's books, and their ids."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import orjson
@@ -48,6 +48,8 @@ class Leg(NamedTuple):
     id: str
     type: str
     command: PostTransfer | ReverseTransaction
+    traceparent: str | None = None
+    """Of the call that is answered by it: that of another try is another, and the event is the same."""
 
     @property
     def event(self) -> EventKey:
@@ -60,8 +62,8 @@ class Leg(NamedTuple):
         return record_key(self.tenant, TRANSIT_PREFIX + self.payer)
 
     def value(self) -> bytes:
-        """Give its record: the same however often it is made."""
-        event = {
+        """Give its record: but for the trace the same however often it is made."""
+        event: dict[str, Any] = {
             "specversion": "1.0",
             "id": self.id,
             "source": SOURCE,
@@ -69,6 +71,8 @@ class Leg(NamedTuple):
             "tenant": self.tenant,
             "data": msgspec.to_builtins(self.command),
         }
+        if self.traceparent is not None:
+            event["traceparent"] = self.traceparent
         return orjson.dumps(event)
 
     def read(self, found: EventOutcome) -> EventOutcome:
@@ -79,7 +83,15 @@ class Leg(NamedTuple):
 
 
 def transfer_leg(
-    tenant: str, payer: str, event_id: str, *, credit: str, amount: int, asset: str, reference: str | None
+    tenant: str,
+    payer: str,
+    event_id: str,
+    *,
+    credit: str,
+    amount: int,
+    asset: str,
+    reference: str | None,
+    traceparent: str | None = None,
 ) -> Leg:
     """Make the leg of a charge, from the account that stands for the payer."""
     command = PostTransfer(
@@ -89,9 +101,10 @@ def transfer_leg(
         asset=asset,
         reference=UNSET if reference is None else reference,
     )
-    return Leg(tenant, payer, event_id, "transfer.post.v1", command)
+    return Leg(tenant, payer, event_id, "transfer.post.v1", command, traceparent)
 
 
-def reversal_leg(tenant: str, payer: str, event_id: str, *, of: str) -> Leg:
+def reversal_leg(tenant: str, payer: str, event_id: str, *, of: str, traceparent: str | None = None) -> Leg:
     """Make the leg of a refund: it takes back what is left of the transfer `of`."""
-    return Leg(tenant, payer, event_id, "transaction.reverse.v1", ReverseTransaction(of))
+    command = ReverseTransaction(of)
+    return Leg(tenant, payer, event_id, "transaction.reverse.v1", command, traceparent)

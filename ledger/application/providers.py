@@ -68,7 +68,7 @@ class ChargeRequest(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     reference: str | None = None
     traceparent: str | None = None
-    """Of the call, which carries it in a header."""
+    """Of the call, which carries it in a header, or in the event that it becomes."""
 
     def __post_init__(self) -> None:
         _check(self.idempotency_key, self.amount)
@@ -88,7 +88,7 @@ class RefundRequest(msgspec.Struct, frozen=True, kw_only=True):
     charge: str
     reference: str | None = None
     traceparent: str | None = None
-    """Of the call, which carries it in a header."""
+    """Of the call, which carries it in a header, or in the event that it becomes."""
 
     def __post_init__(self) -> None:
         _check(self.idempotency_key, self.amount)

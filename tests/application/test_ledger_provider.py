@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from ledger.application import ledger_provider, leg_desk
 from ledger.application.faults import LogAwayError, TransientFaultError
@@ -29,6 +30,7 @@ from ledger.domain.commands import PostTransfer, ReverseTransaction
 from tests.builders import event_id
 
 PAYMENT = event_id("p")
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +128,15 @@ async def test_a_charge_is_a_transfer_from_the_account_that_stands_for_the_payer
     event = books.events[answer.reference]
     assert (event["type"], event["tenant"]) == ("transfer.post.v1", "rival")
     assert event["data"] == {"debit": "transit:acme", "credit": "shop", "amount": 70, "asset": "USD/2"}
+
+
+async def test_what_is_posted_elsewhere_is_of_the_trace_of_its_payment() -> None:
+    books = Books()
+    provider = books.provider()
+    answer = await provider.charge(replace(CHARGE, traceparent=TRACE))
+    assert isinstance(answer, Accepted)
+    await provider.refund(replace(refund_of(answer.reference), traceparent=TRACE))
+    assert [event["traceparent"] for event in books.events.values()] == [TRACE, TRACE]
 
 
 async def test_a_charge_is_posted_once_however_often_it_is_asked_for() -> None:
