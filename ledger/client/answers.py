@@ -8,6 +8,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from ledger.client.outcomes import PostedEntry
+
 Consistency = Literal["strong", "cached", "eventual"]
 WindowSize = Literal["1m", "1h", "1d"]
 Item = TypeVar("Item")
@@ -112,18 +114,6 @@ class Window(_Answer, frozen=True):
     age_ms: int
 
 
-class EntryAnswer(_Answer, frozen=True):
-    """An entry of a transaction."""
-
-    account: str
-    asset: str
-    amount: int
-    version: int
-    balance: int
-    posted_debits: int
-    posted_credits: int
-
-
 class TransactionAnswer(_Answer, frozen=True):
     """A posted transaction; its id is that of the event that asked for it."""
 
@@ -133,7 +123,7 @@ class TransactionAnswer(_Answer, frozen=True):
     effective_at: datetime
     reference: str | None
     metadata: dict[str, Any] | None
-    entries: list[EntryAnswer]
+    entries: list[PostedEntry]
     reverses: str | None
     captures: str | None
     reversed_by: list[str]

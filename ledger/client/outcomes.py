@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 
-class OutcomeEntry(msgspec.Struct, frozen=True):
+class PostedEntry(msgspec.Struct, frozen=True):
     """An entry that was posted (minor units: + credits, - debits); balance and totals are those after it."""
 
     account: str
@@ -48,7 +48,7 @@ class Outcome(msgspec.Struct, frozen=True):
     status: Literal["posted", "rejected", "duplicate"]
     posted_at: datetime
     transaction: str | None = None
-    entries: tuple[OutcomeEntry, ...] = ()
+    entries: tuple[PostedEntry, ...] = ()
     hold: OutcomeHold | None = None
     payment: OutcomePayment | None = None
     reason: str | None = None
