@@ -284,13 +284,7 @@ class AdvancePayments:
 
     def _not_advanced(self, payment: Payment, fault: Exception) -> None:
         self._signals.emit(
-            "payment.not_advanced",
-            tenant=payment.saga.tenant,
-            payment=payment.saga.id,
-            correlation_id=payment.saga.correlation_id,
-            traceparent=payment.saga.traceparent,
-            state=payment.saga.state.value,
-            fault=str(fault),
+            "payment.not_advanced", **payment.facts, state=payment.saga.state.value, fault=str(fault)
         )
 
 

@@ -38,6 +38,16 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
         """Name it."""
         return PaymentKey(self.saga.tenant, self.saga.id)
 
+    @property
+    def facts(self) -> Mapping[str, str | None]:
+        """Say in a signal which payment it is about, and whose trace it belongs to."""
+        return {
+            "tenant": self.saga.tenant,
+            "payment": self.saga.id,
+            "correlation_id": self.saga.correlation_id,
+            "traceparent": self.saga.traceparent,
+        }
+
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a payment's timeline, written with the saga: what happened, and what is done about it.

@@ -121,10 +121,7 @@ class SagaMover:
             if isinstance(command, AlertOperator):
                 self._signals.emit(
                     "payment.alerted",
-                    tenant=payment.saga.tenant,
-                    payment=payment.saga.id,
-                    correlation_id=payment.saga.correlation_id,
-                    traceparent=payment.saga.traceparent,
+                    **payment.facts,
                     provider=payment.terms.provider,
                     state=advanced.saga.state.value,
                     reason=command.reason,
@@ -133,10 +130,7 @@ class SagaMover:
     def _tell(self, before: Payment, after: Payment, advanced: Advanced, heard: Heard) -> None:
         self._signals.emit(
             "payment.moved",
-            tenant=after.saga.tenant,
-            payment=after.saga.id,
-            correlation_id=after.saga.correlation_id,
-            traceparent=after.saga.traceparent,
+            **after.facts,
             provider=after.terms.provider,
             before=before.saga.state.value,
             state=after.saga.state.value,
