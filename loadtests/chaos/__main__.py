@@ -22,6 +22,7 @@ from loadtests.chaos.schedule import Plan, plan
 from loadtests.chaos.stage import Wishes
 
 RATE = 300.0
+ELSEWHERE = "a scene of its own, and a run for a time has one scene"
 
 
 def main() -> None:
@@ -48,14 +49,15 @@ def show(report: Report) -> None:
     """Print a line for each fault and each invariant, and what was found."""
     for each in report.faults:
         recovered = "" if each.recovered_in_s is None else f"recovered in {each.recovered_in_s} s"
-        print(f"{each.name:14} {each.verdict:9} {each.title}: {each.why or recovered}")
+        print(f"{each.name:14} {each.verdict:14} {each.title}: {each.why or recovered}")
     for name, checked in report.invariants.items():
-        print(f"{name:14} {checked.verdict:11} {checked.checked:,} checked")
+        print(f"{name:14} {checked.verdict:14} {checked.checked:,} checked")
         for finding in checked.findings[:20]:
             print(f"{'':14} {json.dumps(finding)}")
     for scene in report.scenes:
         for why in scene.why:
             print(f"{scene.name}: {why}")
+    print(report.coverage.said)
     print(f"{'ok' if report.ok else 'VIOLATED'}: seed {report.seed}, {report.seconds:g} s")
 
 
@@ -80,7 +82,9 @@ async def _run(given: argparse.Namespace) -> Report:
     wanted = Wanted(given.seed, directory, wishes, tell, given.seconds, given.rate)
     tell(f"seed {given.seed}, {directory}")
     try:
-        return await run(_plans(possible, given), [cannot(fault, why) for fault, why in missing], wanted)
+        plans, elsewhere = plans_of(possible, given)
+        missing += [(fault, ELSEWHERE) for fault in elsewhere]
+        return await run(plans, [cannot(fault, why) for fault, why in missing], wanted)
     finally:
         if not given.keep:
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
@@ -94,10 +98,13 @@ def chosen(names: Sequence[str]) -> list[Fault]:
     return [FAULTS[name] for name in names or FAULTS]
 
 
-def _plans(faults: Sequence[Fault], given: argparse.Namespace) -> list[Plan]:
-    """Plan all scenes; what goes on for a time goes on in the scene that has no end of its own."""
+def plans_of(faults: Sequence[Fault], given: argparse.Namespace) -> tuple[list[Plan], list[Fault]]:
+    """Plan all scenes, or only the first, where faults go on for a time; gives the faults of the others too."""
     plans = plan(faults, given.seed)
-    return plans if given.seconds is None else [each for each in plans if each.scene == WHOLE]
+    if given.seconds is None:
+        return plans, []
+    chosen = [each for each in plans if each.scene == WHOLE]
+    return chosen, [fault for fault in faults if fault.scene != WHOLE]
 
 
 def _split(faults: Sequence[Fault]) -> tuple[list[Fault], list[tuple[Fault, str]]]:

@@ -9,6 +9,15 @@ from typing import Any
 
 from loadtests.chaos.stage import Stage
 
+
+class DidNotHappenError(RuntimeError):
+    """A fault met nothing, or only a part of it came to be; `did` is what there was of it."""
+
+    def __init__(self, why: str, did: dict[str, Any] | None = None) -> None:
+        super().__init__(why)
+        self.did = did or {}
+
+
 Injection = Callable[[Stage, Random], Awaitable[dict[str, Any]]]
 Need = Callable[[], str | None]
 
@@ -40,7 +49,7 @@ def programs(*names: str) -> Need:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault. `inject` does it, heals it, and says what it did; it raises when the fault did not come to be.
+    """One fault. `inject` does it, heals it, and says what it did; raises DidNotHappenError when it met nothing.
 
     `needs` gives what is missing to do it here, or none.
     """

@@ -6,7 +6,10 @@ import msgspec
 
 from loadtests.chaos.lag import Sample
 
-Verdict = Literal["ok", "violated", "not run"]
+Verdict = Literal["ok", "violated", "did not happen", "not run"]
+TABLE = 33
+"""So many faults there are."""
+BAD = ("violated", "did not happen")
 INVARIANTS = {
     "Z": "zero: entries of a transaction sum to zero",
     "O": "once: one outcome, at most one transaction",
@@ -81,8 +84,29 @@ class Scene(msgspec.Struct, frozen=True):
 
     @property
     def ok(self) -> bool:
-        bad = any(each.verdict == "violated" for each in self.faults)
+        bad = any(each.verdict in BAD for each in self.faults)
         return not (bad or self.why or any(not each.ok for each in self.invariants.values()))
+
+
+class Coverage(msgspec.Struct, frozen=True):
+    """How many faults there are, were run, and passed; of those that were asked for and not run, why not."""
+
+    of: int
+    run: int
+    passed: int
+    not_run: dict[str, str]
+    not_asked_for: int
+
+    @property
+    def said(self) -> str:
+        """Say it in a line."""
+        reasons: dict[str, list[str]] = {}
+        for name, why in self.not_run.items():
+            reasons.setdefault(why, []).append(name)
+        left = [f"{', '.join(names)} ({why})" for why, names in reasons.items()]
+        left += [f"{self.not_asked_for} not asked for"] if self.not_asked_for else []
+        counts = f"{self.run} of {self.of} faults run, {self.passed} passed"
+        return f"{counts}; not run: {'; '.join(left)}" if left else counts
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -94,6 +118,8 @@ class Report(msgspec.Struct, frozen=True):
     seconds: float
     scenes: list[Scene]
     notes: list[str] = []
+    of: int = TABLE
+    """So many faults there are."""
 
     @property
     def ok(self) -> bool:
@@ -103,6 +129,18 @@ class Report(msgspec.Struct, frozen=True):
     def faults(self) -> list[Injected]:
         """All faults in the order of the run."""
         return [each for scene in self.scenes for each in scene.faults]
+
+    @property
+    def coverage(self) -> Coverage:
+        """How much of the table was run."""
+        verdicts: dict[str, set[str]] = {}
+        for each in self.faults:
+            verdicts.setdefault(each.name, set()).add(each.verdict)
+        run = [found for found in verdicts.values() if not found & {"did not happen", "not run"}]
+        why = {each.name: each.why for each in self.faults if each.verdict in ("did not happen", "not run")}
+        return Coverage(
+            self.of, len(run), sum(found == {"ok"} for found in run), why, self.of - len(verdicts)
+        )
 
     @property
     def invariants(self) -> dict[str, Checked]:
@@ -122,6 +160,7 @@ class Report(msgspec.Struct, frozen=True):
             "started_at": self.started_at,
             "seconds": self.seconds,
             "invariants": msgspec.to_builtins(self.invariants),
+            "coverage": {**msgspec.to_builtins(self.coverage), "said": self.coverage.said},
             "faults": {each.name: f"{each.verdict} {each.why}".strip() for each in self.faults},
             "scenes": scenes,
             "notes": self.notes,

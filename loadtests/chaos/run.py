@@ -12,11 +12,11 @@ from typing import Any
 
 from loadtests.chaos import fault
 from loadtests.chaos.disks import small
-from loadtests.chaos.fault import Fault
+from loadtests.chaos.fault import DidNotHappenError, Fault
 from loadtests.chaos.judge import judge
 from loadtests.chaos.memory import memory_verdict
 from loadtests.chaos.peak import set_half_of_peak
-from loadtests.chaos.results import Injected, Report, Scene, together
+from loadtests.chaos.results import Injected, Report, Scene, Verdict, together
 from loadtests.chaos.schedule import Act, Plan
 from loadtests.chaos.stage import Stage, StageError, Wishes
 from loadtests.chaos.staging import staged
@@ -141,16 +141,17 @@ async def inject(stage: Stage, act: Act, tell: Tell) -> Injected:
     """Inject a fault, and see how long the ledger takes to recover."""
     name, began_s, before = act.fault.name, stage.watch.now_s, stage.restarts()
     tell(f"inject {name}: {act.fault.title}")
-    did, broke = await _inject(stage, act)
+    did, verdict, broke = await attempted(stage, act)
     healed_s = stage.watch.now_s
     recovered_in_s, why = await _recovered(stage)
+    verdict = "violated" if why else verdict
     why = "; ".join(each for each in (broke, why) if each)
     tell(f"  {name}: {why or f'recovered in {recovered_in_s} s'}; {did}")
     return Injected(
         name=name,
         title=act.fault.title,
         scene=act.fault.scene,
-        verdict="violated" if why else "ok",
+        verdict=verdict,
         why=why,
         began_s=round(began_s, 1),
         healed_s=round(healed_s, 1),
@@ -164,13 +165,15 @@ def _more(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]
     return {name: more for name, count in after.items() if (more := count - before.get(name, 0)) > 0}
 
 
-async def _inject(stage: Stage, act: Act) -> tuple[dict[str, Any], str]:
+async def attempted(stage: Stage, act: Act) -> tuple[dict[str, Any], Verdict, str]:
     """Give what was done, and what went wrong with doing it."""
     try:
         async with asyncio.timeout(INJECTION_S_MAX):
-            return await act.fault.inject(stage, Random(act.seed)), ""
+            return await act.fault.inject(stage, Random(act.seed)), "ok", ""
+    except DidNotHappenError as error:
+        return error.did, "did not happen", str(error)
     except Exception as error:  # a fault that cannot be injected is a finding of the run, and not its end
-        return {}, f"could not be injected: {type(error).__name__}: {error}"
+        return {}, "violated", f"could not be injected: {type(error).__name__}: {error}"
 
 
 async def _recovered(stage: Stage) -> tuple[float | None, str]:

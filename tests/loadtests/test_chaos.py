@@ -1,24 +1,28 @@
 """The supervisor of faults: its schedule, its proxy, its traffic, and verdicts that can fail."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import islice
+from random import Random
 from typing import Any
 
 import pytest
 
 from ledger.contract.decode import decode_event
-from loadtests.chaos.faults import FAULTS
+from loadtests.chaos.__main__ import chosen, parser, plans_of, show
+from loadtests.chaos.crew import CrewError
+from loadtests.chaos.fault import Fault
+from loadtests.chaos.faults import FAULTS, combined
 from loadtests.chaos.lag import Sample
 from loadtests.chaos.memory import memory_verdict
 from loadtests.chaos.page import page
 from loadtests.chaos.proxy import Proxy, proxied
 from loadtests.chaos.reads import TOTAL, Reader
-from loadtests.chaos.results import Checked, Injected, Report, Scene, together
-from loadtests.chaos.run import cannot
-from loadtests.chaos.schedule import plan
+from loadtests.chaos.results import TABLE, Checked, Injected, Report, Scene, together
+from loadtests.chaos.run import attempted, cannot
+from loadtests.chaos.schedule import Act, plan
 from loadtests.chaos.traffic import USUAL, Traffic, poisons
 from streams.embedded.state import free_port
 
@@ -60,10 +64,11 @@ def injected(verdict: Any) -> Injected:
     [
         (Scene("whole", 1.0, 1, [injected("ok")], {"Z": Checked(ok=True)}), True),
         (Scene("whole", 1.0, 1, [injected("violated")], {"Z": Checked(ok=True)}), False),
+        (Scene("whole", 1.0, 1, [injected("did not happen")], {"Z": Checked(ok=True)}), False),
         (Scene("whole", 1.0, 1, [injected("ok")], {"Z": Checked(ok=False)}), False),
         (Scene("whole", 1.0, 1, [injected("ok")], {}, why=["the checker failed"]), False),
     ],
-    ids=["all well", "a fault", "an invariant", "the checker"],
+    ids=["all well", "a fault", "no fault at all", "an invariant", "the checker"],
 )
 def test_whatever_is_wrong_makes_the_report_wrong(scene: Scene, ok: bool) -> None:
     assert Report(1, 300.0, "now", 1.0, [scene]).ok is ok
@@ -72,6 +77,82 @@ def test_whatever_is_wrong_makes_the_report_wrong(scene: Scene, ok: bool) -> Non
 def test_what_is_not_run_says_why() -> None:
     found = cannot(FAULTS["F11"], "root")
     assert (found.verdict, found.why) == ("not run", "needs root")
+
+
+def test_the_summary_says_what_was_run_what_passed_and_why_the_rest_was_not() -> None:
+    assert len(FAULTS) == TABLE
+    faults = [
+        Injected("F1", "a title", "whole", "ok"),
+        Injected("F2", "a title", "whole", "violated", "lag"),
+        Injected("F1", "a title", "whole", "ok"),
+        Injected("F23", "a title", "whole", "did not happen", "nothing was there"),
+        cannot(FAULTS["F11"], "root"),
+        cannot(FAULTS["F12"], "root"),
+    ]
+    report = Report(1, 300.0, "now", 1.0, [Scene("whole", 1.0, 1, faults, {})])
+    said = "2 of 33 faults run, 1 passed; not run: F23 (nothing was there); F11, F12 (needs root); 28 not asked for"
+    assert (report.coverage.said, report.told()["coverage"]["said"]) == (said, said)
+    assert said in page(report)
+    assert not report.ok
+
+
+def test_the_terminal_says_what_was_not_run(capsys: pytest.CaptureFixture[str]) -> None:
+    scene = Scene("not run", 0.0, 0, [cannot(FAULTS["F11"], "root")], {})
+    show(Report(1, 300.0, "now", 1.0, [scene]))
+    assert (
+        "0 of 33 faults run, 0 passed; not run: F11 (needs root); 32 not asked for" in capsys.readouterr().out
+    )
+
+
+def test_what_a_run_for_a_time_leaves_out_is_not_run() -> None:
+    given = parser().parse_args(["run", "--seconds", "90", "--only", "F1,F7,F14"])
+    plans, elsewhere = plans_of(chosen(given.only), given)
+    assert [act.fault.name for each in plans for act in each.acts] == ["F1"]
+    assert [fault.name for fault in elsewhere] == ["F7", "F14"]
+
+
+# Faults
+
+
+class NoStage:
+    """A stage of which a fault needs nothing but time."""
+
+    async def until_recovered(self, within_s: float) -> float:
+        return 0.0
+
+
+def only_these(monkeypatch: pytest.MonkeyPatch, *happens: Sequence[bool]) -> list[str]:
+    """Let F33 choose from faults that happen, or do not, one time after the other; gives who was asked."""
+    asked: list[str] = []
+
+    def fault(name: str, times: Iterator[bool]) -> Fault:
+        async def inject(stage: Any, random: Any) -> dict[str, Any]:
+            asked.append(name)
+            if not next(times):
+                raise CrewError("nobody was there")
+            return {"done": name}
+
+        return Fault(name, "a title", inject)
+
+    faults = tuple(fault(f"F{number}", iter(each)) for number, each in enumerate(happens, start=1))
+    monkeypatch.setattr(combined, "TOGETHER", faults)
+    return asked
+
+
+async def test_three_at_once_are_done_when_each_of_them_happened(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = only_these(monkeypatch, *([True] * 9, [True] * 9, [False, True, True, True]))
+    did = await FAULTS["F33"].inject(NoStage(), Random(1))  # type: ignore[arg-type]
+    assert all(each == {"done": name} for found in did.values() for name, each in found.items())
+    assert len(asked) == 9
+
+
+async def test_three_at_once_are_not_done_when_one_did_not_happen(monkeypatch: pytest.MonkeyPatch) -> None:
+    only_these(monkeypatch, [True] * 9, [True] * 9, [False] * 9)
+    act = Act(FAULTS["F33"], "1")
+    did, verdict, why = await attempted(NoStage(), act)  # type: ignore[arg-type]
+    assert verdict == "did not happen"
+    assert "F3 CrewError: nobody was there" in why
+    assert did["2"]["F1"] == {"done": "F1"}
 
 
 def test_an_invariant_that_broke_in_any_scene_is_broken() -> None:
