@@ -1,16 +1,19 @@
 """F30 and F31: a rebuild beside live traffic, and rows changed by hand, which have to be found."""
 
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
 import orjson
 
 from loadtests.chaos.crew import CrewError
-from loadtests.chaos.fault import Fault
+from loadtests.chaos.fault import DidNotHappenError, Fault
+from loadtests.chaos.posted import Span, a_while, figures, latencies
 from loadtests.chaos.stage import Stage
 
 REBUILT = "rebuilt_{number}"
 RECOVERED_S = 60.0
+ALONE_S = 5.0
 _CHANGE = "update balances set posted_credits = posted_credits + $2 where balance_id = $1"
 _SOME = """
 select balance_id from balances join tenants using (tenant_id)
@@ -22,10 +25,24 @@ where normal_side = 'credit' and tenants.code <> 'bank' order by balance_id
 async def _rebuild(stage: Stage, random: Random) -> dict[str, Any]:
     """Rebuild the books into a schema of their own while others post; both must be the same."""
     schema = REBUILT.format(number=stage.next_number())
+    alone = await latencies(stage, await a_while(stage.lasting(ALONE_S)))
+    began = datetime.now(UTC)
     ran = (await stage.ledger("replay", "--into", schema, "--json", within_s=200.0)).checked()
-    report = orjson.loads(ran.printed)
+    beside = await latencies(stage, Span(began, datetime.now(UTC)))
+    live = orjson.loads(ran.printed).get("proof", {}).get("expected")
+    rebuilt = "/".join([await _digest(stage, schema, view) for view in ("balances", "entries")])
     await stage.sql(f'drop schema "{schema}" cascade')
-    return {"schema": schema, "ok": report.get("ok")}
+    did = {"live": live, "rebuilt": rebuilt, "posted alone": figures(alone), "beside it": figures(beside)}
+    if not beside:
+        raise DidNotHappenError("nothing was posted beside the rebuild", did)
+    if live != rebuilt:
+        raise CrewError(f"the digest of the rebuild is {rebuilt}, that of the live books {live}")
+    return did
+
+
+async def _digest(stage: Stage, schema: str, view: str) -> str:
+    ran = (await stage.ledger("digest", schema, "--from", view, "--json")).checked()
+    return str(orjson.loads(ran.printed)["digest"])
 
 
 async def _changed_by_hand(stage: Stage, random: Random) -> dict[str, Any]:
