@@ -63,24 +63,27 @@ class HttpClient(Posting, Reading):
 
         Raises UnavailableError if it did not in time: some may have been written, and sending them again is safe.
         """
-        for begin in range(0, len(events), EVENTS_AT_ONCE):
-            await self._submitted(events[begin : begin + EVENTS_AT_ONCE], 0)
+        for part in _parts_of(events):
+            await self._submitted(part, 0)
 
     async def outcomes_of(
         self, events: Sequence[NewEvent], *, wait_s: float = WAIT_S
     ) -> Mapping[str, Outcome]:
-        """Send events, and give the outcomes that came in time, by event id; five hundred are waited for at once.
+        """Send events, five hundred at once, and give the outcomes that came in time, by event id.
 
-        Raises UnavailableError, with the outcomes that are known, if some may not be in Kafka.
+        All of them together are waited for `wait_s`. Raises UnavailableError, with the outcomes that are known, if
+        some may not be in Kafka.
         """
         found: dict[str, Outcome] = {}
-        for begin in range(0, len(events), EVENTS_AT_ONCE):
-            part = events[begin : begin + EVENTS_AT_ONCE]
-            until = monotonic() + wait_s
+        parts = _parts_of(events)
+        until, left_s = monotonic() + wait_s, wait_s
+        for number, part in enumerate(parts):
+            # Of several parts each waits for a share of what is left, so that some is left for those that are late.
+            shares = min(len(parts) - number + 1, len(parts))
             with carrying(found):
-                came = await self._submitted(part, wait_s)
-            found |= came | await self._awaited([each for each in part if each.id not in came], until)
-        return found
+                found |= await self._submitted(part, left_s / shares)
+            left_s = max(0.0, until - monotonic())
+        return found | await self._awaited([each for each in events if each.id not in found], until)
 
     async def outcome(self, event_id: str) -> Outcome:
         """Read what became of an event; raises MissingError while it is on its way, and of one never sent.
@@ -135,11 +138,16 @@ class HttpClient(Posting, Reading):
         tells whether an outcome is its event's own.
         """
         again: dict[str, Outcome] = {}
-        if hits:
-            with suppress(TimeoutError, ClientError):
-                async with asyncio.timeout(bound_s):
-                    again = await self._submitted([event for event, _ in hits], max(1.0, bound_s))
+        with suppress(TimeoutError, ClientError):
+            async with asyncio.timeout(bound_s):
+                for part in _parts_of([event for event, _ in hits]):
+                    again |= await self._submitted(part, max(1.0, bound_s))
         told = [(again[event.id], outcome) for event, outcome in hits if event.id in again]
         return {
             its.event_id: its if its.reason == Reason.EVENT_ID_REUSED else outcome for its, outcome in told
         }
+
+
+def _parts_of(events: Sequence[NewEvent]) -> Sequence[Sequence[NewEvent]]:
+    """Part events into what one request may hold."""
+    return [events[begin : begin + EVENTS_AT_ONCE] for begin in range(0, len(events), EVENTS_AT_ONCE)]

@@ -18,6 +18,7 @@ from ledger.client import (
     UnauthorizedError,
     UnavailableError,
     UnreadableError,
+    http,
     transfer,
 )
 from ledger.client.calling import retry_after_s
@@ -178,6 +179,31 @@ async def test_what_goes_wrong_after_sending_is_waited_for_no_longer_than_asked(
             await client.post_all(events, wait_s=0.6)
     assert monotonic() - began < 3
     assert (list(found.value.outcomes), found.value.pending) == ([events[0].id], [events[1].id])
+
+
+async def test_events_in_several_parts_are_waited_for_no_longer_than_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http, "EVENTS_AT_ONCE", 1)
+    events = [transfer("ann", "shoes", number, "USD/2") for number in range(1, 6)]
+    replies = [submitted(pending=[event.id]) for event in events]
+    async with answering(*replies, problem(404, "event_not_found")) as api, client_of(api) as client:
+        began = monotonic()
+        with pytest.raises(NotAnsweredError) as found:
+            await client.post_all(events, wait_s=0.6)
+    assert monotonic() - began < 2
+    assert (api.calls[:5], len(found.value.pending)) == ([("POST", "/v1/events")] * 5, 5)
+
+
+async def test_events_in_several_parts_share_what_may_be_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "EVENTS_AT_ONCE", 1)
+    events = [transfer("ann", "shoes", number, "USD/2") for number in range(1, 4)]
+    async with (
+        answering(*(submitted(outcome(event.id)) for event in events)) as api,
+        client_of(api) as client,
+    ):
+        await client.post_all(events, wait_s=29)
+    assert [each.headers["Prefer"] for each in api.asked] == ["wait=9", "wait=9", "wait=14"]
 
 
 async def test_an_outcome_that_was_found_is_kept_though_another_cannot_be_read() -> None:
