@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from time import monotonic
 
 import msgspec
@@ -47,9 +46,13 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Gauge:
-    """Asks Kafka where topics end and where groups are: one client for each, which never joins."""
+    """Asks Kafka where topics end and where groups are: one client for each, which never joins.
+
+    A client that got no answer is replaced: one may look for a leader or coordinator that is gone for ever.
+    """
 
     def __init__(self, kafka: str, groups: Mapping[str, str], partitions: int) -> None:
+        self._kafka = kafka
         self._places = {
             group: [TopicPartition(topic, number) for number in range(partitions)]
             for group, topic in groups.items()
@@ -60,11 +63,18 @@ class Gauge:
         """Give the ends and what is done, by group and partition; raises KafkaException."""
         ends, done = {}, {}
         for group, places in self._places.items():
-            client = self._clients[group]
-            committed = client.committed(places, timeout=ANSWER_S)
-            done[group] = [max(0, each.offset) for each in committed]
-            ends[group] = [client.get_watermark_offsets(each, timeout=ANSWER_S)[1] for each in places]
+            try:
+                ends[group], done[group] = self._look_at(self._clients[group], places)
+            except KafkaException:
+                self._clients[group].close()
+                self._clients[group] = _client(self._kafka, group)
+                raise
         return ends, done
+
+    def _look_at(self, client: Consumer, places: list[TopicPartition]) -> tuple[list[int], list[int]]:
+        committed = client.committed(places, timeout=ANSWER_S)
+        ends = [client.get_watermark_offsets(each, timeout=ANSWER_S)[1] for each in places]
+        return ends, [max(0, each.offset) for each in committed]
 
     def close(self) -> None:
         """Close the clients."""
@@ -80,6 +90,8 @@ class Watch:
         self._begun = monotonic()
         self._task: asyncio.Task[None] | None = None
         self.samples: list[Sample] = []
+        self.fault = ""
+        """Why the last look failed; nothing if it did not."""
         self.sent = 0
         self.rate = 0.0
 
@@ -92,6 +104,11 @@ class Watch:
     def last(self) -> Sample:
         """The last look."""
         return self.samples[-1] if self.samples else Sample(0.0)
+
+    @property
+    def said(self) -> str:
+        """Say the lag of the last look, or why there is none."""
+        return str(self.last.lags or self.fault or "unknown")
 
     def start(self) -> None:
         """Begin to look."""
@@ -116,8 +133,11 @@ class Watch:
         while True:
             at_s = self.now_s
             ends = done = None
-            with suppress(KafkaException):
+            try:
                 ends, done = await asyncio.to_thread(self._gauge.look)
+                self.fault = ""
+            except KafkaException as error:
+                self.fault = str(error)
             self.samples.append(Sample(round(at_s, 2), ends, done, self.sent, self.rate))
             await asyncio.sleep(LOOK_S)
 
