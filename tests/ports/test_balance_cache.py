@@ -156,6 +156,15 @@ async def test_a_lease_from_before_everything_was_lost_is_worth_nothing(
     assert await redis.put(balance, again.lease, view(), 0.0, 60.0)
 
 
+async def test_the_time_that_putting_takes_is_of_the_age(redis: RedisCache, redis_url: str) -> None:
+    balance = ann()
+    lease = (await redis.get(balance)).lease
+    async with Redis.from_url(redis_url) as admin:
+        await admin.client_pause(150)
+    assert await redis.put(balance, lease, view(), 0.0, 60.0)
+    assert (await redis.get(balance)).age_s >= 0.15
+
+
 async def test_other_books_in_the_same_redis_are_not_ours(redis: RedisCache, redis_url: str) -> None:
     balance = ann()
     await redis.put(balance, (await redis.get(balance)).lease, view(), 0.0, 60.0)

@@ -17,31 +17,35 @@ from ledger.application.reading import BalanceView
 CONNECTIONS_MAX = 16
 FENCE_MS = 60_000
 """A lease that nobody used is gone after this long: far longer than any reading of the books takes."""
+_TIME_BYTES = 8
 
 # A hash for each balance: l = the lease that lets the next one in, v = the balance, b = begun at (ms of Redis's
 # clock), t = its time (ms). Whatever changes the balance changes the lease, so whoever began to read before cannot
-# put it back. A lease is never used twice, so Redis may lose everything at any time.
+# put it back. A lease is never used twice, so Redis may lose everything at any time. It comes with the time: what
+# is put was read after that, however long it takes to get here.
 _GET = """
+local time = redis.call('time')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local kept = redis.call('hmget', KEYS[1], 'l', 'v', 'b', 't')
 if not kept[1] then
     redis.call('hset', KEYS[1], 'l', ARGV[1])
     redis.call('pexpire', KEYS[1], ARGV[2])
-    return {ARGV[1]}
+    return {ARGV[1], now}
 end
-local time = redis.call('time')
-local age = kept[3] and time[1] * 1000 + math.floor(time[2] / 1000) - kept[3] or 0
+local age = kept[3] and now - kept[3] or 0
 if kept[2] and age >= 0 and age < tonumber(kept[4]) then
-    return {kept[1], kept[2], age, tonumber(kept[4])}
+    return {kept[1], now, kept[2], age, tonumber(kept[4])}
 end
 redis.call('pexpire', KEYS[1], ARGV[2])
-return {kept[1]}
+return {kept[1], now}
 """
 _PUT = """
 if redis.call('hget', KEYS[1], 'l') ~= ARGV[1] then
     return 0
 end
 local time = redis.call('time')
-local begun = time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[4]
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local begun = math.min(now - ARGV[4], tonumber(ARGV[7]))
 redis.call('hset', KEYS[1], 'l', ARGV[2], 'v', ARGV[3], 'b', string.format('%.0f', begun), 't', ARGV[5])
 redis.call('pexpire', KEYS[1], ARGV[6])
 return 1
@@ -89,7 +93,9 @@ class RedisCache:
         await self._redis.connection_pool.disconnect()
 
     async def get(self, balance: BalanceId) -> Found:
-        lease, *kept = await self._asked(self._get([self._key(balance)], [self._lease(), FENCE_MS]))
+        asking = self._get([self._key(balance)], [self._lease(), FENCE_MS])
+        lease, leased_ms, *kept = await self._asked(asking)
+        lease = leased_ms.to_bytes(_TIME_BYTES, "big") + lease
         if not kept:
             return Found(None, 0.0, 0.0, lease)
         value, age_ms, ttl_ms = kept
@@ -101,13 +107,15 @@ class RedisCache:
     ) -> bool:
         # Rounded against the balance: its age up, its time down.
         age_ms, ttl_ms = int(age_s * 1000) + 1, int(ttl_s * 1000)
+        leased_ms = int.from_bytes(lease[:_TIME_BYTES], "big") - 1
         given: list[bytes | int] = [
-            lease,
+            lease[_TIME_BYTES:],
             self._lease(),
             _packed(self._key(balance), view),
             age_ms,
             ttl_ms,
             max(FENCE_MS, ttl_ms),
+            leased_ms,
         ]
         return bool(await self._asked(self._put([self._key(balance)], given)))
 
