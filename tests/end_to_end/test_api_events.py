@@ -15,26 +15,6 @@ ONE, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json
 NAME = "api_events"
 
 
-@pytest.fixture(scope="module")
-async def books(
-    kafka: str, postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Books]:
-    async with Books.open(kafka, postgres_dsn, NAME, tmp_path_factory.mktemp(NAME)) as books:
-        yield books
-
-
-@pytest.fixture(scope="module")
-async def api(books: Books) -> AsyncIterator[ServedApi]:
-    """The API beside a posting worker that works."""
-    topics = {"payments_topic": f"{NAME}.payments", "outcomes_topic": f"{NAME}.outcomes"}
-    dsn = str(books.settings.postgres_dsn)
-    async with (
-        books.worker(),
-        served(dsn, NAME, kafka_bootstrap=books.settings.kafka_bootstrap, **topics) as api,
-    ):
-        yield api
-
-
 @pytest.fixture
 async def client(api: ServedApi) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(

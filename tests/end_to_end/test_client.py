@@ -21,30 +21,10 @@ from ledger.client import (
 )
 from ledger.contract.outgoing import CONTENT_TYPE
 from tests.end_to_end.books import Books
-from tests.end_to_end.serving_api import ServedApi, served
+from tests.end_to_end.serving_api import ServedApi
 
 NAME = "client"
 Client = KafkaClient | HttpClient
-
-
-@pytest.fixture(scope="module")
-async def books(
-    kafka: str, postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Books]:
-    async with Books.open(kafka, postgres_dsn, NAME, tmp_path_factory.mktemp(NAME)) as books:
-        yield books
-
-
-@pytest.fixture(scope="module")
-async def api(books: Books) -> AsyncIterator[ServedApi]:
-    """The API beside a posting worker that works."""
-    topics = {"payments_topic": f"{NAME}.payments", "outcomes_topic": f"{NAME}.outcomes"}
-    dsn = str(books.settings.postgres_dsn)
-    async with (
-        books.worker(),
-        served(dsn, NAME, kafka_bootstrap=books.settings.kafka_bootstrap, **topics) as api,
-    ):
-        yield api
 
 
 def over_kafka(books: Books, bootstrap: str = "", deadline_s: float = 30.0) -> KafkaClient:

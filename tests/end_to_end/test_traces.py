@@ -31,14 +31,6 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.fixture(scope="module")
-async def books(
-    kafka: str, postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Books]:
-    async with Books.open(kafka, postgres_dsn, NAME, tmp_path_factory.mktemp(NAME)) as books:
-        yield books
-
-
-@pytest.fixture(scope="module")
 async def simulator(books: Books, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Simulator]:
     simulator = Simulator(tmp_path_factory.mktemp("provider") / "book.db").start()
     pool = await open_pool(str(books.settings.postgres_dsn), books.settings, size=1)
