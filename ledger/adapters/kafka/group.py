@@ -1,7 +1,7 @@
 """A consumer group looked at from outside, and moved while it has no members."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any
@@ -37,25 +37,17 @@ class KafkaGroup:
             await admin.close()
 
     async def committed(self, topic: str) -> Mapping[int, int]:
-        offsets = await self._offsets()
+        offsets = await self._answer(lambda: self._admin.list_consumer_group_offsets(self._group))
         return {
             place.partition: position.offset
             for place, position in offsets.items()
             if place.topic == topic and position.offset >= 0
         }
 
-    async def _offsets(self) -> Any:
-        """Ask until there is an answer: a broker's first group has no coordinator for a second or two."""
-        deadline = monotonic() + COORDINATOR_S
-        while True:
-            try:
-                return await self._admin.list_consumer_group_offsets(self._group)
-            except KafkaError as error:
-                if not error.retriable or monotonic() > deadline:
-                    raise
-            await asyncio.sleep(LOOK_AGAIN_S)
-
     async def members(self) -> int:
+        return int(await self._answer(self._count_members))
+
+    async def _count_members(self) -> int:
         count = 0
         for response in await self._admin.describe_consumer_groups([self._group]):
             for code, _, _, _, _, members, *_ in response.groups:
@@ -63,6 +55,17 @@ class KafkaGroup:
                     raise for_code(code)
                 count += len(members)
         return count
+
+    async def _answer(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+        """Ask until there is an answer: a broker's first group has no coordinator for a second or two."""
+        deadline = monotonic() + COORDINATOR_S
+        while True:
+            try:
+                return await ask()
+            except KafkaError as error:
+                if not error.retriable or monotonic() > deadline:
+                    raise
+            await asyncio.sleep(LOOK_AGAIN_S)
 
     async def move(self, topic: str, offsets: Mapping[int, int]) -> None:
         places = {TopicPartition(topic, partition): offset for partition, offset in offsets.items()}
