@@ -1,22 +1,28 @@
 """What the console stands on beside what the API does."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ledger.api.sessions import Sessions
 from ledger.application.dead_letters import DeadLetters, DropLetters, RequeueLetters
 from ledger.application.decide_payments import PaymentDesk
-from ledger.application.operator_counts import OperatorBoard
+from ledger.application.open_streams import OpenStreams
+from ledger.application.operator_counts import OperatorBoard, OperatorCounts
 from ledger.application.origins import Origins, RecordReader
-from ledger.application.payment_ports import PaymentReader
-from ledger.application.places import Places
+from ledger.application.payment_ports import Payment, PaymentReader
+from ledger.application.provider_reading import BreakerTold
 from ledger.application.reading import HoldLister
 from ledger.application.reports import Reports
+from ledger.application.shared_looks import SharedLooks
 from ledger.application.watch_pipeline import WatchPipeline
 
 STREAMS_MAX = 200
+TENANT_STREAMS_MAX = 50
+
+Waiting = tuple[OperatorCounts | None, Sequence[Payment], Sequence[BreakerTold]]
+"""What waits for people: how much, for operators; payments that are stuck, and providers that are not asked."""
 
 
 class ApiStand(NamedTuple):
@@ -57,7 +63,8 @@ class ConsoleServices:
     origins: Origins | None = None
     records: RecordReader | None = None
     reports: Reports | None = None
-    streams: Places = field(default_factory=lambda: Places(STREAMS_MAX, 0, 0))
-    """For overviews that are sent live."""
+    waiting: SharedLooks[Waiting]
+    streams: OpenStreams = field(default_factory=lambda: OpenStreams(STREAMS_MAX, TENANT_STREAMS_MAX))
+    """Overviews that are sent live."""
     operators: frozenset[str] = frozenset()
     """Tenants whose admin keys are those of operators: they see what belongs to no tenant."""

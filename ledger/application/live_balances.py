@@ -1,11 +1,11 @@
 """Live balances: one reading of the books for all who watch an account, whenever something touched it."""
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from ledger.application.access import Caller
+from ledger.application.open_streams import OpenStreams
 from ledger.application.outcome_feed import OutcomeFeed
 from ledger.application.reading import AccountView, BalanceReader
 from ledger.observability.signals import Signals
@@ -13,14 +13,6 @@ from ledger.observability.signals import Signals
 PUSH_S = 0.1
 """Changes of an account within this time are read together."""
 RETRY_S = 1.0
-
-
-class TooManyStreamsError(Exception):
-    """No more streams are opened: for all tenants, or for this one."""
-
-    def __init__(self, *, of_tenant: bool) -> None:
-        super().__init__("too many streams of this tenant" if of_tenant else "too many streams")
-        self.of_tenant = of_tenant
 
 
 class Watch:
@@ -78,21 +70,19 @@ class LiveBalances:
         self._books = books
         self._feed = feed
         self._signals = signals
-        self._streams_max = streams_max
-        self._tenant_streams_max = tenant_streams_max
+        self._open = OpenStreams(streams_max, tenant_streams_max)
         self._push_s = push_s
         self._shared: dict[tuple[int, str], _Shared] = {}
-        self._streams: Counter[int] = Counter()
         self.readings = 0
 
     @property
     def streams(self) -> int:
-        return self._streams.total()
+        return len(self._open)
 
     @asynccontextmanager
     async def watching(self, caller: Caller, account: str) -> AsyncIterator[Watch]:
         """Watch an account of a caller's tenant. Raises TooManyStreamsError."""
-        with self._counted(caller.tenant_id):
+        with self._open.one_more(caller.tenant_id):
             key = (caller.tenant_id, account)
             shared = self._shared.get(key) or self._begin(caller, account)
             watch = Watch(shared.touched.set)
@@ -105,20 +95,6 @@ class LiveBalances:
                 if not shared.watches:
                     self._shared.pop(key)
                     shared.task.cancel()
-
-    @contextmanager
-    def _counted(self, tenant_id: int) -> Iterator[None]:
-        if self._streams[tenant_id] >= self._tenant_streams_max:
-            raise TooManyStreamsError(of_tenant=True)
-        if self.streams >= self._streams_max:
-            raise TooManyStreamsError(of_tenant=False)
-        self._streams[tenant_id] += 1
-        try:
-            yield
-        finally:
-            self._streams[tenant_id] -= 1
-            if not self._streams[tenant_id]:
-                del self._streams[tenant_id]
 
     def _begin(self, caller: Caller, account: str) -> _Shared:
         shared = self._shared[(caller.tenant_id, account)] = _Shared()

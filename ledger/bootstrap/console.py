@@ -33,6 +33,7 @@ from ledger.application.faults import TransientFaultError
 from ledger.application.places import Places
 from ledger.application.reading import HoldLister
 from ledger.application.saga_mover import Outside, SagaMover
+from ledger.application.shared_looks import SharedLooks
 from ledger.application.watch_pipeline import Names, WatchPipeline
 from ledger.bootstrap.limits import payment_rules_of
 from ledger.config import Settings
@@ -74,7 +75,7 @@ async def console(
         watch = WatchPipeline(
             names_of(settings),
             stream,
-            PostgresPosition(pool),
+            await _position(stack, settings, dsn),
             lambda: requests_of(metrics),
             SystemClock(),
             monotonic,
@@ -82,6 +83,7 @@ async def console(
         yield ConsoleServices(
             sessions=Sessions(key_secret, secrets.token_bytes, lasts_s=settings.console_session_s),
             watch=watch,
+            waiting=SharedLooks(monotonic),
             stand=lambda: stand_of(places, metrics),
             runbook=runbook,
             holds=holds,
@@ -94,6 +96,13 @@ async def console(
             reports=reports_of(settings),
             operators=operators_of(settings),
         )
+
+
+async def _position(stack: AsyncExitStack, settings: Settings, dsn: str) -> PostgresPosition:
+    """Compose what watches the books: over a connection of its own, lest it wait for those who read pages."""
+    pool = await open_pool(dsn, settings, size=1, name="ledger-console-position")
+    stack.push_async_callback(_close, pool)
+    return PostgresPosition(pool)
 
 
 async def _letters(

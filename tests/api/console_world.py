@@ -25,6 +25,7 @@ from ledger.application.operator_counts import OperatorCounts
 from ledger.application.pipeline import BooksStand, PartitionStand, StreamAskError, StreamStand
 from ledger.application.reports import ReportFile
 from ledger.application.saga_mover import Outside, SagaMover
+from ledger.application.shared_looks import SharedLooks
 from ledger.application.watch_pipeline import Names, WatchPipeline
 from ledger.contract.dead_letter import Record
 from ledger.contract.outgoing import Message
@@ -86,8 +87,10 @@ class Board:
     """An OperatorBoard that says what it is told to."""
 
     said: OperatorCounts = field(default_factory=lambda: OperatorCounts(0, 0, 0))
+    asked: int = 0
 
     async def counts(self) -> OperatorCounts:
+        self.asked += 1
         return self.said
 
 
@@ -183,6 +186,7 @@ class ConsoleWorld(World):
         made: dict[str, Any] = {
             "sessions": Sessions(KEY_SECRET, bytes, lasts_s=3600),
             "watch": watch,
+            "waiting": SharedLooks(lambda: self.monotonic),
             "stand": lambda: self.stand,
             "runbook": lambda: self.runbook,
             "holds": MemoryHistory(self.books, TENANTS, self.clock),

@@ -1,20 +1,25 @@
 """The overview: what the strip shows, and each thing that can be wrong told with where to look and what to do."""
 
+import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+import httpx
 import pytest
 from msgspec.structs import replace
 
+from ledger.api.console import overview
 from ledger.api.console.runbook import anchor_of, html_of
 from ledger.api.console.troubles import Kind, Seen, Trouble, troubles_of
 from ledger.api.console_services import ApiStand
 from ledger.application.breaker import BreakerState
+from ledger.application.open_streams import OpenStreams
 from ledger.application.operator_counts import OperatorCounts
 from ledger.application.pipeline import BooksStand, PartitionStand, Pipeline, rates_between
 from ledger.application.provider_reading import BreakerTold
 from ledger.bootstrap.console import runbook
-from tests.api.console_world import ConsoleWorld, stand, visiting
+from tests.api.console_world import ConsoleWorld, stand, token_in, visiting
 from tests.builders import NOW
 
 WELL = Pipeline(
@@ -182,6 +187,68 @@ async def test_the_live_stream_sends_the_overview_and_ends_with_the_process() ->
         services.draining.begin()
         text = (await client.get("/console/live")).text
     assert text.startswith("retry: 2000\n\nevent: overview\ndata: {")
+    assert services.console is not None
+    assert len(services.console.streams) == 0
+
+
+@pytest.mark.parametrize(
+    ("streams", "status", "code"),
+    [(OpenStreams(9, 1), 429, "too_many_streams"), (OpenStreams(1, 9), 503, "overloaded")],
+)
+async def test_too_many_live_streams_are_refused_with_a_problem(
+    streams: OpenStreams, status: int, code: str
+) -> None:
+    world = ConsoleWorld()
+    async with visiting(world, console=world.console(streams=streams)) as client:
+        with streams.one_more(1):
+            answer = await client.get("/console/live")
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert (answer.headers["retry-after"], len(streams)) == ("5", 0)
+
+
+async def revoked(world: ConsoleWorld, client: httpx.AsyncClient) -> None:
+    [key] = world.key_store.kept
+    await world.keys.revoke(key)
+
+
+async def signed_out(world: ConsoleWorld, client: httpx.AsyncClient) -> None:
+    page = await client.get("/console/runbook")
+    await client.post("/console/sign-out", data={"token": token_in(page.text)})
+
+
+async def past_its_time(world: ConsoleWorld, client: httpx.AsyncClient) -> None:
+    world.clock.move(3600)
+
+
+@pytest.mark.parametrize("end", [revoked, signed_out, past_its_time])
+async def test_a_live_stream_ends_with_its_session_and_its_key(
+    monkeypatch: pytest.MonkeyPatch, end: Callable[[ConsoleWorld, httpx.AsyncClient], Awaitable[None]]
+) -> None:
+    monkeypatch.setattr(overview, "EVERY_S", 0.01)
+    world = ConsoleWorld()
+    streams = OpenStreams(1, 1)
+    async with visiting(world, console=world.console(streams=streams)) as client:
+        stream = asyncio.create_task(client.get("/console/live"))
+        while not len(streams):  # noqa: ASYNC110 - it is counted, and tells nobody
+            await asyncio.sleep(0)
+        await end(world, client)
+        world.monotonic += 3
+        answer = await asyncio.wait_for(stream, 10)
+    assert answer.status_code == 200
+
+
+async def test_all_who_watch_cost_one_look_at_what_waits() -> None:
+    world = ConsoleWorld()
+    console = world.console()
+    async with (
+        visiting(world, "admin", console=console) as one,
+        visiting(world, "admin", console=console) as two,
+    ):
+        await asyncio.gather(*(client.get("/console") for client in (one, two) * 5))
+        assert world.board.asked == 1
+        world.monotonic += 1
+        await one.get("/console")
+    assert world.board.asked == 2
 
 
 def test_the_runbook_is_shown_with_its_tags_as_text() -> None:

@@ -5,10 +5,14 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import NewTopic
+from aiokafka.errors import GroupLoadInProgressError
+from prometheus_client import CollectorRegistry
 
 from ledger.adapters.kafka.group import KafkaGroup
 from ledger.adapters.kafka.stands import OLDEST_S, KafkaStands
@@ -16,10 +20,15 @@ from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.operator_board import PostgresOperatorBoard
 from ledger.adapters.postgres.origins import PostgresOrigins
 from ledger.adapters.postgres.position import PostgresPosition
+from ledger.api.telemetry import ApiMetrics
 from ledger.application.dead_letters import Place
 from ledger.application.faults import TransientFaultError
 from ledger.application.pipeline import StreamAskError
+from ledger.application.places import Places
+from ledger.bootstrap.console import console
+from ledger.observability.signals import Signals
 from loadtests.transport_truth import make_topics
+from migrations.run import migrate
 from streams.transport.publisher import Outgoing
 from tests.builders import NOW
 from tests.end_to_end.books import Books, id_of, transfer
@@ -131,3 +140,40 @@ async def _write(kafka: str, topic: str, times_ms: Mapping[int, Sequence[int]]) 
         await asyncio.gather(*sent)
     finally:
         await producer.stop()
+
+
+class Loading:
+    """An admin client of a broker that is still loading the group when it is asked first."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def describe_consumer_groups(self, groups: Sequence[str]) -> Sequence[SimpleNamespace]:
+        self.asked += 1
+        code = GroupLoadInProgressError.errno if self.asked == 1 else 0
+        return [SimpleNamespace(groups=[(code, groups[0], "Stable", "consumer", "range", ["one"])])]
+
+
+async def test_a_group_that_is_being_loaded_is_asked_for_its_members_again() -> None:
+    assert await KafkaGroup(Loading(), "nowhere:1", "group").members() == 1
+
+
+async def test_how_far_the_books_are_is_read_though_pages_take_every_connection(
+    kafka: str, postgres_dsn: str, tmp_path: Path
+) -> None:
+    settings = Books(kafka, postgres_dsn, "watched", tmp_path).settings
+    await migrate(postgres_dsn, "watched")
+    alone = settings.model_copy(update={"kafka_bootstrap": None})
+    places = Places(1, 1, 1.0)
+    nothing: Any = None
+    async with console(
+        alone, postgres_dsn, "a secret", nothing, places, ApiMetrics(CollectorRegistry()), Signals(), None
+    ) as services:
+        assert services is not None
+        assert isinstance(services.board, PostgresOperatorBoard)
+        pages = services.board._pool
+        held = [await pages.acquire() for _ in range(pages.get_max_size())]
+        watched = await services.watch()
+        for each in held:
+            await pages.release(each)
+    assert watched.pipeline.faults == {}

@@ -8,6 +8,7 @@ import msgspec
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from ledger.api.access import services_of
 from ledger.api.console.filters import count, rate, span
@@ -16,10 +17,12 @@ from ledger.api.console.payments import breakers_for
 from ledger.api.console.proofs import verification_of
 from ledger.api.console.troubles import STUCK_SHOWN_MAX, Seen, Trouble, troubles_of
 from ledger.api.console.visitors import NotSignedInError, Visitor, console_of, visitor_of
+from ledger.api.console_services import Waiting
 from ledger.api.facts import facts_of
 from ledger.api.problems import ProblemError
+from ledger.api.streams import too_many
 from ledger.application.faults import OverloadedError, TransientFaultError
-from ledger.application.operator_counts import OperatorCounts
+from ledger.application.open_streams import TooManyStreamsError
 from ledger.application.payment_ports import Payment
 from ledger.application.pipeline import Pipeline, Rates, StreamStand
 from ledger.application.provider_reading import BreakerTold, shut
@@ -30,7 +33,6 @@ EVERY_S = 2.0
 STREAM_S = 15 * 60.0
 """A stream is opened anew after this long, which looks at the session again."""
 RETRY_MS = 2000
-FULL_RETRY_MS = 30_000
 
 _encoder = msgspec.json.Encoder()
 
@@ -80,27 +82,29 @@ async def pipeline(request: Request) -> Response:
 
 async def live(request: Request) -> Response:
     """Send the overview anew whenever it has changed, for as long as the session and the process last."""
-    visitor = await visitor_of(request, needs_books=False)
-    # It waits from here on, and takes no place from those that are answered.
-    facts_of(request.scope).release()
-    return StreamingResponse(_changes(request, visitor), media_type="text/event-stream")
+    return _LiveOverview(request, await visitor_of(request, needs_books=False))
 
 
-async def _changes(request: Request, visitor: Visitor) -> AsyncIterator[str]:
-    streams = console_of(request).streams
-    if not await streams.take():
-        yield f"retry: {FULL_RETRY_MS}\n\n"
-        return
-    try:
-        yield f"retry: {RETRY_MS}\n\n"
-        async for text in _told(request, visitor):
-            yield text
-    finally:
-        streams.give_back()
+class _LiveOverview(StreamingResponse):
+    """One open stream; too many are a problem, 429 or 503."""
+
+    def __init__(self, request: Request, visitor: Visitor) -> None:
+        super().__init__(_told(request, visitor), media_type="text/event-stream")
+        self._place = console_of(request).streams.one_more(visitor.caller.tenant_id)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            with self._place:
+                # It waits from here on, and takes no place from those that are answered.
+                facts_of(scope).release()
+                await super().__call__(scope, receive, send)
+        except TooManyStreamsError as error:
+            raise too_many(error) from error
 
 
 async def _told(request: Request, visitor: Visitor) -> AsyncIterator[str]:
     draining = services_of(request).draining
+    yield f"retry: {RETRY_MS}\n\n"
     told = ""
     for _ in range(int(STREAM_S / EVERY_S)):
         overview = await overview_of(request, visitor)
@@ -116,7 +120,7 @@ async def _told(request: Request, visitor: Visitor) -> AsyncIterator[str]:
         except (NotSignedInError, ProblemError):
             return
         except (TransientFaultError, OverloadedError):
-            # A browser never comes back to a stream that is refused: it goes on with what belongs to no tenant.
+            # A browser comes back late to a stream that is refused: it goes on with what belongs to no tenant.
             visitor = visitor._replace(is_operator=False, books_are_away=True)
 
 
@@ -152,13 +156,16 @@ async def _violations(request: Request) -> int | None:
     return None if verification is None else verification.violations
 
 
-async def _waiting(
-    request: Request, visitor: Visitor, pipeline: Pipeline
-) -> tuple[OperatorCounts | None, Sequence[Payment], Sequence[BreakerTold]]:
-    """Find what waits for people, as far as the visitor may see it."""
-    console = console_of(request)
+async def _waiting(request: Request, visitor: Visitor, pipeline: Pipeline) -> Waiting:
+    """Find what waits for people, as far as the visitor may see it: once for all who may see the same."""
     if visitor.books_are_away or "postgres" in pipeline.faults:
         return None, (), ()
+    whose = None if visitor.is_operator else visitor.caller.tenant_id
+    return await console_of(request).waiting.of(whose, lambda: _look_at_what_waits(request, visitor))
+
+
+async def _look_at_what_waits(request: Request, visitor: Visitor) -> Waiting:
+    console = console_of(request)
     try:
         counts = await console.board.counts() if visitor.is_operator and console.board else None
         stuck = await _stuck(request, visitor)

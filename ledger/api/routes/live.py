@@ -18,15 +18,16 @@ from ledger.api.parameters import AccountInPath, Asset, Parameters
 from ledger.api.problems import (
     AccountNotFoundError,
     NotAvailableError,
-    OverloadedProblemError,
     ProblemError,
     RateLimitedError,
     TooManyStreamsOfTenantError,
 )
 from ledger.api.services import Services
+from ledger.api.streams import too_many
 from ledger.application.access import Caller
 from ledger.application.faults import OverloadedError, TransientFaultError
-from ledger.application.live_balances import LiveBalances, TooManyStreamsError, Watch
+from ledger.application.live_balances import LiveBalances, Watch
+from ledger.application.open_streams import TooManyStreamsError
 from ledger.application.reading import AccountView, BalanceView
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
@@ -120,7 +121,7 @@ class LiveStream(Response):
                 facts_of(scope).release()
                 await self._stream(first, watch, receive, send)
         except TooManyStreamsError as error:
-            raise _too_many(error) from error
+            raise too_many(error) from error
 
     async def _stream(self, first: AccountView, watch: Watch, receive: Receive, send: Send) -> None:
         gone = asyncio.ensure_future(_disconnected(receive))
@@ -231,13 +232,6 @@ class _Sending:
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         continue
-
-
-def _too_many(error: TooManyStreamsError) -> ProblemError:
-    retry = {"Retry-After": "5"}
-    if error.of_tenant:
-        return TooManyStreamsOfTenantError("Close a stream of this tenant first.", headers=retry)
-    return OverloadedProblemError("As many streams are open as may be.", headers=retry)
 
 
 def _mark(balance: BalanceView) -> str:

@@ -87,13 +87,19 @@
     }
   }
 
+  var REFUSED_MS = 30000;
+
   function setUpLive() {
     var live = document.querySelector("[data-live]");
     if (!live) { return; }
     var state = document.getElementById("live-state");
     var source = new EventSource(live.dataset.live);
     source.addEventListener("open", function () { state.textContent = ", and live from here on"; });
-    source.addEventListener("error", function () { state.textContent = "; no news come just now"; });
+    source.addEventListener("error", function () {
+      state.textContent = "; no news come just now";
+      // To a stream that was refused, for there are too many, a browser does not come back by itself.
+      if (source.readyState === EventSource.CLOSED) { setTimeout(setUpLive, REFUSED_MS); }
+    });
     source.addEventListener("overview", function (event) {
       var told = JSON.parse(event.data);
       replace("strip", told.strip);
