@@ -20,7 +20,7 @@ from streams.beside import run_beside
 from streams.embedded.addresses import find_addresses
 from streams.publishing import PatientPublisher
 from streams.transport.app import ChunkedApp, chunked_app, chunked_topic
-from streams.transport.health import partition_states
+from streams.transport.health import holds_partition_0
 from streams.transport.lanes import Handler, PartitionLanes
 from streams.transport.publisher import BatchPublisher
 
@@ -65,7 +65,7 @@ async def working(settings: Settings, signals: Signals) -> AsyncIterator[Chunked
             app, settings, PostChunk(use_cases.post_events, publisher, settings, signals, use_cases.clock)
         )
         sweep = HoldSweep(
-            use_cases.expire_holds, publisher, settings, signals, lambda: _holds_partition_0(app)
+            use_cases.expire_holds, publisher, settings, signals, lambda: holds_partition_0(app)
         )
         await _begin(use_cases.books, settings, addresses.kafka)
         run_beside(
@@ -83,7 +83,3 @@ async def _begin(books: BookStore, settings: Settings, kafka: KafkaAccess) -> No
     async with KafkaStream.open(kafka, settings.payments_topic) as stream:
         bounds = await stream.bounds()
     await books.begin(stream.topic, {partition: first for partition, (first, _) in bounds.items()})
-
-
-def _holds_partition_0(app: ChunkedApp) -> bool:
-    return any(state.place.partition == 0 for state in partition_states(app))

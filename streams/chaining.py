@@ -15,7 +15,7 @@ from streams.beside import run_beside
 from streams.embedded.addresses import find_addresses
 from streams.patience import Patience
 from streams.transport.app import ChunkedApp, chunked_app, chunked_topic
-from streams.transport.health import partition_states
+from streams.transport.health import holds_partition_0
 from streams.transport.lanes import Handler, PartitionLanes
 
 
@@ -42,10 +42,6 @@ async def chain_worker(settings: Settings, signals: Signals) -> AsyncIterator[Ch
         )
         patience = Patience(app.flow.waiting_for, settings.retry_backoff_max_s)
         add_chaining(app, settings, ChainChunk(chain, signals, patience))
-        sweep = ChainSweep(chain, settings, signals, lambda: _holds_partition_0(app))
+        sweep = ChainSweep(chain, settings, signals, lambda: holds_partition_0(app))
         run_beside(app, stack, sweep.run())
         yield app
-
-
-def _holds_partition_0(app: ChunkedApp) -> bool:
-    return any(state.place.partition == 0 for state in partition_states(app))

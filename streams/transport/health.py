@@ -27,6 +27,11 @@ class PartitionState:
         return 0 if self.end is None else max(0, self.end - self.frontier)
 
 
+def holds_partition_0(app: ChunkedApp) -> bool:
+    """Whether it is for this worker to do what one worker of a group does for all."""
+    return any(state.place.partition == 0 for state in partition_states(app))
+
+
 def partition_states(app: ChunkedApp) -> list[PartitionState]:
     """The partitions held now; may be called from any thread."""
     consumer = cast(ChunkedConsumer, app.consumer)

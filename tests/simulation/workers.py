@@ -11,7 +11,7 @@ from streams.agents.post_events import PostChunk
 from streams.publishing import PatientPublisher
 from streams.transport.app import ChunkedApp
 from streams.transport.flow import Flow
-from streams.transport.health import partition_states
+from streams.transport.health import holds_partition_0
 from streams.transport.lanes import Handler, PartitionLanes
 from tests.simulation.consumer import SimulatedConsumer
 from tests.simulation.network import Remote
@@ -102,11 +102,7 @@ async def post_worker(running: Running) -> None:
     )
     expire = ExpireHolds(parts.remote(ServerHolds(world.server.books)), parts.clock, world.fresh_id)
     sweep = HoldSweep(
-        expire, parts.publisher, parts.settings, parts.signals, lambda: _holds_partition_0(parts.app)
+        expire, parts.publisher, parts.settings, parts.signals, lambda: holds_partition_0(parts.app)
     )
     handler = PostChunk(post, parts.publisher, parts.settings, parts.signals, parts.clock)
     parts.begin({settings.payments_topic: handler}, sweep.run())
-
-
-def _holds_partition_0(app: ChunkedApp) -> bool:
-    return any(state.place.partition == 0 for state in partition_states(app))
