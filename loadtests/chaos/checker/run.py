@@ -12,6 +12,7 @@ from loadtests.chaos.checker.history import check_history
 from loadtests.chaos.checker.liveness import check_liveness
 from loadtests.chaos.checker.loading import (
     INDEXES,
+    STATISTICS,
     TABLES,
     load_entries,
     load_letters,
@@ -35,6 +36,7 @@ async def check(options: Options) -> Report:
     report = Report()
     async with connected(options) as connection, Log.open(options.kafka) as log:
         await check_liveness(connection, log, options, report)
+        await connection.execute(STATISTICS)
         async with connection.transaction(isolation="repeatable_read"):
             await load(connection, log, options)
             await check_loaded(connection, options.topics.payments, report, after_loss=options.after_loss)
