@@ -9,6 +9,8 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 LOOK_S = 0.5
 ANSWER_S = 3.0
+FAILED_MAX = 4
+"""After so many looks in a row that failed, other clients look: one may hold on to a broker that is gone."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -46,10 +48,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Gauge:
-    """Asks Kafka where topics end and where groups are: one client for each, which never joins.
-
-    A client that got no answer is replaced: one may look for a leader or coordinator that is gone for ever.
-    """
+    """Asks Kafka where topics end and where groups are: one client for each, which never joins."""
 
     def __init__(self, kafka: str, groups: Mapping[str, str], partitions: int) -> None:
         self._kafka = kafka
@@ -57,29 +56,38 @@ class Gauge:
             group: [TopicPartition(topic, number) for number in range(partitions)]
             for group, topic in groups.items()
         }
-        self._clients = {group: _client(kafka, group) for group in groups}
+        self._failed = 0
+        self._clients = self._connected()
 
     def look(self) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
         """Give the ends and what is done, by group and partition; raises KafkaException."""
-        ends, done = {}, {}
-        for group, places in self._places.items():
-            try:
-                ends[group], done[group] = self._look_at(self._clients[group], places)
-            except KafkaException:
-                self._clients[group].close()
-                self._clients[group] = _client(self._kafka, group)
-                raise
-        return ends, done
-
-    def _look_at(self, client: Consumer, places: list[TopicPartition]) -> tuple[list[int], list[int]]:
-        committed = client.committed(places, timeout=ANSWER_S)
-        ends = [client.get_watermark_offsets(each, timeout=ANSWER_S)[1] for each in places]
-        return ends, [max(0, each.offset) for each in committed]
+        try:
+            found = self._looked()
+        except KafkaException:
+            self._failed += 1
+            if self._failed % FAILED_MAX == 0:
+                self.close()
+                self._clients = self._connected()
+            raise
+        self._failed = 0
+        return found
 
     def close(self) -> None:
         """Close the clients."""
         for client in self._clients.values():
             client.close()
+
+    def _connected(self) -> dict[str, Consumer]:
+        return {group: _client(self._kafka, group) for group in self._places}
+
+    def _looked(self) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+        ends, done = {}, {}
+        for group, places in self._places.items():
+            client = self._clients[group]
+            committed = client.committed(places, timeout=ANSWER_S)
+            done[group] = [max(0, each.offset) for each in committed]
+            ends[group] = [client.get_watermark_offsets(each, timeout=ANSWER_S)[1] for each in places]
+        return ends, done
 
 
 class Watch:

@@ -213,5 +213,5 @@ async def _tell_on(stage: Stage, tell: Tell) -> None:
             told = monotonic()
             sent = stage.load.told
             tell(
-                f"  {sent.sent:,} sent, {sent.failed:,} failed, {stage.load.rate:g}/s; lag {stage.watch.last.lags}"
+                f"  {sent.sent:,} sent, {sent.failed:,} failed, {stage.load.rate:g}/s; lag {stage.watch.said}"
             )

@@ -292,7 +292,7 @@ class Stage:
                 while not self._is_recovered(await self.watch.fresh(within_s), ends):
                     pass
                 return monotonic() - begun
-        raise StageError(f"not recovered within {within_s:g} s: lag {self.watch.last.lags}")
+        raise StageError(f"not recovered within {within_s:g} s: lag {self.watch.said}")
 
     def _is_recovered(self, sample: Sample, ends: Mapping[str, list[int]]) -> bool:
         most = max(200.0, NEARLY_S * self.load.rate * len(ends))
@@ -309,7 +309,7 @@ class Stage:
                 while left := await self._left(within_s):  # noqa: ASYNC110 - another process has no event
                     await asyncio.sleep(0.5)
                 return monotonic() - begun
-        raise StageError(f"not quiet within {within_s:g} s: {left or self.watch.last.lags}")
+        raise StageError(f"not quiet within {within_s:g} s: {left or self.watch.said}")
 
     async def _left(self, within_s: float) -> dict[str, Any]:
         sample = await self.watch.fresh(within_s)

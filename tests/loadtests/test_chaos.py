@@ -9,13 +9,15 @@ from random import Random
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaException, TopicPartition
 
 from ledger.contract.decode import decode_event
+from loadtests.chaos import lag
 from loadtests.chaos.__main__ import chosen, parser, plans_of, show
 from loadtests.chaos.crew import CrewError
 from loadtests.chaos.fault import Fault
 from loadtests.chaos.faults import FAULTS, combined
-from loadtests.chaos.lag import Sample
+from loadtests.chaos.lag import FAILED_MAX, Gauge, Sample, Watch
 from loadtests.chaos.memory import memory_verdict
 from loadtests.chaos.page import page
 from loadtests.chaos.proxy import Proxy, proxied
@@ -200,6 +202,57 @@ async def test_a_reader_finds_what_nobody_may_see(
     for _ in answers:
         await getattr(reader, look)()
     assert reader.verdict().ok is ok
+
+
+class BlindGauge:
+    """A gauge that cannot see."""
+
+    def look(self) -> None:
+        raise KafkaException("the coordinator is gone")
+
+    def close(self) -> None:
+        pass
+
+
+async def test_a_lag_that_cannot_be_seen_says_why() -> None:
+    watch = Watch(BlindGauge())  # type: ignore[arg-type]
+    watch.start()
+    async with asyncio.timeout(5 * SOON_S):
+        while not watch.samples:  # noqa: ASYNC110 - a look tells nobody
+            await asyncio.sleep(SOON_S / 10)
+    await watch.stop()
+    assert "the coordinator is gone" in watch.said
+
+
+class Client:
+    """A client of Kafka that holds on to a broker which is gone, or not."""
+
+    def __init__(self, *, stuck: bool) -> None:
+        self.stuck = stuck
+        self.closed = False
+
+    def committed(self, places: Sequence[Any], timeout: float) -> Sequence[Any]:
+        if self.stuck:
+            raise KafkaException("timed out")
+        return [TopicPartition(each.topic, each.partition, 5) for each in places]
+
+    def get_watermark_offsets(self, place: Any, timeout: float) -> tuple[int, int]:
+        return 0, 7
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_client_that_sees_nothing_for_long_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [Client(stuck=True), Client(stuck=False)]
+    left = iter(made)
+    monkeypatch.setattr(lag, "_client", lambda kafka, group: next(left))
+    gauge = Gauge("nowhere", {"group": "topic"}, 1)
+    for _ in range(FAILED_MAX):
+        with pytest.raises(KafkaException):
+            gauge.look()
+    assert made[0].closed
+    assert gauge.look() == ({"group": [7]}, {"group": [5]})
 
 
 # Traffic
