@@ -144,7 +144,7 @@ class Seen:
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            self.said.append(f"{message.type}: {message.text}")
+            self.said.append(f"{message.type}: {message.text} at {message.location['url']}")
 
     def _request(self, request: Request) -> None:
         self.asked.append(request.url)

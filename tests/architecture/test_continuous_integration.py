@@ -1,0 +1,41 @@
+"""The run of everything: what it could not test, it does not call passed."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.tree import ROOT
+
+NEEDED = ("promtool", "chromium")
+
+
+def run(directory: Path, *tools: str) -> subprocess.CompletedProcess[str]:
+    """Run it where there is nothing but some tools, and a make that finds nothing wrong."""
+    for name in ("make", *tools):
+        (directory / name).write_text("#!/bin/sh\nexit 0\n")
+        (directory / name).chmod(0o755)
+    for name in ("bash", "dirname", "id", "sh"):
+        (directory / name).symlink_to(str(shutil.which(name)))
+    return subprocess.run(
+        [str(directory / "bash"), str(ROOT / ".ci" / "run")],
+        env={**os.environ, "PATH": str(directory)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_run_with_every_tool_passes(tmp_path: Path) -> None:
+    assert run(tmp_path, *NEEDED).returncode == 0
+
+
+@pytest.mark.parametrize("missing", NEEDED)
+def test_a_run_without_a_tool_has_not_passed_and_says_so_at_its_end(tmp_path: Path, missing: str) -> None:
+    done = run(tmp_path, *(name for name in NEEDED if name != missing))
+    assert done.returncode == 1
+    assert "NOT TESTED" in done.stderr
+    assert f"{missing} is not here" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("NOT PASSED")
