@@ -1,5 +1,6 @@
 """Compose a verification: PostgreSQL audited, Kafka read again, providers' books, chain and windows compared."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
@@ -9,7 +10,10 @@ from ledger.adapters.postgres.book_audit import PostgresBookAuditor
 from ledger.adapters.postgres.chain import PostgresChains
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.leg_audit import audit_legs
+from ledger.adapters.postgres.verifications import PostgresVerifications
+from ledger.adapters.report_directory import reports_of
 from ledger.application.provider_books import ProviderBook, with_books
+from ledger.application.reports import VERIFICATION, Verification, encode_verification
 from ledger.application.verify_books import Progress, RecordKind, VerifyBooks
 from ledger.application.verify_chain import VerifyChain
 from ledger.config import Settings
@@ -17,6 +21,19 @@ from ledger.domain.audit import Verdict
 from streams.embedded.addresses import find_addresses
 from streams.provider_books import stack_books
 from streams.verifying_windows import verify_windows
+
+
+async def keep_verdict(settings: Settings, verification: Verification) -> None:
+    """Keep a verdict where the console finds it: in the database, and in the directory of reports, if there is one.
+
+    Raises TransientFaultError and OSError.
+    """
+    pool = await open_pool(find_addresses(settings).postgres_dsn, settings, size=1, name="ledger-verify")
+    try:
+        await PostgresVerifications(pool).keep(verification)
+    finally:
+        await pool.close()
+    await asyncio.to_thread(reports_of(settings).write, VERIFICATION, encode_verification(verification))
 
 
 async def verify_books(

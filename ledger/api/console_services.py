@@ -14,7 +14,7 @@ from ledger.application.origins import Origins, RecordReader
 from ledger.application.payment_ports import Payment, PaymentReader
 from ledger.application.provider_reading import BreakerTold
 from ledger.application.reading import HoldLister
-from ledger.application.reports import Reports
+from ledger.application.reports import Reports, Verifications
 from ledger.application.shared_looks import SharedLooks
 from ledger.application.watch_pipeline import WatchPipeline
 
@@ -63,6 +63,7 @@ class ConsoleServices:
     origins: Origins | None = None
     records: RecordReader | None = None
     reports: Reports | None = None
+    verifications: Verifications | None = None
     waiting: SharedLooks[Waiting]
     streams: OpenStreams = field(default_factory=lambda: OpenStreams(STREAMS_MAX, TENANT_STREAMS_MAX))
     """Overviews that are sent live."""

@@ -9,7 +9,7 @@ import msgspec
 from ledger.domain.audit import VIOLATIONS_SHOWN_MAX, Check, Verdict
 
 VERIFICATION = "verification.json"
-"""The verdict of the last verification."""
+"""The verdict of the last verification, as a report."""
 
 
 class ReportFile(msgspec.Struct, frozen=True):
@@ -60,6 +60,18 @@ class Reports(Protocol):
         ...
 
 
+class Verifications(Protocol):
+    """Where the last verdict is kept. Every method may raise TransientFaultError."""
+
+    async def keep(self, verification: Verification) -> None:
+        """Put it in place of an older one."""
+        ...
+
+    async def last(self) -> Verification | None:
+        """Read the last that was kept."""
+        ...
+
+
 def verification_of(verdict: Verdict, at: datetime, seconds: float, topic: str) -> Verification:
     """Make of a verdict what is kept of it."""
     return Verification(at, seconds, topic, verdict.ok, [_checked(each) for each in verdict.checks])
@@ -80,9 +92,3 @@ def decode_verification(text: bytes) -> Verification | None:
         return msgspec.json.decode(text, type=Verification)
     except msgspec.DecodeError:
         return None
-
-
-async def last_verification(reports: Reports) -> Verification | None:
-    """Read the last verdict that was kept."""
-    text = await reports.read(VERIFICATION)
-    return None if text is None else decode_verification(text)

@@ -22,6 +22,7 @@ from ledger.adapters.postgres.position import PostgresPosition
 from ledger.adapters.postgres.precedents import PostgresPrecedents
 from ledger.adapters.postgres.provider_reader import PostgresProviderReader
 from ledger.adapters.postgres.types import Pool
+from ledger.adapters.postgres.verifications import PostgresVerifications
 from ledger.adapters.report_directory import reports_of
 from ledger.adapters.system import SystemClock, new_event_id_beside
 from ledger.api.console_services import ApiStand, ConsoleServices, LetterDesk
@@ -94,6 +95,7 @@ async def console(
             origins=PostgresOrigins(pool),
             records=stream,
             reports=reports_of(settings),
+            verifications=PostgresVerifications(pool),
             operators=operators_of(settings),
         )
 

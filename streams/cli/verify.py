@@ -5,21 +5,22 @@ import sys
 from collections.abc import Sequence
 from time import monotonic
 
+import asyncpg
 import typer
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from ledger.adapters.report_directory import reports_of
 from ledger.adapters.system import SystemClock
+from ledger.application.faults import TransientFaultError
 from ledger.application.provider_books import BookLineError, ProviderBook
-from ledger.application.reports import VERIFICATION, encode_verification, verification_of
+from ledger.application.reports import verification_of
 from ledger.config import Settings
 from ledger.domain.audit import Verdict
 from streams.cli.provider_names import parse_provider
 from streams.cli.running import FOUND_WRONG, complain, print_json, refuse, told_faults
 from streams.provider_books import given_books
 from streams.verdicts import show_verdict
-from streams.verifying import verify_books
+from streams.verifying import keep_verdict, verify_books
 
 
 def verify(
@@ -68,7 +69,7 @@ async def _verify(books: Sequence[ProviderBook], *, quiet: bool) -> Verdict:
         verdict, _ = await verify_books(settings, note, books)
     kept = verification_of(verdict, SystemClock().now(), monotonic() - begun, settings.payments_topic)
     try:
-        reports_of(settings).write(VERIFICATION, encode_verification(kept))
-    except OSError as error:
+        await keep_verdict(settings, kept)
+    except (OSError, TransientFaultError, asyncpg.PostgresError) as error:
         complain(f"The verdict could not be kept for the console: {error}.")
     return verdict

@@ -23,7 +23,7 @@ from ledger.application.decide_payments import PaymentDesk
 from ledger.application.faults import LogAwayError, TransientFaultError
 from ledger.application.operator_counts import OperatorCounts
 from ledger.application.pipeline import BooksStand, PartitionStand, StreamAskError, StreamStand
-from ledger.application.reports import ReportFile
+from ledger.application.reports import ReportFile, Verification
 from ledger.application.saga_mover import Outside, SagaMover
 from ledger.application.shared_looks import SharedLooks
 from ledger.application.watch_pipeline import Names, WatchPipeline
@@ -146,6 +146,22 @@ class Kept:
 
 
 @dataclass
+class LastVerdict:
+    """The verdict that was given; `away` makes it fail."""
+
+    verification: Verification | None = None
+    away: bool = False
+
+    async def keep(self, verification: Verification) -> None:
+        self.verification = verification
+
+    async def last(self) -> Verification | None:
+        if self.away:
+            raise TransientFaultError("PostgreSQL is away")
+        return self.verification
+
+
+@dataclass
 class ConsoleWorld(World):
     """A world with a console, in which nothing is wrong."""
 
@@ -159,6 +175,7 @@ class ConsoleWorld(World):
     topic: Topic = field(default_factory=Topic)
     log: Log = field(default_factory=Log)
     kept: Kept = field(default_factory=Kept)
+    verdict: LastVerdict = field(default_factory=LastVerdict)
 
     def desk(self) -> PaymentDesk:
         payments = MemoryPayments(self.books)
@@ -197,6 +214,7 @@ class ConsoleWorld(World):
             "origins": self.log,
             "records": self.log,
             "reports": self.kept,
+            "verifications": self.verdict,
             "operators": frozenset({"acme"}),
         }
         return ConsoleServices(**made | given)

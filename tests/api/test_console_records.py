@@ -12,6 +12,7 @@ from ledger.api.console.records import trace_id_of
 from ledger.application.dead_letters import Place
 from ledger.application.reports import (
     VERIFICATION,
+    Verification,
     decode_verification,
     encode_verification,
     verification_of,
@@ -110,23 +111,29 @@ async def test_the_trial_balance_shows_that_all_comes_to_zero(world: ConsoleWorl
     assert "None is known here" in text
 
 
-def verdict(*violations: dict[str, Any]) -> bytes:
+def verdict(*violations: dict[str, Any]) -> Verification:
     checks = [Check("zero_sum", 5, []), Check("balances", 9, list(violations))]
-    return encode_verification(verification_of(Verdict(checks), NOW, 1.5, "payments"))
+    return verification_of(Verdict(checks), NOW, 1.5, "payments")
 
 
 async def test_the_last_verification_is_shown(world: ConsoleWorld) -> None:
-    world.kept.contents[VERIFICATION] = verdict()
+    world.verdict.verification = verdict()
     text = (await asked(world, "trial-balance")).text
     assert ("all holds" in text, "in 1.5 s" in text) == (True, True)
 
 
 async def test_violations_are_told_and_their_rows_to_operators_only(world: ConsoleWorld) -> None:
-    world.kept.contents[VERIFICATION] = verdict({"what": "<b>differs", "account": "of another"})
+    world.verdict.verification = verdict({"what": "<b>differs", "account": "of another"})
     reader, operator = await asked(world, "trial-balance"), await asked(world, "trial-balance", "admin")
     assert ("1 violation" in reader.text, "of another" in reader.text) == (True, False)
     assert ("of another" in operator.text, "<b>differs" in operator.text) == (True, False)
     assert "The last verification found 1 violation." in (await asked(world, "pipeline")).text
+
+
+async def test_the_overview_does_without_a_verdict_that_cannot_be_asked_for(world: ConsoleWorld) -> None:
+    world.verdict.away = True
+    answer = await asked(world, "pipeline")
+    assert (answer.status_code, "last verification" in answer.text) == (200, False)
 
 
 async def test_reports_are_listed_and_shown_as_they_are(world: ConsoleWorld) -> None:
@@ -147,7 +154,7 @@ async def test_reports_are_listed_and_shown_as_they_are(world: ConsoleWorld) -> 
 async def test_reports_are_those_of_a_directory_and_no_others(tmp_path: Path) -> None:
     kept = ReportDirectory(tmp_path / "reports")
     assert await kept.files() == []
-    kept.write(VERIFICATION, verdict())
+    kept.write(VERIFICATION, encode_verification(verdict()))
     (tmp_path / "secret.json").write_text("{}")
     (tmp_path / "reports" / "bench").mkdir()
     (tmp_path / "reports" / "bench" / "report.html").write_text("x")

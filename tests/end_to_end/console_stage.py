@@ -16,17 +16,17 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, 
 
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.payments import PostgresPayments
-from ledger.adapters.report_directory import reports_of
 from ledger.adapters.system import SystemClock, new_event_id
 from ledger.application.access import Scope
 from ledger.application.api_keys import KeyText, KeyWish, scopes_of
 from ledger.application.payment_ports import Change, Line, PaymentKey
-from ledger.application.reports import VERIFICATION, encode_verification, verification_of
+from ledger.application.reports import verification_of
 from ledger.bootstrap.keys import api_keys
 from ledger.bootstrap.providers import providers_in
 from ledger.domain.payments.saga import State
 from ledger.domain.payments.steps import Verdict as SagaVerdict
 from streams.transport.publisher import Outgoing
+from streams.verifying import keep_verdict
 from tests.end_to_end.books import WAIT_S, Books, event, id_of
 from tests.end_to_end.rolled import until_rolled
 
@@ -259,7 +259,7 @@ async def _verified(books: Books) -> None:
     begun = monotonic()
     verdict = await books.verdict()
     kept = verification_of(verdict, SystemClock().now(), monotonic() - begun, books.settings.payments_topic)
-    reports_of(books.settings).write(VERIFICATION, encode_verification(kept))
+    await keep_verdict(books.settings, kept)
 
 
 async def _until(is_so: Callable[[], bool]) -> None:

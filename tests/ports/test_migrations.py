@@ -108,7 +108,7 @@ async def used(postgres_dsn: str) -> AsyncIterator[Any]:
     """Books of the version before the chain, that hold a transaction."""
     await migrate(postgres_dsn, "used")
     connection: Any = await asyncpg.connect(postgres_dsn, server_settings={"search_path": "used"})
-    await connection.execute("drop table chain_links, chain_heads, chain_progress")
+    await connection.execute("drop table chain_links, chain_heads, chain_progress, verifications")
     await connection.execute(f"drop index {BY_TIME}")
     await connection.execute("update used.alembic_version set version_num = '0008'")
     await connection.execute(POST)

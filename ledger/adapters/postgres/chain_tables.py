@@ -1,4 +1,4 @@
-"""The tables of the audit chain as SQLAlchemy Core sees them; the migrations make them."""
+"""The tables of the audit chain and of verifications as SQLAlchemy Core sees them; the migrations make them."""
 
 import sqlalchemy as sa
 
@@ -6,6 +6,18 @@ import sqlalchemy as sa
 def chain_tables(metadata: sa.MetaData) -> tuple[sa.Table, sa.Table, sa.Table]:
     """Describe links, heads and progress."""
     return _links(metadata), _heads(metadata), _progress(metadata)
+
+
+def verification_table(metadata: sa.MetaData) -> sa.Table:
+    """Describe the verdict of the last verification."""
+    return sa.Table(
+        "verifications",
+        metadata,
+        sa.Column("only_row", sa.Boolean, primary_key=True, server_default=sa.true()),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("verdict", sa.JSON, nullable=False),
+        comment="the verdict of the last verification: for the console, and no proof by itself",
+    )
 
 
 def _links(metadata: sa.MetaData) -> sa.Table:

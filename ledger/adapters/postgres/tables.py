@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from ledger.adapters.postgres.chain_tables import chain_tables
+from ledger.adapters.postgres.chain_tables import chain_tables, verification_table
 
 METADATA = sa.MetaData()
 
@@ -394,3 +394,4 @@ replays = sa.Table(
 )
 
 chain_links, chain_heads, chain_progress = chain_tables(METADATA)
+verifications = verification_table(METADATA)

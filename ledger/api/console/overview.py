@@ -144,15 +144,21 @@ async def overview_of(request: Request, visitor: Visitor) -> Overview:
         counts=counts,
         stuck=stuck,
         shut=breakers,
-        violations=await _violations(request),
+        violations=await _violations(request, visitor, watched.pipeline),
     )
     troubles = troubles_of(seen)
     return Overview(list(_stages(watched, seen, troubles)), troubles, watched)
 
 
-async def _violations(request: Request) -> int | None:
-    """Count what the last verification found wrong; None: none was kept."""
-    verification = await verification_of(request)
+async def _violations(request: Request, visitor: Visitor, pipeline: Pipeline) -> int | None:
+    """Count what the last verification found wrong; None: none was kept, or the books cannot be asked."""
+    if visitor.books_are_away or "postgres" in pipeline.faults:
+        return None
+    try:
+        verification = await verification_of(request)
+    except TransientFaultError:
+        # That the books are away is told of by what watches them.
+        return None
     return None if verification is None else verification.violations
 
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from ledger.api.access import services_of
 from ledger.api.console.pages import console_router, page
 from ledger.api.console.visitors import NotThereError, console_of, need_operator, visitor_of
-from ledger.application.reports import Verification, last_verification
+from ledger.application.reports import Verification
 from ledger.domain.audit import MEANINGS
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
@@ -41,9 +41,9 @@ async def trial_balance(request: Request) -> Response:
 
 
 async def verification_of(request: Request) -> Verification | None:
-    """Read the last verdict that was kept, if any was."""
-    reports = console_of(request).reports
-    return None if reports is None else await last_verification(reports)
+    """Read the last verdict that was kept, if any was; may raise TransientFaultError."""
+    verifications = console_of(request).verifications
+    return None if verifications is None else await verifications.last()
 
 
 async def listed(request: Request) -> Response:

@@ -1,0 +1,1 @@
+select verdict from verifications
