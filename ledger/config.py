@@ -258,8 +258,8 @@ class Settings(BaseSettings):
     )
     reports_dir: Path | None = Field(
         None,
-        description="where `ledger verify` keeps its verdict, and the console finds reports; none: `reports` in the "
-        "state directory, where there is one",
+        description="where `ledger verify`, `ledger replay` and the benchmark keep their reports, and the console "
+        "finds them; none: `reports` in the state directory, where there is one, and replays and benchmarks keep none",
     )
     redis_url: str | None = Field(
         None,

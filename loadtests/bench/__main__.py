@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
+from ledger.config import Settings
 from loadtests.bench.arguments import UsageError, check_folder, count, positive, settings_of
 from loadtests.bench.cases import (
     CASES,
@@ -58,6 +59,7 @@ def run(given: argparse.Namespace) -> int:
     """Measure the cases, and report."""
     names = find_cases(given.cases) or list(FULL if given.full else QUICK)
     options = _options(given)
+    given.out = given.out or kept_in(Settings().reports_dir, datetime.now(UTC))
     if given.out:
         check_folder(given.out)
     report = asyncio.run(_run(given, options, repeated(names, given.repeats, only_main=given.full)))
@@ -85,6 +87,11 @@ async def _run(given: argparse.Namespace, options: Options, names: list[str]) ->
             if given.out:
                 await asyncio.to_thread(_write, report, given.out)
     return report
+
+
+def kept_in(reports_dir: Path | None, at: datetime) -> Path | None:
+    """Give the folder of a run in LEDGER_REPORTS_DIR, where the console lists it; None: that is not set."""
+    return None if reports_dir is None else reports_dir / f"bench-{at:%Y%m%dT%H%M%SZ}"
 
 
 def _write(report: Report, folder: Path) -> None:
@@ -198,7 +205,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     add("--seed", type=int, default=1)
     add("--json", action="store_true", help="the report as JSON to the standard output")
-    add("--out", type=Path, help="write report.json and report.html into this folder")
+    add(
+        "--out",
+        type=Path,
+        help="write report.json and report.html into this folder; else into LEDGER_REPORTS_DIR, if set",
+    )
     add("--targets", action="store_true", help="exit 1 if a target was missed")
     parser.set_defaults(command=run)
 

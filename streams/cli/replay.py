@@ -20,7 +20,7 @@ from streams.cli.given import check_event_id, check_interval, check_tenant, chec
 from streams.cli.made_by import made_by
 from streams.cli.moments import MomentFormatError, parse_moment
 from streams.cli.replay_progress import HowFar, stopped_told
-from streams.cli.report_file import refuse_unwritable
+from streams.cli.report_file import keep_report, refuse_unwritable
 from streams.cli.running import (
     FOUND_WRONG,
     SERVICE_AWAY,
@@ -133,9 +133,11 @@ def replay(
     else:
         for line in report_lines(found):
             print(line, flush=True)
+    page = report_page(found, made_by(wish.why))
+    keep_report(Settings(), f"replay-{wish.target}", datetime.now(UTC), found.as_dict(), page)
     with told_faults():
         if report is not None:
-            report.write_text(report_page(found, made_by(wish.why)), encoding="utf-8")
+            report.write_text(page, encoding="utf-8")
     if not found.ok:
         raise typer.Exit(FOUND_WRONG)
 

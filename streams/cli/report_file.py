@@ -1,9 +1,15 @@
-"""`--report FILE`: whether it can be written is said before anything is done."""
+"""Reports as files: `--report FILE`, and what is kept for the console by itself."""
 
+import json
 import os
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from streams.cli.running import refuse
+from ledger.adapters.report_directory import ReportDirectory
+from ledger.config import Settings
+from streams.cli.running import complain, refuse
 
 
 def refuse_unwritable(report: Path | None) -> None:
@@ -16,3 +22,15 @@ def refuse_unwritable(report: Path | None) -> None:
         refuse(f"The report cannot be written: there is no directory {report.parent}.")
     if not os.access(report if report.exists() else report.parent, os.W_OK):
         refuse(f"The report cannot be written to {report}: that is not allowed.")
+
+
+def keep_report(settings: Settings, kind: str, at: datetime, document: Mapping[str, Any], page: str) -> None:
+    """Keep a report in LEDGER_REPORTS_DIR, where that is set; what cannot be kept is told, and fails nothing."""
+    if settings.reports_dir is None:
+        return
+    directory, name = ReportDirectory(settings.reports_dir), f"{kind}-{at:%Y%m%dT%H%M%S.%fZ}"
+    try:
+        directory.write(f"{name}.json", json.dumps(document, default=str, indent=2).encode())
+        directory.write(f"{name}.html", page.encode())
+    except OSError as error:
+        complain(f"The report could not be kept for the console: {error}.")

@@ -1,11 +1,15 @@
-"""A report that cannot be written is refused before any server is reached for."""
+"""Reports: what cannot be written is refused before any server is reached for, what is kept is whole."""
 
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from ledger.adapters.report_directory import ReportDirectory
+from ledger.config import Settings
 from streams.cli import app
+from streams.cli.report_file import keep_report
+from tests.builders import NOW
 
 
 @pytest.mark.parametrize(
@@ -18,3 +22,21 @@ def test_a_report_that_cannot_be_written_is_refused_first(command: list[str], tm
         assert done.exit_code == 2, done.output
         assert said in done.output
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_report_is_kept_where_the_console_finds_it(tmp_path: Path) -> None:
+    keep_report(Settings(reports_dir=tmp_path / "reports"), "replay-into", NOW, {"at": NOW}, "<p>")
+    names = [each.name for each in await ReportDirectory(tmp_path / "reports").files()]
+    assert sorted(Path(name).suffix for name in names) == [".html", ".json"]
+    assert all(name.startswith(f"replay-into-{NOW:%Y%m%dT}") for name in names)
+
+
+def test_no_report_is_kept_where_nobody_asked_for_it(tmp_path: Path) -> None:
+    keep_report(Settings(state_dir=tmp_path), "replay-into", NOW, {}, "<p>")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_that_cannot_be_kept_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    keep_report(Settings(reports_dir=tmp_path / "file"), "replay-into", NOW, {}, "<p>")
+    assert "could not be kept for the console" in capsys.readouterr().err
