@@ -60,6 +60,7 @@ def test_everything_a_deployment_needs_is_a_service() -> None:
             "prometheus",
             "grafana",
             "otel-collector",
+            "jaeger",
         )
     }
 
@@ -131,6 +132,28 @@ def test_traces_are_taken_where_they_are_sent() -> None:
     assert endpoint.rpartition(":")[2] == port
     asked = {service["environment"]["LEDGER_TRACES_ENDPOINT"] for service in OURS.values()}
     assert asked == {f"http://otel-collector:{port}"}
+
+
+def test_traces_can_be_looked_at() -> None:
+    collector = yaml.safe_load((ROOT / "deploy" / "otel-collector.yml").read_text())
+    (pipeline,) = collector["service"]["pipelines"].values()
+    (exporter,) = pipeline["exporters"]
+    name, _, port = collector["exporters"][exporter]["endpoint"].partition(":")
+    assert SERVICES[name]["expose"] == [port]
+    sources = ROOT / "deploy" / "grafana" / "provisioning" / "datasources" / "jaeger.yml"
+    (source,) = yaml.safe_load(sources.read_text())["datasources"]
+    (shown,) = SERVICES[name]["ports"]
+    assert (source["type"], source["url"]) == ("jaeger", f"http://{name}:{shown.rpartition(':')[2]}")
+
+
+def test_reports_are_found_where_they_are_kept() -> None:
+    keepers = {name: each for name, each in OURS.items() if "LEDGER_REPORTS_DIR" in each["environment"]}
+    assert keepers.keys() == {"migrate", "api"}
+    for each in keepers.values():
+        directory = each["environment"]["LEDGER_REPORTS_DIR"]
+        assert each["volumes"] == [f"reports:{directory}"]
+        # A volume gets the owner that its directory has in the image.
+        assert f"install --directory --owner 10001 --group 10001 {directory}" in DOCKERFILE
 
 
 def seconds(text: str) -> int:
