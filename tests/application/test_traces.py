@@ -179,7 +179,8 @@ def test_off_nobody_listens_and_what_was_given_goes_on() -> None:
 def test_off_what_makes_and_sends_spans_is_not_imported() -> None:
     """Other libraries import OpenTelemetry's interface, and its metrics, where they find them."""
     program = (
-        "import sys, streams.cli.worker, streams.cli.api; "
+        "import sys, streams.cli.worker, streams.cli.api, streams.advancing, streams.app; "
+        "import streams.chaining, streams.rolling; "
         "sys.exit([name for name in sys.modules if name.startswith("
         "('ledger.observability.otlp', 'opentelemetry.sdk.trace', 'opentelemetry.exporter'))] or 0)"
     )

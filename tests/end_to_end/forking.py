@@ -91,8 +91,8 @@ def _read(file: Path) -> str:
 def _serve() -> None:
     """Fork a program for each line, until there are no more lines."""
     from ledger.observability import crash
-    from streams.cli import main
-    from streams.cli import worker as _imported  # noqa: F401
+    from streams import advancing, app, chaining, rolling  # noqa: F401  # what their workers import when they run
+    from streams.cli import main, worker  # noqa: F401
 
     os.setpgid(0, 0)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
