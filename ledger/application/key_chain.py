@@ -9,7 +9,7 @@ import msgspec
 
 from ledger.application.access import Caller
 from ledger.application.api_keys import ApiKey, KeyText, hmac_of, parse_key
-from ledger.application.faults import OverloadedError, TransientFaultError
+from ledger.application.faults import OverloadedError, TooSlowError, TransientFaultError
 from ledger.application.ports import Clock
 from ledger.observability.signals import Signals
 
@@ -21,6 +21,9 @@ UNKNOWN_S = 1.0
 
 AWAY_S = 300.0
 """A key is taken on trust for this long while the books are away: what needs no books goes on."""
+
+BUSY_S = 30.0
+"""Books that are only busy could have been told of a revocation: a key is taken on trust for no longer than this."""
 
 USE_RECORDED_S = 60.0
 """How often a key's last use is written down."""
@@ -47,8 +50,8 @@ class _Remembered(msgspec.Struct):
     written_down_at: float = -USE_RECORDED_S
     tried_at: float = -REMEMBERED_S
     """When the books were last asked in vain."""
-    is_trusted: bool = False
-    """The books are away: what was known of it counts, and is looked up beside the requests."""
+    trusted_s: float = 0.0
+    """The books cannot be asked: what was known counts for so long, and is looked up beside the requests."""
 
 
 class KeyChain:
@@ -109,7 +112,7 @@ class KeyChain:
         return self._monotonic() - max(known.looked_up_at, known.tried_at) >= kept_s
 
     def _is_trusted(self, known: _Remembered) -> bool:
-        return known.is_trusted and self._monotonic() - known.looked_up_at <= AWAY_S
+        return self._monotonic() - known.looked_up_at <= known.trusted_s
 
     def _accept(self, presented: KeyText, known: _Remembered) -> Caller | None:
         key = known.key
@@ -161,10 +164,12 @@ class KeyChain:
 
     def _trust(self, known: _Remembered, error: Exception) -> _Remembered:
         now = self._monotonic()
-        if now - known.looked_up_at > AWAY_S:
+        is_busy = isinstance(error, TooSlowError | OverloadedError)
+        known.trusted_s = BUSY_S if is_busy else AWAY_S
+        if not self._is_trusted(known):
             raise error
         # Books that hang are not waited for by every request.
-        known.tried_at, known.is_trusted = now, True
+        known.tried_at = now
         return known
 
     def _remember(self, key_id: str, found: _Remembered) -> None:

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from ledger.adapters.memory.payments import MemoryPayments
 from ledger.api.app import create_app
 from ledger.application.api_keys import KeyText
-from ledger.application.faults import TransientFaultError
+from ledger.application.faults import OverloadedError, TooSlowError, TransientFaultError
 from tests.api.world import World, client_of
 from tests.builders import body, encoded, event_id
 
@@ -222,6 +222,23 @@ async def test_a_key_that_was_good_is_trusted_while_the_books_are_away(world: Wo
         assert (await client.get("/v1/accounts")).status_code == 200
         world.monotonic += 1000
         assert refused(await client.get("/v1/accounts")) == (503, "application/problem+json", "books_away")
+
+
+@pytest.mark.parametrize("fault", [OverloadedError("many"), TooSlowError("busy")])
+async def test_a_key_that_was_good_is_trusted_for_seconds_while_the_books_are_only_busy(
+    world: World, fault: Exception
+) -> None:
+    async with client_of(create_app(world.services()), await world.key()) as client:
+        assert (await client.get("/v1/accounts")).status_code == 200
+
+        async def busy(key_id: str) -> None:
+            raise fault
+
+        world.key_store.presented = busy  # type: ignore[method-assign]
+        world.monotonic += 29
+        assert (await client.get("/v1/accounts")).status_code == 200
+        world.monotonic += 4
+        assert (await client.get("/v1/accounts")).status_code == 503
 
 
 async def test_the_last_use_of_a_key_is_written_down_once_a_minute(world: World) -> None:
