@@ -13,6 +13,7 @@ from ledger.application.api_keys import Randomness
 COOKIE = "ledger_console"
 PATH = "/console"
 TOKEN_BYTES = 16
+MARK_DIGITS = 32
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -21,31 +22,49 @@ class Session(msgspec.Struct, frozen=True):
     token: str
     until: int
     """It counts before this second since 1970."""
+    ends: int
+    """However much it is used, it counts before this second since 1970."""
     caller: Caller | None = None
+
+    @property
+    def mark(self) -> str:
+        """Name it where it is kept that it was signed out of; its token cannot be worked out from that."""
+        return f"{self.ends:012d}.{hashlib.sha256(self.token.encode()).hexdigest()[:MARK_DIGITS]}"
 
 
 class Sessions:
-    """Writes sessions as text that nobody else can write, and reads them; they last `lasts_s` seconds from a use."""
+    """Writes sessions as text that nobody else can write, and reads them.
 
-    def __init__(self, key_secret: str, randomness: Randomness, *, lasts_s: int) -> None:
+    They last `lasts_s` seconds from a use, and `ends_s` from the sign-in at most; not longer than their key.
+    """
+
+    def __init__(self, key_secret: str, randomness: Randomness, *, lasts_s: int, ends_s: int) -> None:
         self._signed = URLSafeSerializer(
             key_secret,
             salt="session of the console",
             signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
         )
         self._randomness = randomness
-        self.lasts_s = lasts_s
+        self._lasts_s = lasts_s
+        self._ends_s = ends_s
 
     def begin(self, now: datetime, caller: Caller | None = None) -> Session:
         """Begin one, with a token of its own."""
-        return Session(self._randomness(TOKEN_BYTES).hex(), int(now.timestamp()) + self.lasts_s, caller)
+        ends = int(now.timestamp()) + self._ends_s
+        if caller is not None and caller.expires_at is not None:
+            ends = min(ends, int(caller.expires_at.timestamp()))
+        return Session(self._randomness(TOKEN_BYTES).hex(), self._until(now, ends), ends, caller)
 
     def renewed(self, session: Session, now: datetime) -> Session | None:
-        """Have it last from now on; None: it will last long enough as it is."""
+        """Have it last from now on; None: it will last long enough as it is, or can last no longer."""
         left_s = session.until - now.timestamp()
-        if left_s > self.lasts_s / 2:
+        until = self._until(now, session.ends)
+        if left_s > self._lasts_s / 2 or until <= session.until:
             return None
-        return Session(session.token, int(now.timestamp()) + self.lasts_s, session.caller)
+        return msgspec.structs.replace(session, until=until)
+
+    def _until(self, now: datetime, ends: int) -> int:
+        return min(int(now.timestamp()) + self._lasts_s, ends)
 
     def write(self, session: Session) -> str:
         """Write what the cookie holds."""

@@ -1,5 +1,6 @@
 """Who asks: the tenant and the scopes that a key of the API stands for."""
 
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -14,3 +15,5 @@ class Caller(msgspec.Struct, frozen=True):
     tenant: str
     key_id: str
     scopes: frozenset[Scope]
+    expires_at: datetime | None = None
+    """When its key does; None: never."""

@@ -48,6 +48,8 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+    ended_sessions: frozenset[str] = frozenset()
+    """Marks of sessions of the console that were signed out of before their time."""
 
     def is_good_at(self, now: datetime) -> bool:
         """Tell whether it is neither revoked nor past its time."""

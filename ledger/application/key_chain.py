@@ -42,6 +42,10 @@ class KeyReader(Protocol):
         """Write down that the key was used now."""
         ...
 
+    async def end_session(self, key_id: str, mark: str) -> None:
+        """Write down that a session of the key has ended; `mark` begins with when it would have ended by itself."""
+        ...
+
 
 class _Remembered(msgspec.Struct):
     key: ApiKey | None
@@ -84,16 +88,29 @@ class KeyChain:
             return None
         return self._accept(presented, await self._up_to_date(presented.key_id))
 
-    async def holder_of(self, key_id: str) -> Caller | None:
-        """Say whom a key stands for that was presented before, by its id; None: nobody any longer.
+    async def holder_of(self, key_id: str, mark: str) -> Caller | None:
+        """Say whom a key stands for that a session was begun with; None: nobody any longer, or the session has ended.
 
-        For sessions, which are signed. Raises TransientFaultError, OverloadedError.
+        For sessions, which are signed; `mark` is the session's. Raises TransientFaultError, OverloadedError.
         """
         known = await self._up_to_date(key_id)
         if known.key is None or not known.key.is_good_at(self._clock.now()):
             return None
+        if mark in known.key.ended_sessions:
+            return None
         self._write_down(known)
         return known.caller
+
+    async def end_session(self, key_id: str, mark: str) -> None:
+        """End a session: here at once, in other processes when they look the key up again.
+
+        Raises TransientFaultError, OverloadedError.
+        """
+        await self._reader.end_session(key_id, mark)
+        known = self._known.get(key_id)
+        if known is not None and known.key is not None:
+            ended = known.key.ended_sessions | {mark}
+            known.key = msgspec.structs.replace(known.key, ended_sessions=ended)
 
     async def _up_to_date(self, key_id: str) -> _Remembered:
         known = self._known.get(key_id)
@@ -144,8 +161,7 @@ class KeyChain:
                 key = await self._reader.presented(key_id)
             except (TransientFaultError, OverloadedError) as error:
                 return self._trust(known, error)
-        caller = None if key is None else Caller(key.tenant_id, key.tenant, key.key_id, key.scopes)
-        found = _Remembered(key, caller, self._monotonic())
+        found = _Remembered(key, None if key is None else _caller(key), self._monotonic())
         if known is not None:
             found.written_down_at = known.written_down_at
         self._remember(key_id, found)
@@ -193,3 +209,7 @@ class KeyChain:
             await self._reader.used(key_id)
         except (TransientFaultError, OverloadedError) as error:
             self._signals.emit("key.use_not_recorded", key_id=key_id, error=str(error))
+
+
+def _caller(key: ApiKey) -> Caller:
+    return Caller(key.tenant_id, key.tenant, key.key_id, key.scopes, key.expires_at)

@@ -82,7 +82,7 @@ async def console(
             monotonic,
         )
         yield ConsoleServices(
-            sessions=Sessions(key_secret, secrets.token_bytes, lasts_s=settings.console_session_s),
+            sessions=_sessions(settings, key_secret),
             watch=watch,
             waiting=SharedLooks(monotonic),
             stand=lambda: stand_of(places, metrics),
@@ -98,6 +98,11 @@ async def console(
             verifications=PostgresVerifications(pool),
             operators=operators_of(settings),
         )
+
+
+def _sessions(settings: Settings, key_secret: str) -> Sessions:
+    lasts_s, ends_s = settings.console_session_s, settings.console_session_max_s
+    return Sessions(key_secret, secrets.token_bytes, lasts_s=lasts_s, ends_s=ends_s)
 
 
 async def _position(stack: AsyncExitStack, settings: Settings, dsn: str) -> PostgresPosition:

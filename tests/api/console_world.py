@@ -201,7 +201,7 @@ class ConsoleWorld(World):
             lambda: self.monotonic,
         )
         made: dict[str, Any] = {
-            "sessions": Sessions(KEY_SECRET, bytes, lasts_s=3600),
+            "sessions": Sessions(KEY_SECRET, bytes, lasts_s=3600, ends_s=12 * 3600),
             "watch": watch,
             "waiting": SharedLooks(lambda: self.monotonic),
             "stand": lambda: self.stand,
@@ -254,3 +254,13 @@ async def visiting(
         answer = await sign_in(client, await world.key(scope, tenant=tenant))
         assert answer.status_code == 303, answer.text
         yield client
+
+
+def forget_keys(world: ConsoleWorld, fault: Exception) -> None:
+    """Have a process that has just started, whose books answer with a fault."""
+
+    async def failing(key_id: str) -> None:
+        raise fault
+
+    world.key_store.presented = failing  # type: ignore[method-assign]
+    world.chain._known.clear()

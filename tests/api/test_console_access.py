@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import re
-from datetime import timedelta
 from http.cookies import SimpleCookie
 
 import pytest
@@ -15,10 +14,9 @@ from ledger.api.console.routes import console_routers, found_at
 from ledger.api.console.static import TYPES
 from ledger.api.sessions import COOKIE, Sessions
 from ledger.application.faults import OverloadedError, TooSlowError, TransientFaultError
-from tests.api.console_world import ConsoleWorld, browser_of, sign_in, token_in, visiting
-from tests.api.world import KEY_SECRET
+from tests.api.console_world import ConsoleWorld, browser_of, forget_keys, sign_in, token_in, visiting
 from tests.architecture.tree import ROOT
-from tests.builders import NOW, event_id
+from tests.builders import event_id
 
 STATIC = ROOT / "ledger" / "api" / "console" / "static"
 OPEN = ("/console/sign-in", "/console/sign-out", "/console/static/{name}")
@@ -144,59 +142,15 @@ async def test_signing_in_leads_back(world: ConsoleWorld) -> None:
         assert (await sign_in(client, await world.key(), wanted)).headers["location"] == wanted
 
 
-async def test_a_revoked_key_ends_its_session(world: ConsoleWorld) -> None:
-    key = await world.key("read")
-    async with browser_of(world.services()) as client:
-        await sign_in(client, key)
-        assert (await client.get("/console")).status_code == 200
-        await world.keys.revoke(key.key_id)
-        world.monotonic += 5
-        assert (await client.get("/console")).status_code == 303
-
-
-async def test_a_session_ends_by_itself_and_lasts_while_it_is_used(world: ConsoleWorld) -> None:
-    async with visiting(world) as client:
-        for _ in range(3):
-            world.clock.move(2400)
-            assert (await client.get("/console")).status_code == 200
-        world.clock.move(3601)
-        assert (await client.get("/console")).status_code == 303
-
-
-async def test_signing_out_ends_it(world: ConsoleWorld) -> None:
-    async with visiting(world) as client:
-        page = await client.get("/console")
-        await client.post("/console/sign-out", data={"token": token_in(page.text)})
-        assert (await client.get("/console")).status_code == 303
-
-
 @pytest.mark.parametrize("forged", ["", "x", "e30.x", None])
 async def test_a_session_that_was_not_written_here_is_none(world: ConsoleWorld, forged: str | None) -> None:
     if forged is None:
-        other = Sessions("another secret of the tests", bytes, lasts_s=3600)
+        other = Sessions("another secret of the tests", bytes, lasts_s=3600, ends_s=3600)
         caller = await world.chain.caller_of(str(await world.key("admin")))
         forged = other.write(other.begin(world.clock.now(), caller))
     async with browser_of(world.services()) as client:
         answer = await client.get("/console", headers={"Cookie": f"{COOKIE}={forged}"})
     assert answer.status_code == 303
-
-
-def test_a_session_is_read_until_its_end() -> None:
-    sessions = Sessions(KEY_SECRET, bytes, lasts_s=60)
-    text = sessions.write(sessions.begin(NOW))
-    assert sessions.read(text, NOW + timedelta(seconds=59)) is not None
-    assert sessions.read(text, NOW + timedelta(seconds=60)) is None
-    assert sessions.read(text[:-1], NOW) is None
-
-
-def forget_keys(world: ConsoleWorld, fault: Exception) -> None:
-    """Have a process that has just started, whose books answer with a fault."""
-
-    async def failing(key_id: str) -> None:
-        raise fault
-
-    world.key_store.presented = failing  # type: ignore[method-assign]
-    world.chain._known.clear()
 
 
 WITHOUT_BOOKS = ("/console", "/console/pipeline", "/console/runbook")

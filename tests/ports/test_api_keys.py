@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ledger.adapters.memory.api_keys import MemoryKeys
+from ledger.adapters.postgres import api_keys
 from ledger.adapters.postgres.api_keys import PostgresKeyReader, PostgresKeyStore
 from ledger.adapters.postgres.tenancy import TenantPool
 from ledger.adapters.postgres.types import Pool
@@ -27,6 +28,8 @@ from ledger.application.key_chain import KeyReader
 from tests.builders import HandClock
 
 SECRET = "a secret of the tests"
+AHEAD = "099999999999."
+"""How the mark of a session begins that goes on for long."""
 
 _numbers = itertools.count(1)
 
@@ -68,6 +71,28 @@ async def test_the_last_use_is_written_down(bench: KeyBench) -> None:
     found = await bench.reader.presented(text.key_id)
     assert found is not None
     assert found.last_used_at is not None
+
+
+async def test_sessions_that_were_signed_out_of_are_kept_with_their_key(bench: KeyBench) -> None:
+    text, _ = await bench.keys.create(bench.wish, "ann")
+    for mark in (AHEAD + "a", AHEAD + "b", AHEAD + "a"):
+        await bench.reader.end_session(text.key_id, mark)
+    found = await bench.reader.presented(text.key_id)
+    assert found is not None
+    assert found.ended_sessions == {AHEAD + "a", AHEAD + "b"}
+
+
+async def test_marks_of_sessions_are_dropped_when_those_have_ended_by_themselves(
+    pool: Pool, tenant_pool: TenantPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_keys, "SESSIONS_MAX", 2)
+    bench = KeyBench(PostgresKeyStore(pool, auto_open=True), PostgresKeyReader(tenant_pool))
+    text, _ = await bench.keys.create(bench.wish, "ann")
+    for mark in ("000000000001.a", AHEAD + "b", AHEAD + "c", "000000000002.d"):
+        await bench.reader.end_session(text.key_id, mark)
+    found = await bench.reader.presented(text.key_id)
+    assert found is not None
+    assert found.ended_sessions == {AHEAD + "b", AHEAD + "c"}
 
 
 async def test_a_key_is_revoked_once_and_stays_so(bench: KeyBench) -> None:

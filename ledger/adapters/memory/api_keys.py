@@ -51,3 +51,7 @@ class MemoryKeys:
 
     async def used(self, key_id: str) -> None:
         self.kept[key_id] = msgspec.structs.replace(self.kept[key_id], last_used_at=self._clock.now())
+
+    async def end_session(self, key_id: str, mark: str) -> None:
+        key = self.kept[key_id]
+        self.kept[key_id] = msgspec.structs.replace(key, ended_sessions=key.ended_sessions | {mark})

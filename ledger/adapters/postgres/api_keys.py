@@ -10,6 +10,9 @@ from ledger.adapters.postgres.tenancy import TenantPool
 from ledger.adapters.postgres.types import Pool
 from ledger.application.api_keys import ApiKey, KeyWish
 
+SESSIONS_MAX = 200
+"""Of a key so many sessions that were signed out of are kept, those that would last longest."""
+
 
 class PostgresKeyReader:
     """A KeyReader in the API's role, which sees the key that was presented."""
@@ -29,6 +32,11 @@ class PostgresKeyReader:
         async with self._pool.connection() as connection, connection.transaction():
             await connection.fetchval(sql("present_key"), key_id)
             await connection.execute(sql("use_key"), key_id)
+
+    async def end_session(self, key_id: str, mark: str) -> None:
+        async with self._pool.connection() as connection, connection.transaction():
+            await connection.fetchval(sql("present_key"), key_id)
+            await connection.execute(sql("end_session"), key_id, mark, SESSIONS_MAX)
 
 
 class PostgresKeyStore:
@@ -80,4 +88,5 @@ def _key(row: Any, tenant: str) -> ApiKey:
         expires_at=row["expires_at"],
         revoked_at=row["revoked_at"],
         last_used_at=row["last_used_at"],
+        ended_sessions=frozenset(row["ended_sessions"]),
     )

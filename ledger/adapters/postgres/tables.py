@@ -242,6 +242,7 @@ api_keys = sa.Table(
     sa.Column("expires_at", _moment),
     sa.Column("revoked_at", _moment),
     sa.Column("last_used_at", _moment),
+    sa.Column("ended_sessions", pg.ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'::text[]")),
     sa.Index("api_keys_by_tenant", "tenant_id", "created_at"),
 )
 

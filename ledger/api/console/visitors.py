@@ -85,7 +85,7 @@ async def visitor_of(request: Request, scope: Scope = "read", *, needs_books: bo
     session = session_of(request)
     if session is None or session.caller is None:
         raise NotSignedInError
-    caller, books_are_away = await _caller(request, session.caller, needs_books=needs_books)
+    caller, books_are_away = await _caller(request, session, session.caller, needs_books=needs_books)
     facts = facts_of(request.scope)
     facts.tenant = caller.tenant
     if (quotas := services_of(request).quotas) is not None:
@@ -116,10 +116,12 @@ def is_operator(request: Request, caller: Caller) -> bool:
     return "admin" in caller.scopes and caller.tenant in console_of(request).operators
 
 
-async def _caller(request: Request, signed_in: Caller, *, needs_books: bool) -> tuple[Caller, bool]:
-    """Look whether the key is still good. Books that are only busy could tell: nothing is believed then."""
+async def _caller(
+    request: Request, session: Session, signed_in: Caller, *, needs_books: bool
+) -> tuple[Caller, bool]:
+    """Look whether key and session still count. Books that are only busy could tell: nothing is believed then."""
     try:
-        found = await services_of(request).keys.holder_of(signed_in.key_id)
+        found = await services_of(request).keys.holder_of(signed_in.key_id, session.mark)
     except TransientFaultError as fault:
         if needs_books or isinstance(fault, TooSlowError):
             raise
@@ -160,11 +162,10 @@ def one(form: dict[str, list[str]], name: str, *, characters_max: int = 500) -> 
 
 def keep(request: Request, response: Response, session: Session) -> None:
     """Have the browser keep a session."""
-    sessions = console_of(request).sessions
     response.set_cookie(
         COOKIE,
-        sessions.write(session),
-        max_age=sessions.lasts_s,
+        console_of(request).sessions.write(session),
+        max_age=session.until - int(services_of(request).clock.now().timestamp()),
         path=PATH,
         secure=request.url.scheme == "https",
         httponly=True,
