@@ -109,10 +109,7 @@ class Run:
         }
 
     async def _warm_up(self) -> None:
-        await self._stage.publisher.publish(self._load.funding())
-        handled = "select coalesce(sum(next_offset), 0)::bigint from stream_offsets"
-        while await self._stage.value(handled) < CUSTOMERS:  # noqa: ASYNC110 - another process has no event
-            await asyncio.sleep(LOOK_S)
+        await self._stage.fund(self._load.funding())
 
     async def _send(self) -> None:
         """Send at the rate, or all at once."""

@@ -66,7 +66,7 @@ class Pairs:
 
     async def run(self, pairs: int) -> dict[str, Any]:
         """Measure pairs, after a round that does not count."""
-        await self._stage.publisher.publish(self._load.funding())
+        await self._stage.fund(self._load.funding())
         await self._rate()
         found = [await self._pair() for _ in range(pairs)]
         kept = [round(beside / alone, 3) for alone, beside in found]

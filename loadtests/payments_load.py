@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from ledger.adapters.system import new_event_id
+from ledger.client import NewEvent, transfer
 from ledger.contract.outgoing import CONTENT_TYPE, record_key
 from streams.embedded.programs import DEVELOPMENT_TENANT as TENANT
 from streams.embedded.programs import SIMULATED
@@ -40,12 +41,11 @@ class PaymentLoad:
         self._refunded_share = refunded_share
         self.asked: dict[str, Asked] = {}
 
-    def funding(self) -> list[Outgoing]:
+    def funding(self) -> list[NewEvent]:
         """Give each customer more than it will ever pay."""
-        data = ((f"customer:{number}", FUNDS) for number in range(self._customers))
         return [
-            self._event(BANK, "transfer.post.v1", {**_money(amount), "debit": BANK, "credit": account})
-            for account, amount in data
+            transfer(BANK, f"customer:{number}", FUNDS, ASSET, source="loadtests")
+            for number in range(self._customers)
         ]
 
     def make(self, count: int) -> list[Outgoing]:

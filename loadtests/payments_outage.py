@@ -57,7 +57,7 @@ class Minute:
 
     async def run(self) -> tuple[Outage, dict[str, Any]]:
         """Give what was seen, by second, and the states of the payments afterwards."""
-        await self._stage.publisher.publish(self._load.funding())
+        await self._stage.fund(self._load.funding())
         while await self._stage.value(_HANDLED) < CUSTOMERS:  # noqa: ASYNC110 - another process has no event
             await asyncio.sleep(0.1)
         await self._stage.follow(_script(), webhooks=False)

@@ -15,6 +15,7 @@ import aiohttp
 import asyncpg
 import orjson
 
+from ledger.client import KafkaClient, NewEvent
 from ledger.config import Settings, environment_name
 from streams.development_keys import make_development_keys
 from streams.embedded.keeper import Patience
@@ -24,6 +25,8 @@ from streams.embedded.stack import EmbeddedStack
 from streams.prepare import prepare
 from streams.simulated import give_simulated
 from streams.transport.publisher import BatchPublisher
+
+FUNDED_S = 60.0
 
 RULES = {
     "answer_s": 2,
@@ -82,6 +85,16 @@ class Stage:
         """Give every line of the provider's book."""
         async with self._http.get(f"{self.provider_url}/book/lines") as answer:
             return [orjson.loads(line) async for line in answer.content]
+
+    async def fund(self, events: Sequence[NewEvent]) -> None:
+        """Send what accounts need before anything is measured, and wait until it is posted; raises RuntimeError."""
+        payments, outcomes_topic = self.settings.payments_topic, self.settings.outcomes_topic
+        async with KafkaClient(
+            self.stack.kafka, TENANT, payments_topic=payments, outcomes_topic=outcomes_topic
+        ) as client:
+            outcomes = await client.outcomes_of(events, wait_s=FUNDED_S)
+        if missing := len(events) - sum(outcome.transaction is not None for outcome in outcomes.values()):
+            raise RuntimeError(f"{missing:,} of {len(events):,} events that fund accounts are not posted")
 
     async def sql(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
         """Ask the books as their owner."""
