@@ -108,6 +108,8 @@ def test_demo_ends_with_a_verdict(tmp_path: Path) -> None:
     assert payments["states"].keys() >= {"settled", "released", "refunded"}
     sagas = next(check for check in report["checks"] if check["name"] == "sagas")
     assert sagas["checked"] > sum(payments["states"].values())
+    checked = {check["name"]: check["checked"] for check in report["checks"]}
+    assert checked["chain"] == checked["zero_sum"] > 0
 
 
 @pytest.mark.slow
