@@ -1,20 +1,25 @@
 """What logs, metrics and traces cost an event: `python -m loadtests.telemetry`; no server is needed.
 
-The posting of a chunk tells the same signals with each set of listeners, in turns, and the best of many turns counts.
+The posting of a chunk tells the same signals to each set of listeners, one after another in each of many turns, each
+turn beginning with another set. What a set costs is what it takes more than nobody in the same turn: the median over
+the turns, with the bounds between which the true median lies with 95 % confidence.
 """
 
 import argparse
 import asyncio
 import io
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import sqrt
 from random import Random
+from statistics import median
 from time import perf_counter, time
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
@@ -32,7 +37,9 @@ from ledger.observability.traceparent import begin
 from ledger.observability.traces import Traces
 
 RECORDS = 5000
-TURNS = 60
+TURNS = 100
+NOBODY = "nobody"
+CONFIDENCE = 1.96
 EVENTS_S = 27_000.0
 """What one posting worker posts a second where nothing else runs: see docs/performance.md."""
 
@@ -94,11 +101,11 @@ def _transfer(number: int, *, traced: bool) -> bytes:
 
 
 def listeners() -> dict[str, tuple[Listener, ...]]:
-    """The sets that are compared, each with those before it."""
+    """The sets that are compared."""
     log, metrics = SignalLog(), WorkerMetrics(CollectorRegistry())
     traces = Traces(NoSpans(), share=1.0, chance=Random(1).random, now=time)
     return {
-        "nobody": (),
+        NOBODY: (),
         "logs": (log,),
         "metrics": (metrics,),
         "logs, metrics": (log, metrics),
@@ -106,13 +113,31 @@ def listeners() -> dict[str, tuple[Listener, ...]]:
     }
 
 
-def measure(told: Told, sets: dict[str, tuple[Listener, ...]], turns: int) -> dict[str, float]:
-    """Give the seconds that each set takes for the chunk: the best of many turns."""
-    best = dict.fromkeys(sets, float("inf"))
-    for _ in range(turns):
-        for name, each in sets.items():
-            best[name] = min(best[name], _seconds(lambda each=each: told.to(Signals(*each))))  # type: ignore[misc]
-    return best
+def measure(told: Told, sets: dict[str, tuple[Listener, ...]], turns: int) -> dict[str, list[float]]:
+    """Give the seconds that each set takes for the chunk, turn by turn; a turn before them warms up."""
+    took: dict[str, list[float]] = {name: [] for name in sets}
+    names = deque(sets)
+    for _ in range(1 + turns):
+        for name in names:
+            signals = Signals(*sets[name])
+            took[name].append(_seconds(lambda signals=signals: told.to(signals)))  # type: ignore[misc]
+        names.rotate(1)
+    return {name: seconds[1:] for name, seconds in took.items()}
+
+
+class Cost(NamedTuple):
+    """Seconds: the median, and the bounds of the true one with 95 % confidence."""
+
+    median: float
+    low: float
+    high: float
+
+
+def cost(with_them: Sequence[float], without: Sequence[float]) -> Cost:
+    """Compare turn by turn; the bounds are differences of certain ranks, whatever their distribution is."""
+    more = sorted(one - other for one, other in zip(with_them, without, strict=True))
+    rank = max(0, int(len(more) / 2 - CONFIDENCE * sqrt(len(more)) / 2))
+    return Cost(median(more), more[rank], more[-1 - rank])
 
 
 def _seconds(work: Callable[[], None]) -> float:
@@ -131,13 +156,19 @@ def main() -> None:
     for sampled in (0, 5000):
         told = asyncio.run(posted(RECORDS, sampled=sampled))
         with redirect_stderr(io.StringIO()):
-            best = measure(told, listeners(), TURNS)
-        print(f"{RECORDS} events a chunk, {sampled} of them in traces that are kept")
-        for name, seconds in best.items():
-            share = seconds / (RECORDS / given.events_s)
-            print(
-                f"  {name:24} {seconds / RECORDS * 1e6:8.3f} µs an event   {share:8.3%} of {given.events_s:,.0f}/s"
-            )
+            took = measure(told, listeners(), TURNS)
+        print(f"{RECORDS} events a chunk, {sampled} of them in traces that are kept, {TURNS} turns")
+        for name, seconds in took.items():
+            print(f"  {name:24} {_told(cost(seconds, took[NOBODY]), given.events_s)}")
+
+
+def _told(found: Cost, events_s: float) -> str:
+    microseconds = [each / RECORDS * 1e6 for each in found]
+    shares = [each / (RECORDS / events_s) for each in found]
+    return (
+        f"{microseconds[0]:8.3f} µs an event ({microseconds[1]:.3f} to {microseconds[2]:.3f})   "
+        f"{shares[0]:8.3%} of {events_s:,.0f}/s ({shares[1]:.3%} to {shares[2]:.3%})"
+    )
 
 
 if __name__ == "__main__":
