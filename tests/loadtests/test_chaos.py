@@ -1,6 +1,7 @@
 """The supervisor of faults: its schedule, its proxy, its traffic, and verdicts that can fail."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from loadtests.chaos import lag
 from loadtests.chaos.__main__ import chosen, parser, plans_of, show
 from loadtests.chaos.crew import CrewError
 from loadtests.chaos.fault import Fault
-from loadtests.chaos.faults import FAULTS, combined
+from loadtests.chaos.faults import FAULTS, combined, failovers
 from loadtests.chaos.lag import FAILED_MAX, Gauge, Sample, Watch
 from loadtests.chaos.memory import memory_verdict
 from loadtests.chaos.page import page
@@ -25,6 +26,7 @@ from loadtests.chaos.reads import TOTAL, Reader
 from loadtests.chaos.results import TABLE, Checked, Injected, Report, Scene, together
 from loadtests.chaos.run import attempted, cannot
 from loadtests.chaos.schedule import Act, plan
+from loadtests.chaos.stage import Ran, StageError
 from loadtests.chaos.traffic import USUAL, Traffic, poisons
 from streams.embedded.state import free_port
 
@@ -155,6 +157,21 @@ async def test_three_at_once_are_not_done_when_one_did_not_happen(monkeypatch: p
     assert verdict == "did not happen"
     assert "F3 CrewError: nobody was there" in why
     assert did["2"]["F1"] == {"done": "F1"}
+
+
+def test_a_replay_that_came_out_otherwise_says_how() -> None:
+    said = {
+        "verdict": "2 events posted",
+        "counts": {"different": 1},
+        "different": ["one"],
+        "refused_unseen": [],
+    }
+    printed = json.dumps({"ok": False, **said, "curve": [[0.0, 0]] * 1000})
+    assert failovers.came_of(Ran(0, printed, "")) == said
+    with pytest.raises(StageError, match=r"2 events posted.*'different': 1.*one"):
+        failovers.came_of(Ran(1, printed, ""))
+    with pytest.raises(StageError, match="refused"):
+        failovers.came_of(Ran(1, "", "refused"))
 
 
 def test_an_invariant_that_broke_in_any_scene_is_broken() -> None:

@@ -6,13 +6,16 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
+import orjson
+
 from loadtests.chaos.crew import CrewError
 from loadtests.chaos.fault import STANDBY, Fault
-from loadtests.chaos.stage import Stage
+from loadtests.chaos.stage import Ran, Stage, StageError
 from loadtests.chaos.standby import Standby
 
 LOSING_S = 4.0
 STOPPED_S = 30.0
+SHOWN_MAX = 5
 REPLAY = ("replay", "--live", "--since-books", "--why", "a fail-over lost commits", "--yes", "--json")
 _POSTED = "select coalesce(sum(next_offset), 0)::bigint as n from stream_offsets"
 
@@ -43,14 +46,26 @@ async def _asynchronous(stage: Stage, random: Random) -> dict[str, Any]:
         raise CrewError("the fail-over lost nothing")
     await _until_stopped(stage)
     found = (await stage.ledger("gap", "show", "--json")).checked(1)
-    replayed = (await stage.ledger(*REPLAY)).checked()
+    replayed = came_of(await stage.ledger(*REPLAY))
     stage.reading.reader.forget()
     return {
         "promoted": standby.name,
         "lost": lost,
         "gaps": found.printed.count("partition"),
-        "replayed": replayed.printed[:500],
+        "replayed": replayed,
     }
+
+
+def came_of(ran: Ran) -> dict[str, Any]:
+    """Give what a replay says of itself; raises StageError with it where something came out otherwise."""
+    if not ran.printed.startswith("{"):
+        return {"said": ran.checked().printed}
+    found = orjson.loads(ran.printed)
+    told = {name: found[name] for name in ("verdict", "counts")}
+    told |= {name: found[name][:SHOWN_MAX] for name in ("different", "refused_unseen")}
+    if ran.code:
+        raise StageError(f"the replay ended with {ran.code}: {told}")
+    return told
 
 
 async def _posted(stage: Stage) -> int:
