@@ -251,7 +251,10 @@ class Settings(BaseSettings):
         3600, ge=60, le=86_400, description="a session of the console ends so long after its last use"
     )
     console_session_max_s: int = Field(
-        43_200, ge=60, le=604_800, description="a session of the console ends so long after its beginning at most"
+        43_200,
+        ge=60,
+        le=604_800,
+        description="a session of the console ends so long after its beginning at most",
     )
     console_operators: str | None = Field(
         None,
