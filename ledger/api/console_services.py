@@ -21,8 +21,15 @@ from ledger.application.watch_pipeline import WatchPipeline
 STREAMS_MAX = 200
 TENANT_STREAMS_MAX = 50
 
-Waiting = tuple[OperatorCounts | None, Sequence[Payment], Sequence[BreakerTold]]
-"""What waits for people: how much, for operators; payments that are stuck, and providers that are not asked."""
+
+class Waiting(NamedTuple):
+    """What waits for people; what could not be asked is None, or empty."""
+
+    counts: OperatorCounts | None = None
+    stuck: Sequence[Payment] = ()
+    shut: Sequence[BreakerTold] = ()
+    violations: int | None = None
+    """Of the last verification; None as well where none was kept."""
 
 
 class ApiStand(NamedTuple):

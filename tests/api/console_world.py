@@ -151,11 +151,13 @@ class LastVerdict:
 
     verification: Verification | None = None
     away: bool = False
+    asked: int = 0
 
     async def keep(self, verification: Verification) -> None:
         self.verification = verification
 
     async def last(self) -> Verification | None:
+        self.asked += 1
         if self.away:
             raise TransientFaultError("PostgreSQL is away")
         return self.verification

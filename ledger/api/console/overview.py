@@ -137,48 +137,40 @@ async def overview_of(request: Request, visitor: Visitor) -> Overview:
     """Look at everything; what cannot be asked is told of as wrong, and hides nothing else."""
     console = console_of(request)
     watched = await console.watch()
-    counts, stuck, breakers = await _waiting(request, visitor, watched.pipeline)
-    seen = Seen(
-        watched.pipeline,
-        console.stand(),
-        counts=counts,
-        stuck=stuck,
-        shut=breakers,
-        violations=await _violations(request, visitor, watched.pipeline),
-    )
+    waiting = await _waiting(request, visitor, watched.pipeline)
+    seen = Seen(watched.pipeline, console.stand(), **waiting._asdict())
     troubles = troubles_of(seen)
     return Overview(list(_stages(watched, seen, troubles)), troubles, watched)
-
-
-async def _violations(request: Request, visitor: Visitor, pipeline: Pipeline) -> int | None:
-    """Count what the last verification found wrong; None: none was kept, or the books cannot be asked."""
-    if visitor.books_are_away or "postgres" in pipeline.faults:
-        return None
-    try:
-        verification = await verification_of(request)
-    except TransientFaultError:
-        # That the books are away is told of by what watches them.
-        return None
-    return None if verification is None else verification.violations
 
 
 async def _waiting(request: Request, visitor: Visitor, pipeline: Pipeline) -> Waiting:
     """Find what waits for people, as far as the visitor may see it: once for all who may see the same."""
     if visitor.books_are_away or "postgres" in pipeline.faults:
-        return None, (), ()
+        return Waiting()
     whose = None if visitor.is_operator else visitor.caller.tenant_id
     return await console_of(request).waiting.of(whose, lambda: _look_at_what_waits(request, visitor))
 
 
 async def _look_at_what_waits(request: Request, visitor: Visitor) -> Waiting:
     console = console_of(request)
+    violations = await _violations(request)
     try:
         counts = await console.board.counts() if visitor.is_operator and console.board else None
         stuck = await _stuck(request, visitor)
         told = await breakers_for(request, visitor)
     except (TransientFaultError, OverloadedError):
-        return None, (), ()
-    return counts, stuck, _shut_providers(told)
+        return Waiting(violations=violations)
+    return Waiting(counts, stuck, _shut_providers(told), violations)
+
+
+async def _violations(request: Request) -> int | None:
+    """Count what the last verification found wrong; None: none was kept, or the books cannot be asked."""
+    try:
+        verification = await verification_of(request)
+    except TransientFaultError:
+        # That the books are away is told of by what watches them.
+        return None
+    return None if verification is None else verification.violations
 
 
 async def _stuck(request: Request, visitor: Visitor) -> Sequence[Payment]:
