@@ -143,16 +143,20 @@ def _allowed(event: Event, books: Books) -> Iterator[None]:
 
 @contextmanager
 def _hold_freed(event: Event, books: Books) -> Iterator[None]:
+    """Free the hold of a saga that was the first to ask, and of an end that what came later has passed."""
     command = event.command
     hold = None
     if isinstance(command, CaptureHold | VoidHold):
         hold = books.holds.get((event.tenant, command.hold.lower()))
-    if hold is None or hold.guard is None:
+    if hold is None:
         yield
         return
-    guard, step = hold.guard, Step.CAPTURE if isinstance(command, CaptureHold) else Step.RELEASE
-    hold.guard = msgspec.structs.replace(guard, event_id=event.id, step=step)
+    guard, ends = hold.guard, hold.expires_at
+    step = Step.CAPTURE if isinstance(command, CaptureHold) else Step.RELEASE
+    hold.guard = None if guard is None else msgspec.structs.replace(guard, event_id=event.id, step=step)
+    # Its accounts may have been posted to since, and what is posted is dated no earlier than that.
+    hold.expires_at = None
     try:
         yield
     finally:
-        hold.guard = guard
+        hold.guard, hold.expires_at = guard, ends

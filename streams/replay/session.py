@@ -283,7 +283,7 @@ class Session:
         source, lanes = await source_of(self._wish, self._settings, positions, letters)
         published = await self._published(stack, source, lanes, {})
         if published is not None:
-            source = await with_unnoted(source, published, self._settings)
+            source = await with_unnoted(source, books.precedents, published, self._settings)
         begins = await beginnings(self._wish, self._settings)
         taken = [each.id for each in left if covers(source, source_in(each), each.state, begins)]
         source = msgspec.structs.replace(source, own_since=since, takes_over=taken)
