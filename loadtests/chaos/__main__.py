@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from loadtests.chaos.schedule import Plan, plan
 from loadtests.chaos.stage import Wishes
 
 RATE = 300.0
+INTERRUPTED = 130
 ELSEWHERE = "a scene of its own, and a run for a time has one scene"
 
 
@@ -31,7 +33,11 @@ def main() -> None:
     if given.command == "list":
         list_faults()
         return
-    report = asyncio.run(_run(given))
+    try:
+        report = asyncio.run(_run(given))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.stderr.write("interrupted; nothing is left running\n")
+        sys.exit(INTERRUPTED)
     if given.out:
         write(report, given.out)
     print(json.dumps(report.told(brief=True), indent=2)) if given.json else show(report)
@@ -70,6 +76,9 @@ def write(report: Report, directory: Path) -> None:
 
 async def _run(given: argparse.Namespace) -> Report:
     begun = monotonic()
+    main_task = asyncio.current_task()
+    if main_task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, main_task.cancel)
 
     def tell(text: str) -> None:
         print(f"{monotonic() - begun:6.0f} s  {text}", file=sys.stderr, flush=True)
