@@ -11,7 +11,7 @@ from streams.cli.made_by import made_by
 from streams.cli.report_file import refuse_unwritable
 from streams.cli.running import FOUND_WRONG, print_json, refuse, told_faults
 from streams.replay.schemas import NoSuchBooksError, refuse_absent
-from streams.replay.session import compare_schemas
+from streams.replay.side_by_side import compare_schemas
 from streams.replay.telling import comparison_lines, comparison_page
 
 

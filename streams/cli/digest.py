@@ -9,7 +9,7 @@ from ledger.config import Settings
 from ledger.domain.digest import BooksDigest
 from streams.cli.running import print_json, refuse, told_faults
 from streams.replay.schemas import NoSuchBooksError, refuse_absent
-from streams.replay.session import digest_schema
+from streams.replay.side_by_side import digest_schema
 
 
 def digest(

@@ -9,25 +9,32 @@ from typing import Any
 
 import msgspec
 
-from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.dead_letters import PostgresDeadLetters
-from ledger.adapters.postgres.standings import PostgresBooksToRead
 from ledger.adapters.system import new_event_id
-from ledger.application.compare_books import CompareBooks, Comparison, View, digest_both, digest_standings
+from ledger.application.compare_books import View, digest_both
 from ledger.application.replaying import Precedents, Reached, Replay
 from ledger.config import Settings
-from ledger.domain.digest import BooksDigest
 from ledger.domain.replaying import DecideAgain
 from streams.dead_letters import kept_letters
 from streams.embedded.addresses import find_kafka, find_postgres
 from streams.replay.alone import alone_in
-from streams.replay.covering import concerns, covers, left_since, own_since, source_in, to_go_on, told_of
+from streams.replay.covering import (
+    CLOCKS_APART,
+    concerns,
+    covers,
+    left_since,
+    own_since,
+    source_in,
+    to_go_on,
+    told_of,
+)
 from streams.replay.decided import decided
 from streams.replay.faults import NotReplayableError
 from streams.replay.letters import closing_letters, finding_letters, holding_letters
 from streams.replay.plan import Selection
 from streams.replay.read import Decoder
 from streams.replay.run import BelowHorizonError, Progress, Replayer, Stage
+from streams.replay.side_by_side import compare_schemas, to_read
 from streams.replay.sources import beginnings, lanes_of, refuse_forgetful, source_of
 from streams.replay.stages import (
     Publishing,
@@ -197,13 +204,13 @@ class Session:
 
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[Any]:
-        async with _to_read(self._settings, self._dsn) as books, books.snapshot() as standings:
+        async with to_read(self._settings, self._dsn) as books, books.snapshot() as standings:
             yield standings
 
     async def _proof(self, source: Source, target: Settings) -> tuple[Proof | None, Mapping[str, Any] | None]:
         if source.expected is None:
             return None, None
-        async with _to_read(target, self._dsn) as books, books.snapshot() as standings:
+        async with to_read(target, self._dsn) as books, books.snapshot() as standings:
             proof = Proof(source.expected, await digest_both(standings))
         if proof.same:
             return proof, None
@@ -265,6 +272,7 @@ class Session:
             hold=holding_letters(letters) if of_letters else nullcontext,
             settle=closing_letters(letters, self._wish.by, self._wish.why, ensure) if of_letters else settle,
             horizon=None if source.since_books else timedelta(days=self._settings.dedupe_horizon_days),
+            undecided_at=datetime.now(UTC) + CLOCKS_APART if source.since_books else None,
             letters=source.since_books,
         )
 
@@ -358,35 +366,3 @@ class Session:
         else:
             async with precedents_of(self._settings, self._dsn) as precedents:
                 yield precedents
-
-
-@asynccontextmanager
-async def _to_read(settings: Settings, dsn: str) -> AsyncIterator[PostgresBooksToRead]:
-    pool = await open_pool(dsn, settings, size=1, name="ledger-compare")
-    try:
-        yield PostgresBooksToRead(pool)
-    finally:
-        await pool.close()
-
-
-async def compare_schemas(
-    settings: Settings, left: str, right: str, view: View = View.BALANCES, progress: Any = None
-) -> Comparison:
-    """Compare the books in two schemas of the database."""
-    dsn = find_postgres(settings)
-    async with (
-        _to_read(of_schema(settings, left), dsn) as ours,
-        _to_read(of_schema(settings, right), dsn) as theirs,
-        ours.snapshot() as left_standings,
-        theirs.snapshot() as right_standings,
-    ):
-        return await CompareBooks(left_standings, right_standings, progress=progress)(view)
-
-
-async def digest_schema(settings: Settings, schema: str, view: View) -> BooksDigest:
-    """Digest the books in a schema of the database."""
-    async with (
-        _to_read(of_schema(settings, schema), find_postgres(settings)) as books,
-        books.snapshot() as standings,
-    ):
-        return await digest_standings(standings, view)

@@ -27,7 +27,8 @@ from streams.archiving import archiving
 from streams.replay.faults import NotReplayableError
 from streams.replay.plan import Filters
 from streams.replay.run import BelowHorizonError
-from streams.replay.session import Session, compare_schemas, digest_schema
+from streams.replay.session import Session
+from streams.replay.side_by_side import compare_schemas, digest_schema
 from streams.replay.stages import RealBooks, make_schema, of_schema
 from streams.replay.wish import Report, Source, Wish
 from streams.verifying import verify_books

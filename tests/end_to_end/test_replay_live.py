@@ -16,7 +16,8 @@ from streams.dead_letters import kept_letters
 from streams.replay.alone import alone_in
 from streams.replay.faults import NotReplayableError
 from streams.replay.plan import Filters
-from streams.replay.session import Session, compare_schemas
+from streams.replay.session import Session
+from streams.replay.side_by_side import compare_schemas
 from streams.replay.stages import RealBooks, WrittenDown
 from streams.replay.wish import Report, Source, Wish
 from tests.end_to_end.books import Books, event, id_of, transfer

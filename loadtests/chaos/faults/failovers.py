@@ -10,7 +10,7 @@ import orjson
 
 from loadtests.chaos.crew import CrewError
 from loadtests.chaos.fault import STANDBY, Fault
-from loadtests.chaos.stage import Ran, Stage, StageError
+from loadtests.chaos.stage import WINDOWS, Ran, Stage, StageError
 from loadtests.chaos.standby import Standby
 
 LOSING_S = 4.0
@@ -47,6 +47,7 @@ async def _asynchronous(stage: Stage, random: Random) -> dict[str, Any]:
     await _until_stopped(stage)
     found = (await stage.ledger("gap", "show", "--json")).checked(1)
     replayed = came_of(await stage.ledger(*REPLAY))
+    await _reset_windows(stage)
     stage.reading.reader.forget()
     return {
         "promoted": standby.name,
@@ -54,6 +55,13 @@ async def _asynchronous(stage: Stage, random: Random) -> dict[str, Any]:
         "gaps": found.printed.count("partition"),
         "replayed": replayed,
     }
+
+
+async def _reset_windows(stage: Stage) -> None:
+    """Make windows anew, which have entries that were told of what was lost."""
+    usual = await stage.crew.stop(*stage.crew.names(WINDOWS))
+    (await stage.ledger("reset", "windows", "--yes", "--json")).checked()
+    await stage.crew.start(*usual)
 
 
 def came_of(ran: Ran) -> dict[str, Any]:
