@@ -223,21 +223,21 @@ def _placed(partition: int, judged: Judged, known: Known, floor: datetime) -> Pl
         return Placed(floor, partition, judged.offset, Fate.LETTER, letter=judged.letter)
     precedent = known.precedents.get(event.identity)
     other = precedent is not None and precedent.fingerprint != event.fingerprint
-    fate = known.fate_of(event)
+    held = known.there is not None and event.identity in known.there
     own = judged.taken_at if precedent is None else precedent.posted_at
-    if precedent is None and fate is Fate.POST:
+    if precedent is None and not held:
         # Before what was decided, it would have that dated as late as itself.
         own = known.undecided_at or own
     return Placed(
         floor if own is None else max(floor, own),
         partition,
         judged.offset,
-        fate,
+        known.fate_of(event),
         precedent is not None and (other or _is_elsewhere(event, precedent)),
         event,
         precedent=None if other else precedent,
         value=judged.value,
-        held=known.there is not None and event.identity in known.there,
+        held=held,
     )
 
 
