@@ -143,7 +143,7 @@ def _allowed(event: Event, books: Books) -> Iterator[None]:
 
 @contextmanager
 def _hold_freed(event: Event, books: Books) -> Iterator[None]:
-    """Free the hold of a saga that was the first to ask, and of an end that what came later has passed."""
+    """Free a hold of a saga that was the first to ask, and what is captured of an end that was not yet."""
     command = event.command
     hold = None
     if isinstance(command, CaptureHold | VoidHold):
@@ -154,8 +154,9 @@ def _hold_freed(event: Event, books: Books) -> Iterator[None]:
     guard, ends = hold.guard, hold.expires_at
     step = Step.CAPTURE if isinstance(command, CaptureHold) else Step.RELEASE
     hold.guard = None if guard is None else msgspec.structs.replace(guard, event_id=event.id, step=step)
-    # Its accounts may have been posted to since, and what is posted is dated no earlier than that.
-    hold.expires_at = None
+    if isinstance(command, CaptureHold):
+        # Its accounts may have been posted to since, and what is posted is dated no earlier than that.
+        hold.expires_at = None
     try:
         yield
     finally:

@@ -157,7 +157,8 @@ class Decoder:
         ]
 
     def _judge(self, lane: Lane, record: Record, offset: int, at: datetime) -> Judged:
-        taken_at = None if record.timestamp_ms is None else moment_of(record.timestamp_ms * 1000)
+        # Producers may set that time, and nothing was taken after now.
+        taken_at = None if record.timestamp_ms is None else min(moment_of(record.timestamp_ms * 1000), at)
         try:
             check_address(record.key, record.headers)
             event = decode_event(

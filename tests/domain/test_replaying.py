@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from ledger.domain.books import Books, Rules
@@ -93,6 +94,32 @@ def test_the_leave_to_capture_ends_with_an_event_though_it_is_refused() -> None:
     whole = event("hold.capture.v1", {"hold": PAY.id, "amount": 10**6}, name="too much")
     [refused] = again(judge_of((whole, precedent(whole))), books, whole)
     assert (guarded.kind, refused.kind, hold.guard) == ("posted", "rejected", guard)
+
+
+HELD = event(
+    "hold.place.v1",
+    {**{"debit": "ann", "credit": "shop", "amount": 60, "asset": "USD/2"},
+     "expires_at": (NOW + timedelta(seconds=10)).isoformat()},
+    name="held",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "after_s", "state"),
+    [("hold.capture.v1", 1, "captured"), ("hold.void.v1", 1, "voided"), ("hold.void.v1", 30, "expired")],
+)
+def test_a_hold_ends_as_it_did_though_its_accounts_were_posted_to_since(
+    command: str, after_s: float, state: str
+) -> None:
+    books = Books()
+    again(judge_of((FUND, precedent(FUND)), (HELD, precedent(HELD))), books, FUND, HELD)
+    for code in ("ann", "shop"):
+        books.balance("acme", code, "USD/2").last_posted_at = NOW + timedelta(seconds=60)
+    ends = event(command, {"hold": HELD.id}, name="ends")
+    told = msgspec.structs.replace(precedent(ends), posted_at=NOW + timedelta(seconds=after_s))
+    [outcome] = again(judge_of((ends, told)), books, ends)
+    hold = books.holds["acme", HELD.id]
+    assert (outcome.kind, hold.state, hold.expires_at) == ("posted", state, NOW + timedelta(seconds=10))
 
 
 @pytest.mark.parametrize("reason", sorted(NOT_TRIED))
