@@ -30,6 +30,8 @@ class Waiting(NamedTuple):
     shut: Sequence[BreakerTold] = ()
     violations: int | None = None
     """Of the last verification; None as well where none was kept."""
+    is_whole: bool = True
+    """False: something could not be asked."""
 
 
 class ApiStand(NamedTuple):

@@ -84,7 +84,7 @@ async def console(
         yield ConsoleServices(
             sessions=_sessions(settings, key_secret),
             watch=watch,
-            waiting=SharedLooks(monotonic),
+            waiting=SharedLooks(monotonic, lambda seen: seen.is_whole),
             stand=lambda: stand_of(places, metrics),
             runbook=runbook,
             holds=holds,

@@ -205,7 +205,7 @@ class ConsoleWorld(World):
         made: dict[str, Any] = {
             "sessions": Sessions(KEY_SECRET, bytes, lasts_s=3600, ends_s=12 * 3600),
             "watch": watch,
-            "waiting": SharedLooks(lambda: self.monotonic),
+            "waiting": SharedLooks(lambda: self.monotonic, lambda seen: seen.is_whole),
             "stand": lambda: self.stand,
             "runbook": lambda: self.runbook,
             "holds": MemoryHistory(self.books, TENANTS, self.clock),

@@ -14,10 +14,12 @@ from ledger.api.console.runbook import anchor_of, html_of
 from ledger.api.console.troubles import Kind, Seen, Trouble, troubles_of
 from ledger.api.console_services import ApiStand
 from ledger.application.breaker import BreakerState
+from ledger.application.faults import TransientFaultError
 from ledger.application.open_streams import OpenStreams
 from ledger.application.operator_counts import OperatorCounts
 from ledger.application.pipeline import BooksStand, PartitionStand, Pipeline, rates_between
 from ledger.application.provider_reading import BreakerTold
+from ledger.application.reports import Checked, Verification
 from ledger.bootstrap.console import runbook
 from tests.api.console_world import ConsoleWorld, stand, token_in, visiting
 from tests.builders import NOW
@@ -249,6 +251,31 @@ async def test_all_who_watch_cost_one_look_at_what_waits() -> None:
         world.monotonic += 1
         await one.get("/console")
     assert (world.board.asked, world.verdict.asked) == (2, 2)
+
+
+@pytest.mark.parametrize("away", ["the counts", "the last verdict"])
+async def test_what_could_not_be_asked_is_asked_again_within_a_second(away: str) -> None:
+    world = ConsoleWorld()
+    world.board.said = OperatorCounts(3, 0, 0)
+    world.verdict.verification = Verification(NOW, 1.0, "payments", False, [Checked("x", False, 1, [{}])])
+    console, wrong = (
+        world.console(),
+        {"the counts": "3 dead letters", "the last verdict": "1 violation"}[away],
+    )
+
+    async def counts() -> OperatorCounts:
+        world.monotonic += 5
+        if away == "the counts":
+            raise TransientFaultError("away")
+        return world.board.said
+
+    world.board.counts = counts  # type: ignore[method-assign]
+    world.verdict.away = away == "the last verdict"
+    async with visiting(world, "admin", console=console) as client:
+        assert wrong not in (await client.get("/console")).text
+        away, world.verdict.away = "", False
+        world.monotonic += 1
+        assert wrong in (await client.get("/console")).text
 
 
 def test_the_runbook_is_shown_with_its_tags_as_text() -> None:

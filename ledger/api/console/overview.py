@@ -138,7 +138,8 @@ async def overview_of(request: Request, visitor: Visitor) -> Overview:
     console = console_of(request)
     watched = await console.watch()
     waiting = await _waiting(request, visitor, watched.pipeline)
-    seen = Seen(watched.pipeline, console.stand(), **waiting._asdict())
+    counts, stuck, shut, violations, _ = waiting
+    seen = Seen(watched.pipeline, console.stand(), counts, stuck, shut, violations)
     troubles = troubles_of(seen)
     return Overview(list(_stages(watched, seen, troubles)), troubles, watched)
 
@@ -153,24 +154,24 @@ async def _waiting(request: Request, visitor: Visitor, pipeline: Pipeline) -> Wa
 
 async def _look_at_what_waits(request: Request, visitor: Visitor) -> Waiting:
     console = console_of(request)
-    violations = await _violations(request)
+    violations, is_told = await _violations(request)
     try:
         counts = await console.board.counts() if visitor.is_operator and console.board else None
         stuck = await _stuck(request, visitor)
         told = await breakers_for(request, visitor)
     except (TransientFaultError, OverloadedError):
-        return Waiting(violations=violations)
-    return Waiting(counts, stuck, _shut_providers(told), violations)
+        return Waiting(violations=violations, is_whole=False)
+    return Waiting(counts, stuck, _shut_providers(told), violations, is_told)
 
 
-async def _violations(request: Request) -> int | None:
-    """Count what the last verification found wrong; None: none was kept, or the books cannot be asked."""
+async def _violations(request: Request) -> tuple[int | None, bool]:
+    """Count what the last verification found wrong, None if none was kept; and whether the books could be asked."""
     try:
         verification = await verification_of(request)
     except TransientFaultError:
         # That the books are away is told of by what watches them.
-        return None
-    return None if verification is None else verification.violations
+        return None, False
+    return (None if verification is None else verification.violations), True
 
 
 async def _stuck(request: Request, visitor: Visitor) -> Sequence[Payment]:
