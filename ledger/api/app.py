@@ -14,6 +14,7 @@ from ledger.api.routes import (
     events,
     health,
     holds,
+    home,
     live,
     metrics,
     payments,
@@ -52,7 +53,7 @@ def create_app(services: Services) -> FastAPI:
     for routes in ROUTES:
         app.include_router(routes.router)
     app.include_router(docs.router)
-    for pages in console_routers() if services.console is not None else ():
+    for pages in (home.router, *console_routers()) if services.console is not None else ():
         app.include_router(pages)
     if services.settings.operations_port is None:
         app.include_router(health.router)

@@ -30,6 +30,11 @@ from streams.embedded.state import StackRecord, StateDirectory
 from streams.prepare import prepare
 from streams.simulated import make_development_provider
 
+LEFT_AS_IT_IS = (
+    "The stack runs already and is left as it is, --workers too. "
+    "To change it: `ledger down`, then `ledger up` again."
+)
+
 # What is done between the start of the servers and that of our programs.
 PREPARATIONS: Sequence[Preparation] = (prepare, make_development_keys, make_development_provider)
 
@@ -50,6 +55,8 @@ def up(
     try:
         if record := running(state):
             announce(state, record, json_output)
+            if workers is not None:
+                complain(LEFT_AS_IT_IS)
         elif detach:
             announce(state, _detached(state, settings, workers), json_output)
         else:
@@ -104,6 +111,8 @@ def announce(state: StateDirectory, record: StackRecord, json_output: bool) -> N
     for name, address in found.items():
         if address is not None:
             print(f"{name:10} {address}", flush=True)
+        if name == "api" and address is not None and Settings().console:
+            print(f"{'console':10} {address}/console", flush=True)
 
 
 def addresses(state: StateDirectory, record: StackRecord) -> dict[str, str | None]:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -217,3 +218,8 @@ def test_what_cannot_be_stored_is_refused_before_any_service_is_asked(
 def test_a_user_whose_name_is_not_text_can_be_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("getpass.getuser", lambda: "ann\udcff")
     assert user_name() == "ann?"
+
+
+def test_version_is_that_of_the_package() -> None:
+    done = CliRunner().invoke(app, ["--version"])
+    assert (done.exit_code, done.stdout) == (0, f"stream-ledger {version('stream-ledger')}\n")
