@@ -64,7 +64,7 @@ class Verifications(Protocol):
     """Where the last verdict is kept. Every method may raise TransientFaultError."""
 
     async def keep(self, verification: Verification) -> None:
-        """Put it in place of an older one."""
+        """Put it in place of the one before; from then on its time is when that was, by the clock of the books."""
         ...
 
     async def last(self) -> Verification | None:

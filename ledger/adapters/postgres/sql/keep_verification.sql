@@ -1,2 +1,2 @@
-insert into verifications as v (at, verdict) values ($1, $2)
-on conflict (only_row) do update set at = excluded.at, verdict = excluded.verdict where v.at <= excluded.at
+insert into verifications (at, verdict) values (now(), $1)
+on conflict (only_row) do update set at = excluded.at, verdict = excluded.verdict

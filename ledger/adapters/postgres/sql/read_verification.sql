@@ -1,1 +1,1 @@
-select verdict from verifications
+select at, verdict from verifications
