@@ -8,7 +8,11 @@ class TransientFaultError(Exception):
     """
 
 
-class TooSlowError(TransientFaultError):
+class BusyError(TransientFaultError):
+    """The books are there, and have no room for this now: others may be let in meanwhile."""
+
+
+class TooSlowError(BusyError):
     """The books did not answer in time: they are busy, or the batch is more than they can do in that time."""
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from ledger.application.access import Caller
 from ledger.application.api_keys import ApiKey, KeyText, hmac_of, parse_key
-from ledger.application.faults import OverloadedError, TooSlowError, TransientFaultError
+from ledger.application.faults import BusyError, OverloadedError, TransientFaultError
 from ledger.application.ports import Clock
 from ledger.observability.signals import Signals
 
@@ -180,7 +180,7 @@ class KeyChain:
 
     def _trust(self, known: _Remembered, error: Exception) -> _Remembered:
         now = self._monotonic()
-        is_busy = isinstance(error, TooSlowError | OverloadedError)
+        is_busy = isinstance(error, BusyError | OverloadedError)
         known.trusted_s = BUSY_S if is_busy else AWAY_S
         if not self._is_trusted(known):
             raise error

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from ledger.adapters.memory.payments import MemoryPayments
 from ledger.api.app import create_app
 from ledger.application.api_keys import KeyText
-from ledger.application.faults import OverloadedError, TooSlowError, TransientFaultError
+from ledger.application.faults import BusyError, OverloadedError, TooSlowError, TransientFaultError
 from tests.api.world import World, client_of
 from tests.builders import body, encoded, event_id
 
@@ -224,7 +224,7 @@ async def test_a_key_that_was_good_is_trusted_while_the_books_are_away(world: Wo
         assert refused(await client.get("/v1/accounts")) == (503, "application/problem+json", "books_away")
 
 
-@pytest.mark.parametrize("fault", [OverloadedError("many"), TooSlowError("busy")])
+@pytest.mark.parametrize("fault", [OverloadedError("many"), BusyError("no room"), TooSlowError("busy")])
 async def test_a_key_that_was_good_is_trusted_for_seconds_while_the_books_are_only_busy(
     world: World, fault: Exception
 ) -> None:

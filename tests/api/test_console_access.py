@@ -13,7 +13,7 @@ from ledger.api.console.pages import POLICY
 from ledger.api.console.routes import console_routers, found_at
 from ledger.api.console.static import TYPES
 from ledger.api.sessions import COOKIE, Sessions
-from ledger.application.faults import OverloadedError, TooSlowError, TransientFaultError
+from ledger.application.faults import BusyError, OverloadedError, TooSlowError, TransientFaultError
 from tests.api.console_world import ConsoleWorld, browser_of, forget_keys, sign_in, token_in, visiting
 from tests.architecture.tree import ROOT
 from tests.builders import event_id
@@ -176,7 +176,7 @@ async def test_a_session_alone_opens_no_page_of_a_tenant(world: ConsoleWorld, pa
     assert answer.status_code == 503
 
 
-@pytest.mark.parametrize("fault", [OverloadedError("many"), TooSlowError("busy")])
+@pytest.mark.parametrize("fault", [OverloadedError("many"), BusyError("no room"), TooSlowError("busy")])
 @pytest.mark.parametrize("path", [*WITHOUT_BOOKS, "/console/live", "/console/accounts/ann"])
 async def test_a_session_is_not_believed_while_the_books_are_only_busy(
     world: ConsoleWorld, path: str, fault: Exception

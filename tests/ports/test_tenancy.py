@@ -11,7 +11,7 @@ import pytest
 from ledger.adapters.postgres.books import PostgresBooks
 from ledger.adapters.postgres.tenancy import TenantPool, open_tenant_pool
 from ledger.adapters.postgres.types import Connection, Pool
-from ledger.application.faults import OverloadedError, TooSlowError, TransientFaultError
+from ledger.application.faults import BusyError, OverloadedError, TooSlowError, TransientFaultError
 from tests.fakes import RememberedSignals
 from tests.ports.conftest import SETTINGS, Bench, PostgresLook
 from tests.ports.test_fences import lived, tables_of_tenants
@@ -190,6 +190,13 @@ async def test_a_statement_that_takes_too_long_is_given_up(
     with pytest.raises(TooSlowError):
         async with one_connection.for_tenant(two_tenants[0]) as connection:
             await takes_too_long(connection)
+
+
+@pytest.mark.parametrize("code", ["53300", "55P03"], ids=["too many connections", "a lock is not available"])
+async def test_books_that_have_no_room_are_busy_and_not_away(one_connection: TenantPool, code: str) -> None:
+    with pytest.raises(BusyError):
+        async with one_connection.connection() as connection:
+            await connection.execute(f"do $$ begin raise exception using errcode = '{code}'; end $$")
 
 
 async def test_books_that_are_away_are_told_as_such(books_dsn: str) -> None:

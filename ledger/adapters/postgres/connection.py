@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import asyncpg
 
 from ledger.adapters.postgres.types import Pool
-from ledger.application.faults import TooSlowError, TransientFaultError
+from ledger.application.faults import BusyError, TooSlowError, TransientFaultError
 from ledger.config import Settings
 
 WORKER_ROLE = "ledger_worker"
@@ -29,6 +29,9 @@ TRANSIENT: tuple[type[BaseException], ...] = (
 
 TOO_SLOW: tuple[type[BaseException], ...] = (TimeoutError, asyncpg.QueryCanceledError)
 
+# Who comes just then is refused, while others may write: of a revocation, for one.
+BUSY: tuple[type[BaseException], ...] = (asyncpg.InsufficientResourcesError, asyncpg.LockNotAvailableError)
+
 # Kinds of InterfaceError that no trying again can mend.
 BUGS: tuple[type[BaseException], ...] = (
     asyncpg.exceptions._base.DataError,
@@ -44,6 +47,8 @@ def transient_faults() -> Iterator[None]:
         yield
     except TOO_SLOW as error:
         raise TooSlowError(f"{type(error).__name__}: {error}") from error
+    except BUSY as error:
+        raise BusyError(f"{type(error).__name__}: {error}") from error
     except BUGS:
         raise
     except TRANSIENT as error:

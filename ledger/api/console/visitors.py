@@ -14,7 +14,7 @@ from ledger.api.facts import facts_of
 from ledger.api.problems import NotAvailableError, ProblemError
 from ledger.api.sessions import COOKIE, PATH, Session
 from ledger.application.access import Caller, Scope
-from ledger.application.faults import TooSlowError, TransientFaultError
+from ledger.application.faults import BusyError, TransientFaultError
 
 FIELDS_MAX = 2000
 READING: frozenset[Scope] = frozenset({"read"})
@@ -123,7 +123,7 @@ async def _caller(
     try:
         found = await services_of(request).keys.holder_of(signed_in.key_id, session.mark)
     except TransientFaultError as fault:
-        if needs_books or isinstance(fault, TooSlowError):
+        if needs_books or isinstance(fault, BusyError):
             raise
         return msgspec.structs.replace(signed_in, scopes=signed_in.scopes & READING), True
     if found is None:
