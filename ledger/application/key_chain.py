@@ -2,7 +2,7 @@
 
 import asyncio
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Protocol
 
 import msgspec
@@ -77,6 +77,8 @@ class KeyChain:
         self._monotonic = monotonic
         self._known: dict[str, _Remembered] = {}
         self._looking: dict[str, asyncio.Task[_Remembered]] = {}
+        self._ended: dict[str, frozenset[str]] = {}
+        """Sessions that ended while their key was being looked up, which may not have seen it."""
         self._strangers = asyncio.Semaphore(STRANGERS_AT_ONCE)
         self._strangers_waiting = 0
         self._writing: set[asyncio.Task[None]] = set()
@@ -107,10 +109,11 @@ class KeyChain:
         Raises TransientFaultError, OverloadedError.
         """
         await self._reader.end_session(key_id, mark)
+        if key_id in self._looking:
+            self._ended[key_id] = self._ended.get(key_id, frozenset()) | {mark}
         known = self._known.get(key_id)
         if known is not None and known.key is not None:
-            ended = known.key.ended_sessions | {mark}
-            known.key = msgspec.structs.replace(known.key, ended_sessions=ended)
+            known.key = _without(known.key, {mark})
 
     async def _up_to_date(self, key_id: str) -> _Remembered:
         known = self._known.get(key_id)
@@ -150,6 +153,7 @@ class KeyChain:
 
     def _looked_up(self, key_id: str, task: "asyncio.Task[_Remembered]") -> None:
         del self._looking[key_id]
+        self._ended.pop(key_id, None)
         if not task.cancelled() and (fault := task.exception()) is not None:
             self._signals.emit("key.not_looked_up", key_id=key_id, error=str(fault))
 
@@ -161,6 +165,8 @@ class KeyChain:
                 key = await self._reader.presented(key_id)
             except (TransientFaultError, OverloadedError) as error:
                 return self._trust(known, error)
+        if key is not None:
+            key = _without(key, self._ended.get(key_id, frozenset()))
         found = _Remembered(key, None if key is None else _caller(key), self._monotonic())
         if known is not None:
             found.written_down_at = known.written_down_at
@@ -209,6 +215,11 @@ class KeyChain:
             await self._reader.used(key_id)
         except (TransientFaultError, OverloadedError) as error:
             self._signals.emit("key.use_not_recorded", key_id=key_id, error=str(error))
+
+
+def _without(key: ApiKey, ended: Set[str]) -> ApiKey:
+    """Give a key whose sessions of these marks have ended."""
+    return msgspec.structs.replace(key, ended_sessions=key.ended_sessions | ended)
 
 
 def _caller(key: ApiKey) -> Caller:

@@ -1,5 +1,6 @@
 """Sessions of the console: how long they last, and what ends them before."""
 
+import asyncio
 import secrets
 from datetime import timedelta
 
@@ -7,7 +8,7 @@ import pytest
 
 from ledger.api.services import Services
 from ledger.api.sessions import COOKIE, Sessions
-from ledger.application.api_keys import Randomness
+from ledger.application.api_keys import ApiKey, Randomness
 from ledger.application.faults import TransientFaultError
 from ledger.application.key_chain import KeyChain
 from tests.api.console_world import ConsoleWorld, browser_of, forget_keys, sign_in, token_in, visiting
@@ -93,6 +94,33 @@ async def test_a_copied_cookie_is_worth_nothing_once_its_session_is_signed_out_o
         world.monotonic += 3
         assert (await thief.get("/console", headers=stolen)).status_code == 303
         assert (await colleague.get("/console")).status_code == 200
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_key_that_was_read_before_a_session_ended_does_not_bring_the_session_back(
+    world: ConsoleWorld, is_known: bool
+) -> None:
+    key, has_read, goes_on = await world.key(), asyncio.Event(), asyncio.Event()
+    read = world.key_store.presented
+
+    async def slow(key_id: str) -> ApiKey | None:
+        found = await read(key_id)
+        has_read.set()
+        await goes_on.wait()
+        return found
+
+    if is_known:
+        assert await world.chain.holder_of(key.key_id, "mark") is not None
+    world.key_store.presented = slow  # type: ignore[method-assign]
+    world.monotonic += 5
+    asking = asyncio.create_task(world.chain.holder_of(key.key_id, "mark"))
+    await has_read.wait()
+    await world.chain.end_session(key.key_id, "mark")
+    goes_on.set()
+    assert await asking is None
+    assert await world.chain.holder_of(key.key_id, "mark") is None
+    assert await world.chain.holder_of(key.key_id, "another") is not None
+    await world.chain.close()
 
 
 async def test_who_signs_out_while_the_books_are_away_hears_that_the_session_has_not_ended(
