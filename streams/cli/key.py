@@ -72,7 +72,7 @@ def list_keys(
     if json_output:
         print_json({"keys": [_facts(each) for each in found]})
     elif found:
-        _show(found)
+        show_keys(found)
     else:
         print("There are no keys. `ledger key create --tenant TENANT` makes one.")
 
@@ -164,15 +164,23 @@ def _told_expiry(kept: ApiKey) -> str:
     return f" until {_written(kept.expires_at)}" if kept.expires_at else ""
 
 
-def _show(found: Sequence[ApiKey]) -> None:
+def show_keys(found: Sequence[ApiKey]) -> None:
+    """Print a table of keys, with ids as `ledger key revoke` takes them."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("id", "tenant", "name", "scopes", "state", "last used", box=None)
+    from streams.cli.letters import UNCUT_COLUMNS
+
+    table = Table(box=None)
+    # `ledger key revoke` wants the whole id, so others give way.
+    table.add_column("id", no_wrap=True, overflow="fold")
+    for heading in ("tenant", "name", "scopes", "state", "last used"):
+        table.add_column(heading, overflow="fold")
     for each in found:
         used = _to_the_second(each.last_used_at) if each.last_used_at else "never"
         table.add_row(each.key_id, each.tenant, each.name, _told_scopes(each), _state(each), used)
-    Console().print(table, markup=False)
+    console = Console()
+    (console if console.is_terminal else Console(width=UNCUT_COLUMNS)).print(table, markup=False)
 
 
 def _state(kept: ApiKey) -> str:

@@ -198,11 +198,16 @@ def _readings_table(readings: Sequence[Reading]) -> Table:
     for reading in readings:
         colour = "green" if reading.agrees else "red"
         cells = (
-            f"[{colour}]{format_amount(reading.balances[each], reading.asset)}[/]\n[dim]{reading.sources[each]}[/]"
+            f"[{colour}]{_without_code(reading.balances[each], reading.asset)}[/]\n[dim]{reading.sources[each]}[/]"
             for each in CONSISTENCIES
         )
-        table.add_row(Text(reading.account), *cells)
+        account = Text.assemble(reading.account, "\n", (reading.asset.partition("/")[0], "dim"))
+        table.add_row(account, *cells)
     return table
+
+
+def _without_code(amount: int, asset: str) -> str:
+    return format_amount(amount, asset).partition(" ")[0]
 
 
 def _show_bank(report: Report, console: Console) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from streams.cli import app
 from streams.demo.mix import Mix
 from streams.demo.paying import SCRIPT, PaymentsReport
 from streams.demo.readings import Reading
-from streams.demo.report import as_dict
+from streams.demo.report import as_dict, show
 from streams.demo.run import Report
 from streams.embedded.provider.script import Script
 from tests.builders import NOW
@@ -32,7 +33,8 @@ FILES = {
 
 def reading(strong: int = 5, cached: int = 5, source: str = "stream") -> Reading:
     balances = {"strong": strong, "cached": cached, "eventual": strong}
-    return Reading("ann", "USD/2", balances, {"eventual": source}, 1)
+    sources = {"strong": "database", "cached": "database", "eventual": source}
+    return Reading("ann", "USD/2", balances, sources, 1)
 
 
 def report(**facts: Any) -> Report:
@@ -84,6 +86,13 @@ def test_some_payments_have_to_come_back() -> None:
     for account in shut:
         about = [each["type"] for each in events if account in each["data"].values()]
         assert list(dict.fromkeys(about)) == ["account.open.v1", "payment.request.v1", "account.close.v1"]
+
+
+def test_balances_over_http_are_whole_on_eighty_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    amount = -50_000_000_000
+    readings = [reading(strong=amount, cached=amount)]
+    show(report(readings=readings, verdict={"ok": True, "checks": []}), Console(width=80))
+    assert capsys.readouterr().out.count("-500,000,000.00") == 3
 
 
 @pytest.mark.parametrize(("compared", "noted"), [(0, True), (3, False)])

@@ -3,7 +3,9 @@
 import pytest
 from typer.testing import CliRunner
 
-from streams.cli.key import key
+from ledger.application.api_keys import ApiKey
+from streams.cli.key import key, show_keys
+from tests.builders import NOW
 
 
 @pytest.mark.parametrize(
@@ -23,3 +25,25 @@ from streams.cli.key import key
 def test_what_is_wrong_with_a_key_is_said(arguments: list[str], said: str) -> None:
     done = CliRunner().invoke(key, arguments)
     assert (done.exit_code, said in done.stderr, done.stdout) == (2, True, "")
+
+
+@pytest.mark.parametrize("terminal", ["1", "0"])
+def test_ids_are_whole_on_eighty_columns_and_in_a_pipe(
+    terminal: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TTY_COMPATIBLE", terminal)
+    kept = ApiKey(
+        key_id="47lSsnCw8u4Q07q0",
+        tenant_id=1,
+        tenant="acme-of-the-north",
+        name="the checkout of the shop in the old town",
+        secret_hmac=b"",
+        scopes=frozenset(("read", "write", "admin")),
+        created_at=NOW,
+        created_by="ann",
+        revoked_at=NOW,
+        last_used_at=NOW,
+    )
+    show_keys([kept])
+    assert kept.key_id in capsys.readouterr().out.split()
