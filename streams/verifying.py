@@ -18,22 +18,29 @@ from ledger.application.verify_books import Progress, RecordKind, VerifyBooks
 from ledger.application.verify_chain import VerifyChain
 from ledger.config import Settings
 from ledger.domain.audit import Verdict
-from streams.embedded.addresses import find_addresses
+from streams.embedded.addresses import find_addresses, find_postgres
 from streams.provider_books import stack_books
 from streams.verifying_windows import verify_windows
 
 
 async def keep_verdict(settings: Settings, verification: Verification) -> None:
-    """Keep a verdict where the console finds it: in the database, and in the directory of reports, if there is one.
+    """Keep a verdict where the console finds it: in the directory of reports, if there is one, and in the database.
 
-    Raises TransientFaultError and OSError.
+    The file does not wait for a database that takes nothing, nor the database for a full disk. Raises
+    TransientFaultError, OSError and asyncpg.PostgresError.
     """
-    pool = await open_pool(find_addresses(settings).postgres_dsn, settings, size=1, name="ledger-verify")
+    try:
+        await asyncio.to_thread(reports_of(settings).write, VERIFICATION, encode_verification(verification))
+    finally:
+        await _keep_in_books(settings, verification)
+
+
+async def _keep_in_books(settings: Settings, verification: Verification) -> None:
+    pool = await open_pool(find_postgres(settings), settings, size=1, name="ledger-verify")
     try:
         await PostgresVerifications(pool).keep(verification)
     finally:
         await pool.close()
-    await asyncio.to_thread(reports_of(settings).write, VERIFICATION, encode_verification(verification))
 
 
 async def verify_books(

@@ -6,9 +6,13 @@ import pytest
 from typer.testing import CliRunner
 
 from ledger.adapters.report_directory import ReportDirectory
+from ledger.application.faults import TransientFaultError
+from ledger.application.reports import VERIFICATION, decode_verification, verification_of
 from ledger.config import Settings
+from ledger.domain.audit import Check, Verdict
 from streams.cli import app
 from streams.cli.report_file import keep_report
+from streams.verifying import keep_verdict
 from tests.builders import NOW
 
 
@@ -34,6 +38,21 @@ async def test_a_report_is_kept_where_the_console_finds_it(tmp_path: Path) -> No
 def test_no_report_is_kept_where_nobody_asked_for_it(tmp_path: Path) -> None:
     keep_report(Settings(state_dir=tmp_path), "replay-into", NOW, {}, "<p>")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("disk", ["has room", "is full"])
+async def test_a_verdict_that_the_database_refuses_is_kept_as_a_file_and_the_database_is_asked_anyway(
+    tmp_path: Path, disk: str
+) -> None:
+    reports = tmp_path / "reports"
+    if disk == "is full":
+        reports.touch()
+    settings = Settings(reports_dir=reports, postgres_dsn="postgresql://nobody@127.0.0.1:1/none")
+    kept = verification_of(Verdict([Check("balances", 9, [])]), NOW, 1.5, "payments")
+    with pytest.raises(TransientFaultError, match="Refused"):
+        await keep_verdict(settings, kept)
+    if disk == "has room":
+        assert decode_verification((reports / VERIFICATION).read_bytes()) == kept
 
 
 def test_a_report_that_cannot_be_kept_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
