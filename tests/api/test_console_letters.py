@@ -1,5 +1,6 @@
 """Dead letters in the console: every byte shown and none believed, mended, requeued and dropped, by operators."""
 
+import re
 from typing import Any
 
 import httpx
@@ -83,6 +84,8 @@ async def test_a_mended_letter_is_sent_and_written_down() -> None:
     world, event = world_of(letter(1)), encoded(body())
     answer = await posted(world, "letters/payments/0/1", value=event.decode(), why="mended")
     assert answer.status_code == 303
+    told = (await asked(world, answer.headers["location"].removeprefix("/console/"))).text
+    assert "The mended letter was sent." in told
     assert [each.value for each in world.topic.sent] == [event]
     ((place, action),) = world.letters.actions
     assert (str(place), action.deed, action.why) == ("payments/0/1", Deed.REQUEUED, "mended")
@@ -100,14 +103,39 @@ async def test_what_is_no_event_either_is_not_sent_and_not_lost() -> None:
 async def test_many_are_requeued_at_once() -> None:
     world = world_of(*(letter(number) for number in range(5)))
     answer = await posted(world, "letters", deed="requeue", letter=["payments/0/1", "payments/0/3"])
-    assert "2+letters+requeued" in answer.headers["location"]
-    assert "2+letters+will+come+back" in answer.headers["location"]
+    told = (await asked(world, answer.headers["location"].removeprefix("/console/"))).text
+    assert "2 letters requeued. 2 letters will come back" in told
     assert [place.offset for place, _ in world.letters.actions] == [1, 3]
+
+
+@pytest.mark.parametrize("path", ["letters", "letters/payments/0/1"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "done=Call+555-1234",
+        "done=Call+555-1234&letters=1",
+        "done=drop&letters=Call+555-1234",
+        "done=drop&letters=%D9%A1",
+        "done=drop",
+        "done=drop&letters=1&back=Call+555-1234",
+        "done=mended+Call+555-1234",
+        "fault=Call+555-1234",
+    ],
+)
+async def test_no_text_of_an_address_is_shown_as_the_consoles_own(path: str, query: str) -> None:
+    text = (await asked(world_of(letter(1)), f"{path}?{query}")).text
+    assert ("555-1234" in text, "note bad" in text) == (False, False)
+    assert re.findall(r'note good" role="status">(.*?)<', text) in ([], ["1 letter dropped."])
+    assert "note good" not in text or (path == "letters" and "letters=1&back" in query)
 
 
 async def test_all_open_ones_are_dropped_at_once() -> None:
     world = world_of(*(letter(number) for number in range(5)))
-    await posted(world, "letters", deed="drop", every="1", why="garbage of a test")
+    answer = await posted(world, "letters", deed="drop", every="1", why="garbage of a test")
+    assert (
+        "5 letters dropped."
+        in (await asked(world, answer.headers["location"].removeprefix("/console/"))).text
+    )
     assert len(world.letters.actions) == 5
 
 

@@ -1,9 +1,11 @@
 """Dead letters: browsed, shown byte for byte, mended, sent again or dropped, one or many at a time. For operators."""
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -41,6 +43,10 @@ LETTERS_A_PAGE = 50
 MANY_MAX = 1000
 """Letters that are handled at once by what they have in common."""
 EDITED_CHARACTERS_MAX = 1024 * 1024
+
+_DEEDS = {"requeue": "requeued", "drop": "dropped"}
+_NUMBER = re.compile(r"[0-9]{1,4}")
+_MENDED, _MENDED_SAYS = "mended", "The mended letter was sent."
 
 Topic = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Number = Annotated[str, Path(pattern=r"^\d{1,19}$")]
@@ -82,7 +88,7 @@ async def _list(
         every="all" in given,
         following=str(shown[-1].place) if len(found) > LETTERS_A_PAGE else None,
         fault=fault,
-        done=given.get("done"),
+        done=_done(request),
         many_max=MANY_MAX,
     )
 
@@ -117,7 +123,7 @@ async def _shown(
         text=edited if edited is not None else _as_text(found[0]),
         shown_max=BYTES_SHOWN_MAX,
         fault=fault,
-        done=request.query_params.get("done"),
+        done=_MENDED_SAYS if request.query_params.get("done") == _MENDED else None,
     )
 
 
@@ -139,7 +145,7 @@ async def handle(request: Request) -> Response:
     deed, reason = one(form, "deed"), one(form, "why", characters_max=WHY_CHARACTERS_MAX)
     try:
         places = await _meant(desk, form)
-        if deed not in ("requeue", "drop") or not places:
+        if deed not in _DEEDS or not places:
             raise FormError("Choose letters, and what is to be done about them.")
         if deed == "drop" and not reason:
             raise FormError("Say why they are dropped.")
@@ -149,10 +155,24 @@ async def handle(request: Request) -> Response:
         return await _list(request, visitor, desk, str(error), 409)
     except (LogAwayError, RecordRefusedError) as error:
         return await _list(request, visitor, desk, f"Nothing more was sent: {error}.", 503)
-    told = f"{count(len(places), 'letter')} {'requeued' if deed == 'requeue' else 'dropped'}."
+    return RedirectResponse(path_of("letters", done=deed, letters=len(places), back=back or None), 303)
+
+
+def _done(request: Request) -> str | None:
+    """Say what was done. An address may be anybody's: it tells a deed and numbers, and no text of it is shown."""
+    given = request.query_params
+    deed, letters, back = _DEEDS.get(given.get("done", "")), _number(given, "letters"), _number(given, "back")
+    if deed is None or letters is None:
+        return None
+    told = f"{count(letters, 'letter')} {deed}."
     if back:
         told += f" {count(back, 'letter')} will come back: what was sent is no event to this version either."
-    return RedirectResponse(path_of("letters", done=told), 303)
+    return told
+
+
+def _number(given: QueryParams, name: str) -> int | None:
+    text = given.get(name, "")
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 async def _meant(desk: LetterDesk, form: dict[str, list[str]]) -> Sequence[Place]:
@@ -200,7 +220,7 @@ async def edit(request: Request, topic: Topic, partition: Number, offset: Number
         return await _shown(request, visitor, desk, place, str(error), 409, text)
     except (LogAwayError, RecordRefusedError) as error:
         return await _shown(request, visitor, desk, place, f"It was not sent: {error}.", 503, text)
-    return RedirectResponse(path_of("letters", *place, done="The mended letter was sent."), 303)
+    return RedirectResponse(path_of("letters", *place, done=_MENDED), 303)
 
 
 async def _operator(request: Request) -> tuple[Visitor, LetterDesk]:
