@@ -91,7 +91,7 @@ def test_some_payments_have_to_come_back() -> None:
 def test_balances_over_http_are_whole_on_eighty_columns(capsys: pytest.CaptureFixture[str]) -> None:
     amount = -50_000_000_000
     readings = [reading(strong=amount, cached=amount)]
-    show(report(readings=readings, verdict={"ok": True, "checks": []}), Console(width=80))
+    show(report(readings=readings), Console(width=80))
     assert capsys.readouterr().out.count("-500,000,000.00") == 3
 
 
