@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -28,6 +28,10 @@ ADDRESS_BYTES_MAX = 64 * 1024
 METADATA_DEPTH_MAX = 32
 TRACEPARENT = "traceparent"
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+# The decoder tells of a pattern by the pattern alone; an id that is none is told in words.
+_NO_ID = re.compile(
+    rf"Expected `str` matching regex {re.escape(repr(get_args(EventId)[1].pattern))} - at `\$\.(\w+)`"
+)
 _ENDS = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 Tenant = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$(?!\n)")]
@@ -167,7 +171,7 @@ def _fault(value: bytes, error: Exception, otherwise: DeadLetterReason) -> NotAn
     malformed = _json_fault(value)
     if malformed is not None:
         return NotAnEventError(DeadLetterReason.MALFORMED_JSON, malformed)
-    return NotAnEventError(otherwise, str(error))
+    return NotAnEventError(otherwise, _NO_ID.sub(r"\1 is no UUIDv7", str(error)))
 
 
 def _json_fault(value: bytes) -> str | None:

@@ -332,6 +332,10 @@ def test_detail_names_the_member() -> None:
     assert "$.amount" in refusal(with_amount("1.0")).detail
 
 
+def test_id_that_is_none_is_told_in_words() -> None:
+    assert refusal(encoded(body(id="order-17"))).detail == "id is no UUIDv7"
+
+
 def test_detail_can_be_stored() -> None:
     assert "\x00" not in refusal(with_data('"a\\u0000b": 1')).detail
 
