@@ -12,6 +12,8 @@ from ledger.contract.decode import RECORD_BYTES_MAX, check_address, decode_event
 from ledger.contract.keys import KeyChooser
 from ledger.contract.outgoing import CONTENT_TYPE
 
+FILL_HINT = "--fill supplies what is missing of specversion, id, source and time"
+
 
 class Line(NamedTuple):
     """One line of input, ready to be sent, or with what is wrong with it."""
@@ -32,7 +34,8 @@ def read_lines(lines: Iterable[bytes], *, fill: bool, bytes_max: int = RECORD_BY
     chooser = KeyChooser()
     for number, text in enumerate(lines, start=1):
         if text.strip():
-            yield checked_line(number, _filled(text.strip()) if fill else text.strip(), chooser, bytes_max)
+            line = checked_line(number, _filled(text.strip()) if fill else text.strip(), chooser, bytes_max)
+            yield line if line.fault is None or fill else _hinted(line, bytes_max)
 
 
 def checked_line(number: int, value: bytes, chooser: KeyChooser, bytes_max: int) -> Line:
@@ -44,6 +47,12 @@ def checked_line(number: int, value: bytes, chooser: KeyChooser, bytes_max: int)
     except NotAnEventError as fault:
         return Line(number, None, None, value, f"{fault.reason}: {fault.detail}")
     return Line(number, event.id, key, value)
+
+
+def _hinted(line: Line, bytes_max: int) -> Line:
+    """Say of a wrong line that it only lacks what `--fill` supplies, if that is so."""
+    filled = checked_line(line.number, _filled(line.value), KeyChooser(), bytes_max)
+    return line if filled.fault is not None else line._replace(fault=f"{line.fault}; {FILL_HINT}")
 
 
 def _filled(text: bytes) -> bytes:

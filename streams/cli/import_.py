@@ -54,7 +54,8 @@ def import_(
 ) -> None:
     """Send the rows of a CSV as events. The same row is the same event: importing it again changes nothing.
 
-    The file is checked whole before anything is sent. Exit 1 if a line was wrong.
+    The file is checked whole before anything is sent. Exit 1 if a line was wrong, or an outcome did not come
+    within --wait. That an event was refused is an outcome like others: --json has them in its summary.
     """
     settings = Settings()
     given = {"source": source, "tenant": tenant, "type": event_type, "at": at, "id": ids or None}

@@ -38,7 +38,9 @@ def send(
 ) -> None:
     """Send events to the topic of payments, under the keys that keep each account's order.
 
-    A file is checked whole before anything is sent; standard input line by line. Exit 1 if a line was wrong.
+    A file is checked whole before anything is sent; standard input line by line. Exit 1 if a line was wrong, or an
+    outcome did not come within --wait. That an event was refused is an outcome like others:
+    --json has them in its summary.
     """
     settings = Settings()
     if file != "-" and not Path(file).is_file():
