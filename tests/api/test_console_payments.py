@@ -170,6 +170,17 @@ async def test_the_overview_leads_to_the_one_payment_that_is_stuck() -> None:
     assert f'href="/console/{PATH}"' in text
 
 
+async def test_operators_of_two_tenants_share_no_look_where_each_sees_the_own_payments_alone() -> None:
+    world = await requested("p", "q")
+    await stuck(world)
+    console = world.console(desk=None, board=None, operators=frozenset({"acme", "rival"}))
+    shown = [
+        f'href="/console/{PATH}"' in (await asked(world, "pipeline", "admin", tenant, console=console)).text
+        for tenant in ("acme", "rival")
+    ]
+    assert shown == [True, False]
+
+
 async def test_payments_that_are_not_set_up_are_said() -> None:
     answer = await asked(ConsoleWorld(), "payments", payments=None)
     assert (answer.status_code, "Payments are not set up here" in answer.text) == (503, True)

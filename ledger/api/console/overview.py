@@ -148,7 +148,9 @@ async def _waiting(request: Request, visitor: Visitor, pipeline: Pipeline) -> Wa
     """Find what waits for people, as far as the visitor may see it: once for all who may see the same."""
     if visitor.books_are_away or "postgres" in pipeline.faults:
         return Waiting()
-    whose = None if visitor.is_operator else visitor.caller.tenant_id
+    of_all = visitor.is_operator and console_of(request).desk is not None
+    # Without a desk an operator is shown the payments of the own tenant alone.
+    whose = (visitor.is_operator, None if of_all else visitor.caller.tenant_id)
     return await console_of(request).waiting.of(whose, lambda: _look_at_what_waits(request, visitor))
 
 
