@@ -21,6 +21,10 @@ class CrewError(RuntimeError):
     """A process did not do what a fault relies on."""
 
 
+class DownError(CrewError):
+    """A process that a signal is for is down just now."""
+
+
 class Extra:
     """A process that is started once, and by nobody again."""
 
@@ -126,10 +130,10 @@ class Crew:
         return (await self.stop(name))[0]
 
     def send(self, name: str, number: signal.Signals) -> int:
-        """Send a signal to one that is kept alive; gives its pid. Raises CrewError when it is down just now."""
+        """Send a signal to one that is kept alive; gives its pid. Raises DownError."""
         pid = self.record(name).pid
         if pid is None:
-            raise CrewError(f"{name} is down")
+            raise DownError(f"{name} is down")
         with suppress(ProcessLookupError):
             os.kill(pid, number)
         return pid

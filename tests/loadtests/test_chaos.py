@@ -16,7 +16,7 @@ from ledger.contract.decode import decode_event
 from loadtests.chaos import lag
 from loadtests.chaos.__main__ import chosen, parser, plans_of, show
 from loadtests.chaos.crew import CrewError
-from loadtests.chaos.fault import Fault
+from loadtests.chaos.fault import DidNotHappenError, Fault
 from loadtests.chaos.faults import FAULTS, combined, failovers
 from loadtests.chaos.lag import FAILED_MAX, Gauge, Sample, Watch
 from loadtests.chaos.memory import memory_verdict
@@ -32,6 +32,7 @@ from streams.embedded.state import free_port
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SOON_S = 0.2
+MISSED = DidNotHappenError("nobody was there")
 ALL_KINDS = {**USUAL, "conflicting": 1.0, "noisy": 1.0, "paying": 1.0, "refunded": 1.0}
 
 
@@ -125,7 +126,11 @@ class NoStage:
         return 0.0
 
 
-def only_these(monkeypatch: pytest.MonkeyPatch, *happens: Sequence[bool]) -> list[str]:
+def only_these(
+    monkeypatch: pytest.MonkeyPatch,
+    *happens: Sequence[bool],
+    error: Exception = MISSED,
+) -> list[str]:
     """Let F33 choose from faults that happen, or do not, one time after the other; gives who was asked."""
     asked: list[str] = []
 
@@ -133,7 +138,7 @@ def only_these(monkeypatch: pytest.MonkeyPatch, *happens: Sequence[bool]) -> lis
         async def inject(stage: Any, random: Any) -> dict[str, Any]:
             asked.append(name)
             if not next(times):
-                raise CrewError("nobody was there")
+                raise error
             return {"done": name}
 
         return Fault(name, "a title", inject)
@@ -155,8 +160,20 @@ async def test_three_at_once_are_not_done_when_one_did_not_happen(monkeypatch: p
     act = Act(FAULTS["F33"], "1")
     did, verdict, why = await attempted(NoStage(), act)  # type: ignore[arg-type]
     assert verdict == "did not happen"
-    assert "F3 CrewError: nobody was there" in why
+    assert "F3 DidNotHappenError: nobody was there" in why
     assert did["2"]["F1"] == {"done": "F1"}
+
+
+@pytest.mark.parametrize(
+    "error", [CrewError("5 rebalances"), StageError("no"), TimeoutError("late")], ids=repr
+)
+async def test_one_of_three_that_fails_is_not_tried_again_until_it_does_not(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    only_these(monkeypatch, [True] * 9, [True] * 9, [False, True, True, True], error=error)
+    _, verdict, why = await attempted(NoStage(), Act(FAULTS["F33"], "1"))  # type: ignore[arg-type]
+    assert verdict == "violated"
+    assert f"F3 {type(error).__name__}: {error}" in why
 
 
 def test_a_replay_that_came_out_otherwise_says_how() -> None:

@@ -8,8 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from loadtests.chaos.crew import CrewError
-from loadtests.chaos.fault import Fault
+from loadtests.chaos.fault import DidNotHappenError, Fault
 from loadtests.chaos.stage import Stage
 from loadtests.chaos.traffic import USUAL
 
@@ -41,7 +40,7 @@ async def _deadlocks(stage: Stage, random: Random) -> dict[str, Any]:
     await asyncio.sleep(2.0)
     deadlocks = await _counted(stage) - before
     if not deadlocks:
-        raise CrewError(f"{locked} rows were locked in reverse, and nothing was dead locked")
+        raise DidNotHappenError(f"{locked} rows were locked in reverse, and nothing was dead locked")
     return {"locked": locked, "deadlocks": deadlocks}
 
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from loadtests.chaos.crew import CrewError
-from loadtests.chaos.fault import Fault
+from loadtests.chaos.fault import DidNotHappenError, Fault
 from loadtests.chaos.stage import POSTGRES, Stage
 
 WAYS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT, "killed": signal.SIGKILL}
@@ -45,7 +44,7 @@ async def _killed_in_commit(stage: Stage, random: Random) -> dict[str, Any]:
 
 
 async def _kill_one(stage: Stage) -> None:
-    """Look at what backends do, as fast as it goes, and kill the first that commits; raises CrewError."""
+    """Look at what backends do, as fast as it goes, and kill the first that commits; raises DidNotHappenError."""
     ends = monotonic() + HUNT_S
     while monotonic() < ends:
         with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
@@ -55,7 +54,7 @@ async def _kill_one(stage: Stage) -> None:
                     if rows:
                         os.kill(rows[0]["pid"], signal.SIGKILL)
                         return
-    raise CrewError(f"no backend was seen to commit within {HUNT_S:g} s")
+    raise DidNotHappenError(f"no backend was seen to commit within {HUNT_S:g} s")
 
 
 FAULTS = (

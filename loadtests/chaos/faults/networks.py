@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from loadtests.chaos.crew import CrewError
-from loadtests.chaos.fault import Fault, programs
+from loadtests.chaos.fault import DidNotHappenError, Fault, programs
 from loadtests.chaos.network import apart
 from loadtests.chaos.proxy import Proxy, Weather
 from loadtests.chaos.stage import POSTING, SESSION_S, Stage
@@ -79,7 +79,7 @@ async def _until_joined(stage: Stage, before: int) -> None:
                 await asyncio.sleep(0.2)
             await asyncio.sleep(SESSION_S)
     except TimeoutError:
-        raise CrewError("the worker in the namespace did not join its group") from None
+        raise DidNotHappenError("the worker in the namespace did not join its group") from None
 
 
 async def _resets(stage: Stage, random: Random) -> dict[str, Any]:

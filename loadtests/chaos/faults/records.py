@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
-from loadtests.chaos.crew import CrewError
-from loadtests.chaos.fault import Fault, Injection
+from loadtests.chaos.fault import DidNotHappenError, Fault, Injection
 from loadtests.chaos.stage import Stage
 
 SENT_S = 12.0
@@ -24,7 +23,7 @@ def _sending(*mixes: Mapping[str, float]) -> Injection:
         finally:
             stage.load.begin()
         if stage.load.told.sent == before:
-            raise CrewError("nothing was sent")
+            raise DidNotHappenError("nothing was sent")
         return {"weights": [dict(weights) for weights in mixes], "records": stage.load.told.sent - before}
 
     return inject
