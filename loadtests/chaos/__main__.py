@@ -63,8 +63,8 @@ def show(report: Report) -> None:
     for scene in report.scenes:
         for why in scene.why:
             print(f"{scene.name}: {why}")
-    print(report.coverage.said)
-    print(f"{'ok' if report.ok else 'VIOLATED'}: seed {report.seed}, {report.seconds:g} s")
+    well = "ok" if report.ok else "VIOLATED"
+    print(f"{well}: seed {report.seed}, {report.seconds:g} s: {report.coverage.said}")
 
 
 def write(report: Report, directory: Path) -> None:

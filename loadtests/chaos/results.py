@@ -89,13 +89,17 @@ class Scene(msgspec.Struct, frozen=True):
 
 
 class Coverage(msgspec.Struct, frozen=True):
-    """How many faults there are, were run, and passed; of those that were asked for and not run, why not."""
+    """How many faults there are, were run, and passed; of those that were asked for and not run, why not.
+
+    `not_checked` names the invariants of which nothing was looked at.
+    """
 
     of: int
     run: int
     passed: int
     not_run: dict[str, str]
     not_asked_for: int
+    not_checked: list[str] = []
 
     @property
     def said(self) -> str:
@@ -106,7 +110,8 @@ class Coverage(msgspec.Struct, frozen=True):
         left = [f"{', '.join(names)} ({why})" for why, names in reasons.items()]
         left += [f"{self.not_asked_for} not asked for"] if self.not_asked_for else []
         counts = f"{self.run} of {self.of} faults run, {self.passed} passed"
-        return f"{counts}; not run: {'; '.join(left)}" if left else counts
+        told = f"{counts}; not run: {'; '.join(left)}" if left else counts
+        return f"{told}; not checked: {', '.join(self.not_checked)}" if self.not_checked else told
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -138,9 +143,11 @@ class Report(msgspec.Struct, frozen=True):
             verdicts.setdefault(each.name, set()).add(each.verdict)
         run = [found for found in verdicts.values() if not found & {"did not happen", "not run"}]
         why = {each.name: each.why for each in self.faults if each.verdict in ("did not happen", "not run")}
-        return Coverage(
-            self.of, len(run), sum(found == {"ok"} for found in run), why, self.of - len(verdicts)
-        )
+        passed, invariants = sum(found == {"ok"} for found in run), self.invariants
+        missed = [
+            name for name in INVARIANTS if name not in invariants or invariants[name].verdict == "not checked"
+        ]
+        return Coverage(self.of, len(run), passed, why, self.of - len(verdicts), missed)
 
     @property
     def invariants(self) -> dict[str, Checked]:

@@ -23,7 +23,7 @@ from loadtests.chaos.memory import memory_verdict
 from loadtests.chaos.page import page
 from loadtests.chaos.proxy import Proxy, proxied
 from loadtests.chaos.reads import TOTAL, Reader
-from loadtests.chaos.results import TABLE, Checked, Injected, Report, Scene, together
+from loadtests.chaos.results import INVARIANTS, TABLE, Checked, Injected, Report, Scene, together
 from loadtests.chaos.run import attempted, cannot
 from loadtests.chaos.schedule import Act, plan
 from loadtests.chaos.stage import Ran, StageError
@@ -94,19 +94,21 @@ def test_the_summary_says_what_was_run_what_passed_and_why_the_rest_was_not() ->
         cannot(FAULTS["F11"], "root"),
         cannot(FAULTS["F12"], "root"),
     ]
-    report = Report(1, 300.0, "now", 1.0, [Scene("whole", 1.0, 1, faults, {})])
+    checked = {name: Checked(ok=True, checked=1) for name in INVARIANTS if name != "T"}
+    report = Report(1, 300.0, "now", 1.0, [Scene("whole", 1.0, 1, faults, checked | {"P": Checked(ok=True)})])
     said = "2 of 33 faults run, 1 passed; not run: F23 (nothing was there); F11, F12 (needs root); 28 not asked for"
+    said += "; not checked: P, T"
     assert (report.coverage.said, report.told()["coverage"]["said"]) == (said, said)
     assert said in page(report)
     assert not report.ok
 
 
-def test_the_terminal_says_what_was_not_run(capsys: pytest.CaptureFixture[str]) -> None:
-    scene = Scene("not run", 0.0, 0, [cannot(FAULTS["F11"], "root")], {})
+def test_the_last_line_says_what_was_not_run_and_not_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    scene = Scene("not run", 0.0, 0, [cannot(FAULTS["F11"], "root")], {"Z": Checked(ok=True, checked=1)})
     show(Report(1, 300.0, "now", 1.0, [scene]))
-    assert (
-        "0 of 33 faults run, 0 passed; not run: F11 (needs root); 32 not asked for" in capsys.readouterr().out
-    )
+    last = capsys.readouterr().out.splitlines()[-1]
+    said = "0 of 33 faults run, 0 passed; not run: F11 (needs root); 32 not asked for"
+    assert last == f"ok: seed 1, 1 s: {said}; not checked: O, L, B, W, S, R, P, V, T"
 
 
 def test_what_a_run_for_a_time_leaves_out_is_not_run() -> None:
