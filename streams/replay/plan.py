@@ -168,6 +168,8 @@ class Known(msgspec.Struct, frozen=True):
     """So may what the books have of the very record that is replayed: nobody else posts it."""
     letters: Collection[EventPlace] = ()
     """Places at which dead letters were found, of events that the books do not have."""
+    undecided_at: datetime | None = None
+    """Where events stand that were never decided, and are now; None: where the log took them."""
 
     def has(self, event: Event) -> bool:
         """Tell whether the books have an event, and surely all that it caused was published."""
@@ -194,8 +196,8 @@ class Known(msgspec.Struct, frozen=True):
 def place(partition: int, page: Sequence[Judged], known: Known, floor: datetime) -> list[Placed]:
     """Place a page of one partition, of which all before was decided by `floor`.
 
-    An event stands at the time of its decision, one that never came to any at the time at which the log took it;
-    nothing goes before what stands before it in its partition.
+    An event stands at the time of its decision, one that never came to any at the time at which the log took it, or
+    where `known` has those; nothing goes before what stands before it in its partition.
     """
     placed = []
     for each in page:
@@ -221,7 +223,11 @@ def _placed(partition: int, judged: Judged, known: Known, floor: datetime) -> Pl
         return Placed(floor, partition, judged.offset, Fate.LETTER, letter=judged.letter)
     precedent = known.precedents.get(event.identity)
     other = precedent is not None and precedent.fingerprint != event.fingerprint
+    held = known.there is not None and event.identity in known.there
     own = judged.taken_at if precedent is None else precedent.posted_at
+    if precedent is None and not held:
+        # Before what was decided, it would have that dated as late as itself.
+        own = known.undecided_at or own
     return Placed(
         floor if own is None else max(floor, own),
         partition,
@@ -231,7 +237,7 @@ def _placed(partition: int, judged: Judged, known: Known, floor: datetime) -> Pl
         event,
         precedent=None if other else precedent,
         value=judged.value,
-        held=known.there is not None and event.identity in known.there,
+        held=held,
     )
 
 

@@ -95,6 +95,8 @@ class Stage:
     """Refuse to post what is older."""
     in_the_past: bool = False
     """Whether events without a precedent are decided at the time at which the log took them, and not now."""
+    undecided_at: datetime | None = None
+    """Where such events stand in the order; None: where the log took them."""
     letters: bool = True
     """Whether records that are no events are kept as dead letters."""
 
@@ -217,7 +219,8 @@ class Replayer:
         rest = [event for event in events if event.identity not in (has or {})]
         told = {} if precedents is None else await insist(lambda: precedents.of(rest))
         found = await self._lettered(rest)
-        return Known(has, told, self._stage.own_since, self._stage.own_records, found)
+        stage = self._stage
+        return Known(has, told, stage.own_since, stage.own_records, found, stage.undecided_at)
 
     async def _lettered(self, events: Sequence[Event]) -> Collection[EventPlace]:
         find = self._stage.find_letters

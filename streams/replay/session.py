@@ -19,6 +19,7 @@ from streams.dead_letters import kept_letters
 from streams.embedded.addresses import find_kafka, find_postgres
 from streams.replay.alone import alone_in
 from streams.replay.covering import (
+    CLOCKS_APART,
     concerns,
     covers,
     left_since,
@@ -271,8 +272,7 @@ class Session:
             hold=holding_letters(letters) if of_letters else nullcontext,
             settle=closing_letters(letters, self._wish.by, self._wish.why, ensure) if of_letters else settle,
             horizon=None if source.since_books else timedelta(days=self._settings.dedupe_horizon_days),
-            # Decided now, they would have what is decided as it was, and comes after them, dated as late.
-            in_the_past=source.since_books,
+            undecided_at=datetime.now(UTC) + CLOCKS_APART if source.since_books else None,
             letters=source.since_books,
         )
 

@@ -89,6 +89,20 @@ def test_what_was_never_decided_stands_where_the_log_took_it() -> None:
     assert [each.event for each in merged(lanes)] == [two, one]
 
 
+def test_what_is_decided_now_stands_behind_what_was_decided() -> None:
+    one, two, three = sent("1", 0), sent("2", 0, partition=1), sent("3", 1)
+    there = {three.identity: earlier(three, 30)}
+    # What the books have may have been posted by this very replay before it was stopped.
+    precedents = {two.identity: earlier(two, 40)}
+    known = Known(there=there, precedents=precedents, own_since=at(-1000), undecided_at=at(100))
+    lanes = {
+        0: [placed([one], known=known, taken=10)],
+        1: [placed([two], known=known, partition=1, taken=10)],
+    }
+    assert [each.event for each in merged(lanes)] == [two, one]
+    assert [each.at for each in placed([three], known=known, taken=20)] == [at(20)]
+
+
 def test_of_two_records_with_one_id_the_one_that_was_decided_comes_first() -> None:
     first = sent("twice", 5, partition=1)
     repeat = sent("twice", 0, partition=0)
