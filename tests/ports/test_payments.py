@@ -10,8 +10,8 @@ from ledger.application.payment_ports import (
 )
 from ledger.domain.outcome import Outcome, PaymentView
 from ledger.domain.payments.saga import HoldFact, State
-from tests.builders import NOW, HandClock, event, event_id, transfer
-from tests.ports.payments import CAPTURING, LEASE, RELEASING, ROOM, Office
+from tests.builders import NOW, event, event_id, transfer
+from tests.ports.payments import CAPTURING, RELEASING, Office
 
 # Requests
 
@@ -26,20 +26,6 @@ async def test_request_is_stored_with_its_hold(office: Office) -> None:
     )
     assert (terms.amount, terms.fee_account, terms.fee_amount, terms.reference) == (70, "fees", 2, "r")
     assert await office.bench.balance("ann") == "1000 held 70 version 1"
-
-
-@pytest.mark.parametrize("ahead_s", [3600, -240])
-async def test_clock_of_the_posting_worker_neither_delays_a_payment_nor_ends_it(
-    office: Office, ahead_s: float
-) -> None:
-    office.bench.clock = HandClock()
-    office.bench.clock.move(ahead_s)
-    [payment] = await office.accept("p")
-    assert (payment.saga.next_at, payment.saga.deadline) == (NOW, NOW + timedelta(seconds=900))
-    [first] = await office.reader.timeline(office.key(), 0, 10)
-    assert first.line.next_at == NOW
-    claimed = await office.store.claim(NOW, NOW + LEASE, ROOM)
-    assert office.key() in [each.key for each in claimed]
 
 
 async def test_first_line_tells_of_the_request(office: Office) -> None:

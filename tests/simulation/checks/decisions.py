@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from ledger.domain.commands import CaptureHold, Event, RequestPayment, VoidHold
 from ledger.domain.outcome import Earlier
 from tests.naive import NaiveBooks
@@ -66,12 +68,21 @@ class Opinion:
         What is not there cannot be locked: who asks for it does not see it if it is committed a moment later.
         """
         said = self._answer(copy.deepcopy(self._books), decided)
-        if said == decided.answer or self._is_of_a_saga(decided.event):
+        if said == decided.answer or self._is_of_a_saga(decided.event) or self._would_be_late(decided):
             return decided.answer
         for known in range(decided.seen.began, decided.seen.committed):
             if self._answer(self._books_of(known, decided), decided) == decided.answer:
                 return decided.answer
         return said
+
+    def _would_be_late(self, decided: Decided) -> bool:
+        """Tell whether a capture would be dated after its hold's end: nothing is dated before what was posted."""
+        posted = [each.earlier.posted_at for _, each in self._before if each.answer == "posted"]
+        if decided.answer != "hold_expired" or not posted:
+            return False
+        late = msgspec.structs.replace(decided.earlier, posted_at=max(posted))
+        said = self._answer(copy.deepcopy(self._books), decided._replace(earlier=late))
+        return isinstance(decided.event.command, CaptureHold) and said == decided.answer
 
     def _books_of(self, known: int, decided: Decided) -> NaiveBooks:
         """Give the books as of the first `known` decisions, and what the same batch decided before."""
