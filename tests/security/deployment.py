@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from ledger.application.api_keys import parse_key
 from tests.end_to_end.command import Ledger
 from tests.end_to_end.serving_api import life
 from tests.security.servers import SCRAM_PASSWORD, SecureServers
@@ -44,8 +45,8 @@ class Deployment:
             "token of workers": INTERNAL_TOKEN,
             "secret of a provider": PROVIDER_SECRET,
             "sealing key": SEALING_KEY,
-            "an API key": self.stack["api_key"].rpartition("_")[2],
-            "the key of an administrator": self.stack["admin_key"].rpartition("_")[2],
+            "an API key": secret_of_key(self.stack["api_key"]),
+            "the key of an administrator": secret_of_key(self.stack["admin_key"]),
         }
 
     async def run(self, *arguments: str, **changes: str) -> "subprocess.CompletedProcess[str]":
@@ -73,6 +74,13 @@ class Deployment:
                 if "streams.cli" in line and _is_of(process, self.ledger.state_dir):
                     found.append(line)
         return found
+
+
+def secret_of_key(text: str) -> str:
+    """Give the part of an API key that proves it, which may hold "_" as what parts it from the id does."""
+    found = parse_key(text)
+    assert found is not None, text
+    return found.secret
 
 
 def _is_of(process: psutil.Process, state_dir: Path) -> bool:
