@@ -7,7 +7,6 @@ again; `compare` holds two against each other. Exit 1 if books were not as expec
 
 import argparse
 import asyncio
-import signal
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -35,8 +34,8 @@ from loadtests.bench.report import render, render_comparison
 from loadtests.bench.results import Report, UnreadableReportError, encode, load, save, slim
 from loadtests.bench.stage import Wishes, servers, tell
 from loadtests.bench.targets import judge, missed
+from loadtests.interrupting import INTERRUPTED, cancel_on_sigterm
 
-INTERRUPTED = 130
 FULL_EVENTS = 300_000
 FULL_S = 20.0
 
@@ -68,9 +67,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 async def _run(given: argparse.Namespace, options: Options, names: list[str]) -> Report:
-    main_task = asyncio.current_task()
-    if main_task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, main_task.cancel)
+    cancel_on_sigterm()
     async with servers() as own:
         report = Report(this_machine(), await versions(own), datetime.now(UTC).isoformat(timespec="seconds"))
         measuring = Run(own, options, report)

@@ -7,7 +7,6 @@ import argparse
 import asyncio
 import json
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -21,9 +20,9 @@ from loadtests.chaos.results import Report
 from loadtests.chaos.run import Wanted, cannot, run
 from loadtests.chaos.schedule import Plan, plan
 from loadtests.chaos.stage import Wishes
+from loadtests.interrupting import INTERRUPTED, cancel_on_sigterm
 
 RATE = 300.0
-INTERRUPTED = 130
 ELSEWHERE = "a scene of its own, and a run for a time has one scene"
 
 
@@ -76,9 +75,7 @@ def write(report: Report, directory: Path) -> None:
 
 async def _run(given: argparse.Namespace) -> Report:
     begun = monotonic()
-    main_task = asyncio.current_task()
-    if main_task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, main_task.cancel)
+    cancel_on_sigterm()
 
     def tell(text: str) -> None:
         print(f"{monotonic() - begun:6.0f} s  {text}", file=sys.stderr, flush=True)

@@ -166,10 +166,9 @@ def _told_expiry(kept: ApiKey) -> str:
 
 def show_keys(found: Sequence[ApiKey]) -> None:
     """Print a table of keys, with ids as `ledger key revoke` takes them."""
-    from rich.console import Console
     from rich.table import Table
 
-    from streams.cli.letters import UNCUT_COLUMNS
+    from streams.cli.uncut import print_uncut
 
     table = Table(box=None)
     # `ledger key revoke` wants the whole id, so others give way.
@@ -179,8 +178,7 @@ def show_keys(found: Sequence[ApiKey]) -> None:
     for each in found:
         used = _to_the_second(each.last_used_at) if each.last_used_at else "never"
         table.add_row(each.key_id, each.tenant, each.name, _told_scopes(each), _state(each), used)
-    console = Console()
-    (console if console.is_terminal else Console(width=UNCUT_COLUMNS)).print(table, markup=False)
+    print_uncut(table)
 
 
 def _state(kept: ApiKey) -> str:

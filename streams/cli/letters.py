@@ -12,10 +12,10 @@ from rich.text import Text
 from ledger.application.dead_letters import Action, LetterSummary, Place, StoredLetter
 from ledger.contract.dead_letter import name_bytes
 from streams.awaiting_letters import Became, Fate
+from streams.cli.uncut import print_uncut
 
 SHOWN_MAX = 16 * 1024
 HEX_BYTES_A_LINE = 16
-UNCUT_COLUMNS = 1000
 
 
 class Shown(NamedTuple):
@@ -140,9 +140,7 @@ def print_list(summaries: Sequence[LetterSummary], tries: Mapping[Place, int]) -
         state, tried = state_of(each.action), str(tries[each.place])
         cells = (str(each.place), _moment(each.at), each.reason, state, tried, size)
         table.add_row(*map(Text, cells), Text(printable(each.detail), overflow="ellipsis"))
-    console = Console()
-    # Places are there to be copied: where nobody looks on, a line is as long as it is.
-    (console if console.is_terminal else Console(width=UNCUT_COLUMNS)).print(table)
+    print_uncut(table)
 
 
 def print_letter(shown: Shown, console: Console) -> None:

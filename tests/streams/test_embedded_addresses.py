@@ -9,6 +9,7 @@ from ledger.config import Settings
 from streams.embedded.addresses import Addresses, find_addresses, find_kafka
 from streams.embedded.errors import StackAwayError
 from streams.embedded.state import StackRecord, StateDirectory
+from tests.streams.stack_states import state_with
 
 ELSEWHERE = KafkaAccess("elsewhere:9092", mechanism="SCRAM-SHA-512")
 RUNNING = StackRecord(phase="ready", kafka="127.0.0.1:1", postgres="postgresql://stack")
@@ -20,10 +21,7 @@ def settings(path: Path, kafka: str | None = None, postgres: str | None = None) 
 
 @pytest.fixture
 def state(tmp_path: Path) -> StateDirectory:
-    made = StateDirectory(tmp_path / "state")
-    made.make()
-    made.write(RUNNING)
-    return made
+    return state_with(RUNNING, tmp_path / "state")
 
 
 def test_the_running_stack_gives_both(state: StateDirectory) -> None:

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from streams.cli import app
 from streams.cli.up import announce
 from streams.embedded.state import ProcessRecord, StackRecord, StateDirectory
+from tests.streams.stack_states import state_with
 
 API = ProcessRecord(name="api", pid=1, ready=True, restarts=0, url="http://127.0.0.1:8")
 RUNNING = StackRecord(phase="ready", kafka="127.0.0.1:1", postgres="postgresql://stack", processes=(API,))
@@ -15,10 +16,7 @@ RUNNING = StackRecord(phase="ready", kafka="127.0.0.1:1", postgres="postgresql:/
 
 @pytest.fixture
 def state(tmp_path: Path) -> StateDirectory:
-    made = StateDirectory(tmp_path / "state")
-    made.make()
-    made.write(RUNNING)
-    return made
+    return state_with(RUNNING, tmp_path / "state")
 
 
 def test_console_is_told_beside_the_api(state: StateDirectory, capsys: pytest.CaptureFixture[str]) -> None:
