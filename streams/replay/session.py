@@ -292,11 +292,11 @@ class Session:
         published = await self._published(stack, source, lanes, {})
         if published is not None:
             source = await with_unnoted(source, books.precedents, published, self._settings)
+            lanes = lanes_of(source, self._settings)
         begins = await beginnings(self._wish, self._settings)
         taken = [each.id for each in left if covers(source, source_in(each), each.state, begins)]
         source = msgspec.structs.replace(source, own_since=since, takes_over=taken)
-        replay = await self._begin(books, source)
-        return replay, source, lanes_of(source, self._settings) if source.since_books else lanes, published
+        return await self._begin(books, source), source, lanes, published
 
     async def _published(
         self, stack: AsyncExitStack, source: Source, lanes: Any, state: Mapping[int, Reached]
