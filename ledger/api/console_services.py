@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ledger.api.sessions import Sessions
 from ledger.application.dead_letters import DeadLetters, DropLetters, RequeueLetters
 from ledger.application.decide_payments import PaymentDesk
+from ledger.application.letter_events import FindLetterEvent
 from ledger.application.open_streams import OpenStreams
 from ledger.application.operator_counts import OperatorBoard, OperatorCounts
 from ledger.application.origins import Origins, RecordReader
@@ -48,6 +49,7 @@ class LetterDesk:
     """Dead letters, and what is done about them; without `requeue` nothing can be sent again."""
 
     letters: DeadLetters
+    find_event: FindLetterEvent
     drop: DropLetters
     requeue: RequeueLetters | None = None
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)

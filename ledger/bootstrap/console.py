@@ -31,6 +31,7 @@ from ledger.api.telemetry import ApiMetrics
 from ledger.application.dead_letters import DropLetters, Payments, RefusePosted, RequeueLetters
 from ledger.application.decide_payments import PaymentDesk
 from ledger.application.faults import TransientFaultError
+from ledger.application.letter_events import FindLetterEvent
 from ledger.application.places import Places
 from ledger.application.reading import HoldLister
 from ledger.application.saga_mover import Outside, SagaMover
@@ -117,12 +118,18 @@ async def _letters(
 ) -> LetterDesk:
     pool = await open_pool(dsn, settings, size=LETTER_CONNECTIONS, name="ledger-console-letters")
     stack.push_async_callback(_close, pool)
-    letters, clock = PostgresDeadLetters(pool), SystemClock()
-    refuse = RefusePosted(PostgresPrecedents(pool), bytes_max=settings.record_bytes_max)
+    letters, clock, bytes_max = PostgresDeadLetters(pool), SystemClock(), settings.record_bytes_max
+    precedents = PostgresPrecedents(pool)
+    refuse = RefusePosted(precedents, bytes_max=bytes_max)
     requeue = None
     if payments is not None:
-        requeue = RequeueLetters(letters, payments, clock, refuse, bytes_max=settings.record_bytes_max)
-    return LetterDesk(letters=letters, drop=DropLetters(letters, clock, refuse), requeue=requeue)
+        requeue = RequeueLetters(letters, payments, clock, refuse, bytes_max=bytes_max)
+    return LetterDesk(
+        letters=letters,
+        find_event=FindLetterEvent(precedents, bytes_max=bytes_max),
+        drop=DropLetters(letters, clock, refuse),
+        requeue=requeue,
+    )
 
 
 def names_of(settings: Settings) -> Names:

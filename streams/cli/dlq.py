@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from ledger.adapters.postgres.dead_letters import PostgresDeadLetters
+from ledger.adapters.postgres.precedents import PostgresPrecedents
 from ledger.application.dead_letters import (
     Done,
     LetterHandledError,
@@ -25,6 +26,7 @@ from ledger.application.dead_letters import (
     read_letters,
 )
 from ledger.application.letter_chain import came_of, chain_to, tries_of
+from ledger.application.letter_events import FindLetterEvent
 from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetterReason, NotAnEventError
 from streams.awaiting_letters import AwaitLetters, Became, Fate
@@ -119,7 +121,9 @@ def show_letter(
     async def read(letters: PostgresDeadLetters) -> Shown:
         [stored] = await read_letters(letters, [place], again=True)
         [summary] = await letters.summaries([place])
-        return Shown(stored, await chain_to(letters, summary), await came_of(letters, summary))
+        find_event = FindLetterEvent(PostgresPrecedents(letters.pool), bytes_max=Settings().record_bytes_max)
+        chain, back = await chain_to(letters, summary), await came_of(letters, summary)
+        return Shown(stored, chain, back, await find_event(stored))
 
     shown = _run(read)
     if raw:

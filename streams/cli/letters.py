@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ledger.application.dead_letters import Action, LetterSummary, Place, StoredLetter
+from ledger.application.letter_events import LetterEvent, Stands
 from ledger.contract.dead_letter import name_bytes
 from streams.awaiting_letters import Became, Fate
 from streams.cli.uncut import print_uncut
@@ -19,11 +20,12 @@ HEX_BYTES_A_LINE = 16
 
 
 class Shown(NamedTuple):
-    """A letter, those that it was before and itself, and those that came of it."""
+    """A letter, those that it was before and itself, those that came of it, and the event that it was sent as."""
 
     stored: StoredLetter
     chain: Sequence[LetterSummary]
     came_of: Sequence[LetterSummary]
+    event: LetterEvent | None
 
 
 def summary_facts(summary: LetterSummary, tries: int) -> dict[str, Any]:
@@ -61,6 +63,18 @@ def letter_facts(shown: Shown) -> dict[str, Any]:
         "tries": len(shown.chain),
         "was": [_link_facts(each) for each in shown.chain[:-1]],
         "came_of": [_link_facts(each) for each in shown.came_of],
+        "sent_as": None if shown.event is None else _event_facts(shown.event),
+    }
+
+
+def _event_facts(event: LetterEvent) -> dict[str, Any]:
+    return {
+        "tenant": event.tenant,
+        "event": event.id,
+        "stands": event.stands,
+        "at": None if event.at is None else _moment(event.at),
+        "reason": event.reason,
+        "detail": event.detail,
     }
 
 
@@ -91,6 +105,14 @@ _TOLD = {
     Became.DUPLICATE: "was there before",
     Became.PENDING: "not handled yet",
     Became.UNKNOWN: "passed by, and not known any more",
+}
+
+
+_STANDS = {
+    Stands.POSTED: "posted",
+    Stands.REJECTED: "refused",
+    Stands.UNKNOWN: "which the books do not have: on its way, come back as a letter, or forgotten",
+    Stands.REUSED: "whose id the books had for other content",
 }
 
 
@@ -145,7 +167,7 @@ def print_list(summaries: Sequence[LetterSummary], tries: Mapping[Place, int]) -
 
 def print_letter(shown: Shown, console: Console) -> None:
     """Print everything about one letter, its bytes last."""
-    for name, text in [*_lines(shown.stored), *_chain_lines(shown)]:
+    for name, text in [*_lines(shown.stored), *_chain_lines(shown), *_event_lines(shown.event)]:
         console.print(f"{name:9} {printable(text)}", markup=False, highlight=False, soft_wrap=True)
     console.print()
     for line in _body(shown.stored.letter.record.value):
@@ -177,6 +199,13 @@ def _chain_lines(shown: Shown) -> Iterator[tuple[str, str]]:
     for name, letters in (("was", shown.chain[:-1]), ("came back", shown.came_of)):
         for each in letters:
             yield name, f"{each.place}, {state_of(each.action)}: {each.reason}: {each.detail}"
+
+
+def _event_lines(event: LetterEvent | None) -> Iterator[tuple[str, str]]:
+    if event is not None:
+        at = "" if event.at is None else f" at {_moment(event.at)}"
+        why = "".join(f": {each}" for each in (event.reason, event.detail) if each)
+        yield "sent as", f"{event.tenant}/{event.id}, {_STANDS[event.stands]}{at}{why}"
 
 
 def _name(name: str) -> str:

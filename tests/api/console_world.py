@@ -21,6 +21,7 @@ from ledger.application.access import Scope
 from ledger.application.dead_letters import DropLetters, Place, RefusePosted, RequeueLetters
 from ledger.application.decide_payments import PaymentDesk
 from ledger.application.faults import LogAwayError, TransientFaultError
+from ledger.application.letter_events import FindLetterEvent
 from ledger.application.operator_counts import OperatorCounts
 from ledger.application.pipeline import BooksStand, PartitionStand, StreamAskError, StreamStand
 from ledger.application.reports import ReportFile, Verification
@@ -28,6 +29,7 @@ from ledger.application.saga_mover import Outside, SagaMover
 from ledger.application.shared_looks import SharedLooks
 from ledger.application.watch_pipeline import Names, WatchPipeline
 from ledger.contract.dead_letter import Record
+from ledger.contract.decode import RECORD_BYTES_MAX
 from ledger.contract.outgoing import Message
 from ledger.domain.books import EventKey
 from ledger.domain.commands import Event
@@ -108,11 +110,14 @@ class Topic:
         return [Place("payments", 0, 1000 + number) for number in range(len(messages))]
 
 
-class NothingPosted:
-    """Precedents of books that have posted nothing."""
+@dataclass
+class Decided:
+    """Precedents of books that know what was given, by id."""
+
+    known: dict[str, Earlier] = field(default_factory=dict)
 
     async def of(self, events: Sequence[Event]) -> Mapping[EventKey, Earlier]:
-        return {}
+        return {each.identity: self.known[each.id] for each in events if each.id in self.known}
 
 
 @dataclass
@@ -174,6 +179,7 @@ class ConsoleWorld(World):
     requests: float = 0.0
     runbook: str = RUNBOOK
     letters: MemoryDeadLetters = field(default_factory=MemoryDeadLetters)
+    precedents: Decided = field(default_factory=Decided)
     topic: Topic = field(default_factory=Topic)
     log: Log = field(default_factory=Log)
     kept: Kept = field(default_factory=Kept)
@@ -186,9 +192,10 @@ class ConsoleWorld(World):
         return PaymentDesk(payments, mover, MemoryProviderBoard(self.books, "acme"), self.clock)
 
     def letter_desk(self) -> LetterDesk:
-        refuse = RefusePosted(NothingPosted())
+        refuse = RefusePosted(self.precedents)
         return LetterDesk(
             letters=self.letters,
+            find_event=FindLetterEvent(self.precedents, bytes_max=RECORD_BYTES_MAX),
             drop=DropLetters(self.letters, self.clock, refuse),
             requeue=RequeueLetters(self.letters, self.topic, self.clock, refuse),
         )

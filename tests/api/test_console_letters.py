@@ -9,6 +9,9 @@ import pytest
 from ledger.adapters.memory.dead_letters import MemoryDeadLetters
 from ledger.application.dead_letters import Deed
 from ledger.contract.dead_letter import DeadLetter, DeadLetterReason, Record
+from ledger.contract.decode import decode_event
+from ledger.domain.outcome import Earlier
+from ledger.domain.rejection import Reason
 from tests.api.console_world import ConsoleWorld, token_in, visiting
 from tests.builders import NOW, body, encoded
 
@@ -90,6 +93,24 @@ async def test_a_mended_letter_is_sent_and_written_down() -> None:
     ((place, action),) = world.letters.actions
     assert (str(place), action.deed, action.why) == ("payments/0/1", Deed.REQUEUED, "mended")
     assert action.by.startswith("acme, key ")
+
+
+async def test_what_became_of_a_mended_letter_is_shown_beside_it() -> None:
+    world, event = world_of(letter(1)), decode_event(encoded(body()))
+    await posted(world, "letters/payments/0/1", value=encoded(body()).decode())
+    assert "not in the books" in (await asked(world, "letters/payments/0/1")).text
+    world.precedents.known[event.id] = Earlier(event.fingerprint, "posted", NOW)
+    told = (await asked(world, "letters/payments/0/1")).text
+    assert (f'/console/events/{event.id}"' in told, ">posted</span>" in told) == (
+        event.tenant == "acme",
+        True,
+    )
+    refusal = Earlier(
+        event.fingerprint, "rejected", NOW, reason=Reason.INSUFFICIENT_FUNDS, detail="<b>none</b>"
+    )
+    world.precedents.known[event.id] = refusal
+    told = (await asked(world, "letters/payments/0/1")).text
+    assert ("insufficient funds: &lt;b&gt;none" in told, "<b>none" in told) == (True, False)
 
 
 async def test_what_is_no_event_either_is_not_sent_and_not_lost() -> None:

@@ -256,6 +256,9 @@ async def test_letter_is_mended_member_by_member_and_posted(
     [fate] = found["came_of"]
     assert (fate["letter"], fate["became"]) == (letter, "posted")
     assert (await books.balances())["edited"] == 150
+    sent_as = (await desk.report("show", letter))["sent_as"]
+    assert (sent_as["event"], sent_as["stands"]) == (event_id, "posted")
+    assert f"/{event_id}, posted at " in (await desk.run("show", letter)).stdout
     rows = await books.sql("select kind from processed_events where event_id = $1::uuid", event_id)
     assert [row["kind"] for row in rows] == ["posted"]
     again = await desk.run("edit", letter, "--set", "data.amount=150")

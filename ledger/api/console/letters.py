@@ -120,6 +120,7 @@ async def _shown(
         stored=found[0],
         chain=await chain_to(desk.letters, summary),
         came_of=await came_of(desk.letters, summary),
+        event=await desk.find_event(found[0]),
         text=edited if edited is not None else _as_text(found[0]),
         shown_max=BYTES_SHOWN_MAX,
         fault=fault,
