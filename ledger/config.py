@@ -277,7 +277,9 @@ class Settings(BaseSettings):
     cache_entries_max: int = Field(100_000, ge=1, description="balances cached in a process")
 
     postgres_connect_timeout_s: float = Field(5.0, gt=0, description="connecting to PostgreSQL")
-    postgres_statement_timeout_s: float = Field(15.0, gt=0, description="one statement")
+    postgres_statement_timeout_s: float = Field(
+        15.0, gt=0, description="one statement; 5 s later without a word, all connections are given up"
+    )
     postgres_lock_timeout_s: float = Field(10.0, gt=0, description="waiting for a row lock")
     postgres_idle_in_transaction_s: float = Field(
         10.0, gt=0, description="a stopped worker's transaction is ended"

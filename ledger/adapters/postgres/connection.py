@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import asyncpg
 
 from ledger.adapters.postgres.types import Pool
+from ledger.adapters.postgres.watched import WatchedConnection
 from ledger.application.faults import BusyError, TooSlowError, TransientFaultError
 from ledger.config import Settings
 
 WORKER_ROLE = "ledger_worker"
 API_ROLE = "ledger_api"
+SILENT_S = 5.0
+"""PostgreSQL ends a statement in its time. If nothing is heard of that for so long, nobody is there."""
 LONG_S = 24 * 60 * 60.0
 """For what reads whole tables: `timeout=None` would mean the pool's own limit."""
 
@@ -52,6 +56,9 @@ def transient_faults() -> Iterator[None]:
     except BUGS:
         raise
     except TRANSIENT as error:
+        if isinstance(error, asyncpg.InterfaceError) and isinstance(error.__context__, TimeoutError):
+            # The end of a transaction finds that its connection was given up.
+            raise TooSlowError(f"TimeoutError: {error.__context__}") from error
         raise TransientFaultError(f"{type(error).__name__}: {error}") from error
 
 
@@ -62,7 +69,7 @@ async def open_pool(
     size: int,
     role: str | None = WORKER_ROLE,
     name: str = "ledger-worker",
-    kind: type[asyncpg.Connection] = asyncpg.Connection,
+    kind: type[WatchedConnection] = WatchedConnection,
     by_key: bool = False,
 ) -> Pool:
     """Open a pool of at most `size` connections, with a time limit on everything.
@@ -84,17 +91,23 @@ async def open_pool(
     if by_key:
         ways = ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin")
         server_settings |= dict.fromkeys(ways, "off")
-    return await asyncpg.create_pool(
+
+    async def belong(connection: Any) -> None:
+        connection.pool = pool
+
+    pool = await asyncpg.create_pool(
         dsn,
         min_size=0,
         max_size=size,
         timeout=settings.postgres_connect_timeout_s,
-        command_timeout=settings.postgres_statement_timeout_s + 5,
+        command_timeout=settings.postgres_statement_timeout_s + SILENT_S,
         server_settings=server_settings,
+        init=belong,
         reset=_keep,
         max_inactive_connection_lifetime=300,
         connection_class=kind,
     )
+    return pool
 
 
 async def _keep(connection: object) -> None:

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import asyncpg
 
 from ledger.adapters.postgres.connection import API_ROLE, open_pool, transient_faults
 from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.types import Connection, Pool
+from ledger.adapters.postgres.watched import WatchedConnection
 from ledger.application.faults import OverloadedError, TooSlowError, TransientFaultError
 from ledger.application.places import Places
 from ledger.config import Settings
@@ -26,13 +27,8 @@ REPLICA_PAUSE_S = 5.0
 Answer = TypeVar("Answer")
 Work = Callable[[Connection], Awaitable[Answer]]
 
-if TYPE_CHECKING:
-    _Connection = asyncpg.Connection[asyncpg.Record]
-else:
-    _Connection = asyncpg.Connection
 
-
-class TenantConnection(_Connection):
+class TenantConnection(WatchedConnection):
     """A connection that knows whose rows it shows, and says so to the server only when that changes."""
 
     shown_tenant_id: int | None = None
@@ -107,7 +103,7 @@ class TenantPool:
                     async with asyncio.timeout_at(until):
                         yield connection
                 finally:
-                    await self._pool.release(connection, timeout=RELEASE_S)
+                    await self._release(connection)
         finally:
             self._places.give_back()
 
@@ -119,6 +115,14 @@ class TenantPool:
                     return await self._pool.acquire()
         except TooSlowError as error:
             raise TransientFaultError(f"no connection for {self.name} reads: {error}") from error
+
+    async def _release(self, connection: Any) -> None:
+        """Give it back. A server that is silent about what was broken off is silent on all: it is connected to anew."""
+        try:
+            await self._pool.release(connection, timeout=RELEASE_S)
+        except TimeoutError:
+            await self._pool.expire_connections()
+            raise
 
     async def _take_place(self, tenant_id: int | None) -> None:
         if self._places.is_full(tenant_id):
