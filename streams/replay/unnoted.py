@@ -1,5 +1,6 @@
 """Finds what was published of lost commits, though the workers' group had not noted it yet."""
 
+from collections.abc import AsyncGenerator, Collection, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -7,6 +8,8 @@ import msgspec
 from ledger.adapters.kafka.stream import KafkaStream
 from ledger.application.replaying import Precedents
 from ledger.config import Settings
+from ledger.domain.books import EventKey
+from ledger.domain.commands import Event
 from streams.embedded.addresses import find_kafka
 from streams.replay.read import Decoder, TopicLane
 from streams.replay.wish import Source
@@ -25,24 +28,46 @@ async def with_unnoted(
     async with KafkaStream.open(find_kafka(settings), source.topic or "") as stream:
         bounds = await stream.bounds()
     decoder = Decoder(settings.record_bytes_max, settings.dead_letter_bytes_max)
-    lanes, noted = dict(source.lanes), {}
-    for at, (first, group) in source.lanes.items():
-        if first < group:
-            lane = TopicLane(find_kafka(settings), source.topic or "", at, group, bounds[at][1])
-            end = await _end_of_published(lane, there, published, decoder)
-            if end > group:
-                lanes[at], noted[at] = (first, end), group
-    return msgspec.structs.replace(source, lanes=lanes, noted=noted)
+
+    def lane(at: int, first: int, end: int) -> TopicLane:
+        return TopicLane(find_kafka(settings), source.topic or "", at, first, end)
+
+    gaps = {at: gap for at, gap in source.lanes.items() if gap[0] < gap[1]}
+    told = {
+        at: await _firsts_told(lane(at, group, bounds[at][1]), there, published, decoder)
+        for at, (_, group) in gaps.items()
+    }
+    if any(told.values()):
+        # Of an event that came twice an outcome tells that one of its records was handled: the first.
+        for at, gap in gaps.items():
+            await _forget_repeated(told.values(), lane(at, *gap), decoder)
+    noted = {at: gaps[at][1] for at, found in told.items() if found}
+    lanes = {at: (gaps[at][0], max(told[at].values()) + 1) for at in noted}
+    return msgspec.structs.replace(source, lanes={**source.lanes, **lanes}, noted=noted)
 
 
-async def _end_of_published(
+async def _firsts_told(
     lane: TopicLane, there: Precedents, published: Precedents, decoder: Decoder
-) -> int:
-    """Give the offset after the last lost record of a lane that has an outcome; where the lane begins if none has."""
-    end = lane.first
+) -> dict[EventKey, int]:
+    """Give the first offset in a lane of each event that has an outcome, and is not `there`."""
+    found: dict[EventKey, int] = {}
+    async for events in _events(lane, decoder):
+        lost = (await published.of(events)).keys() - (await there.of(events)).keys()
+        for event in events:
+            if event.identity in lost and event.offset is not None:
+                found.setdefault(event.identity, event.offset)
+    return found
+
+
+async def _forget_repeated(told: Collection[dict[EventKey, int]], lane: TopicLane, decoder: Decoder) -> None:
+    """Take out of what was `told` the events that are in a lane."""
+    async for events in _events(lane, decoder):
+        for event in events:
+            for each in told:
+                each.pop(event.identity, None)
+
+
+async def _events(lane: TopicLane, decoder: Decoder) -> AsyncGenerator[Sequence[Event], None]:
     async for records in lane.read(lane.first):
         judged = decoder.judge(lane, records, lane.first, datetime.now(UTC))
-        events = [each.event for each in judged if each.event is not None]
-        lost = (await published.of(events)).keys() - (await there.of(events)).keys()
-        end = max([end, *(e.offset + 1 for e in judged if e.event is not None and e.event.identity in lost)])
-    return end
+        yield [each.event for each in judged if each.event is not None]
