@@ -38,6 +38,10 @@ CLOCKS_DIFFER = timedelta(seconds=1)
 """By more, one of two clocks was set wrong, and what was posted by it stands in no order with what is posted now."""
 
 
+MOMENT = timedelta(microseconds=1)
+"""The least that times of the books differ by."""
+
+
 class Rules(msgspec.Struct, frozen=True):
     """The limits that hold for every tenant."""
 
@@ -153,11 +157,15 @@ class Books(msgspec.Struct):
     changes: Changes = msgspec.field(default_factory=Changes)
 
     def not_before(self, now: datetime) -> datetime:
-        """Give `now`, or the last posting of these balances where that is later by what clocks differ by."""
-        last = max(
-            (each.last_posted_at for each in self.balances.values() if each.last_posted_at), default=now
-        )
-        return last if now < last <= now + CLOCKS_DIFFER else now
+        """Give `now`, or the moment after the last that was done to these balances and holds.
+
+        Only where that is later by no more than clocks differ by. A batch never shares its time with one that it
+        follows on: by their times alone nobody could tell in which order to do them again.
+        """
+        done = [each.last_posted_at for each in self.balances.values() if each.last_posted_at]
+        done += [each.placed_at for each in self.holds.values() if each.placed_at]
+        last = max(done, default=None)
+        return now if last is None or not now <= last <= now + CLOCKS_DIFFER else last + MOMENT
 
     def account(self, tenant: str, code: str) -> Account:
         """Find an account, or draft the one that would open itself."""

@@ -42,14 +42,14 @@ def deposit(name: object = "d", amount: int = 1000, **more: object) -> Event:
 
 
 def digest(contents: Contents) -> dict[str, object]:
-    """What the books hold, without where and by what it was read."""
+    """What the books hold, without where and by what it was read, and when it was posted."""
     return {
         "accounts": {
             key: (each.normal_side, each.overdraft, each.metadata, each.closed)
             for key, each in contents.accounts.items()
         },
         "balances": {
-            key: (each.posted_debits, each.posted_credits, each.held, each.version, each.last_posted_at)
+            key: (each.posted_debits, each.posted_credits, each.held, each.version)
             for key, each in contents.balances.items()
         },
         "holds": {
@@ -57,7 +57,5 @@ def digest(contents: Contents) -> dict[str, object]:
         },
         "entries": {key: each.entries for key, each in contents.transactions.items()},
         "reversed": {key: each.reversed for key, each in contents.originals.items()},
-        "processed": {
-            key: (each.kind, each.reason, each.posted_at) for key, each in contents.processed.items()
-        },
+        "processed": {key: (each.kind, each.reason) for key, each in contents.processed.items()},
     }

@@ -13,7 +13,7 @@ from ledger.domain.books import Books, Rules
 from ledger.domain.commands import Event
 from ledger.domain.outcome import Outcome
 from tests.application.office import Office, deposit, digest
-from tests.builders import NOW, HandClock, event, transfer
+from tests.builders import NOW, HandClock, event, event_id, transfer
 from tests.fakes import FailingStore, RememberedSignals
 
 # A batch
@@ -330,8 +330,10 @@ class Dated(DecideNow):
         return super().decide(event, books, now, rules)
 
 
-@pytest.mark.parametrize(("behind_s", "dated_s"), [(0.9, 0.0), (1.1, -1.1), (-5.0, 5.0)])
-async def test_no_batch_is_dated_before_what_it_follows_on_as_far_as_clocks_differ(
+@pytest.mark.parametrize(
+    ("behind_s", "dated_s"), [(0.9, 0.000001), (0.0, 0.000001), (1.1, -1.1), (-5.0, 5.0)]
+)
+async def test_every_batch_is_dated_after_what_it_follows_on_as_far_as_clocks_differ(
     behind_s: float, dated_s: float
 ) -> None:
     books, judge = MemoryBooks(), Dated()
@@ -343,3 +345,17 @@ async def test_no_batch_is_dated_before_what_it_follows_on_as_far_as_clocks_diff
     first, second, third = judge.times
     assert second - first == timedelta(seconds=dated_s)
     assert third == second, "the bank has been posted to as well"
+
+
+async def test_what_is_done_about_a_hold_is_dated_after_it_was_placed() -> None:
+    books, judge = MemoryBooks(), Dated()
+    ahead, behind = (
+        PostEvents(books, HandClock(at), Rules(), RememberedSignals(), judge=judge)
+        for at in (NOW, NOW - timedelta(seconds=0.5))
+    )
+    await behind(Batch([deposit(1)]))
+    placed = {"debit": "ann", "credit": "shop", "amount": 7, "asset": "USD/2"}
+    await ahead(Batch([event("hold.place.v1", placed, name="h")]))
+    await behind(Batch([event("hold.void.v1", {"hold": event_id("h")}, name="v")]))
+    _, hold, void = judge.times
+    assert void - hold == timedelta(microseconds=1)

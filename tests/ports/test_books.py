@@ -2,6 +2,7 @@
 
 from contextlib import AsyncExitStack
 
+import msgspec
 import pytest
 
 from ledger.application.faults import PositionGapError
@@ -133,7 +134,14 @@ async def test_redelivery_gives_the_first_outcomes(bench: Bench) -> None:
         "duplicate",
         "event_id_reused",
     ]
-    assert await bench.post(*events) == first
+    again = await bench.post(*events)
+    assert again[:4] == first[:4]
+    assert [untimed(each) for each in again[4:]] == [untimed(each) for each in first[4:]]
+
+
+def untimed(outcome: Outcome) -> Outcome:
+    """Leave out when it was said: of an event that comes twice, that is each time another."""
+    return msgspec.structs.replace(outcome, posted_at=NOW)
 
 
 async def test_redelivered_moments_are_written_alike(bench: Bench) -> None:
