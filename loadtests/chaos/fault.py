@@ -59,6 +59,8 @@ class Fault:
     inject: Injection
     scene: str = WHOLE
     needs: Need = nothing
+    reads_all: bool = False
+    """Whether it goes through all that was ever posted, which takes long after many records."""
 
     @property
     def number(self) -> int:

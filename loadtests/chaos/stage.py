@@ -17,7 +17,7 @@ import asyncpg
 
 from ledger.config import Settings
 from loadtests.bench.stage import environment_of
-from loadtests.chaos.crew import Crew, CrewError, Extra
+from loadtests.chaos.crew import Crew, CrewError, DownError, Extra
 from loadtests.chaos.lag import Gauge, Sample, Watch
 from loadtests.chaos.load import Load
 from loadtests.chaos.proxy import Proxy
@@ -30,6 +30,7 @@ from loadtests.chaos.servers import (
     postgres,
     redis_program,
 )
+from streams.cli.running import SERVICE_AWAY
 from streams.embedded.part import Part
 from streams.embedded.programs import (
     PROVIDER,
@@ -194,7 +195,9 @@ class Stage:
         finally:
             await extra.end(signal.SIGKILL)
         if code != 137:
-            raise CrewError(f"{extra.name} ended with {code} instead of dying at {point}:\n{extra.log}")
+            # Another fault had taken away what it needs to begin.
+            why = DownError if code == SERVICE_AWAY else CrewError
+            raise why(f"{extra.name} ended with {code} instead of dying at {point}:\n{extra.log}")
         return f"{point} → {code}"
 
     def told(self, program: Program) -> Part:

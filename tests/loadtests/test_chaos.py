@@ -113,9 +113,23 @@ def test_the_last_line_says_what_was_not_run_and_not_checked(capsys: pytest.Capt
 
 def test_what_a_run_for_a_time_leaves_out_is_not_run() -> None:
     given = parser().parse_args(["run", "--seconds", "90", "--only", "F1,F7,F14"])
-    plans, elsewhere = plans_of(chosen(given.only), given)
+    plans, left_out = plans_of(chosen(given.only), given)
     assert [act.fault.name for each in plans for act in each.acts] == ["F1"]
-    assert [fault.name for fault in elsewhere] == ["F7", "F14"]
+    assert [fault.name for fault, _ in left_out] == ["F7", "F14"]
+
+
+@pytest.mark.parametrize(("minutes", "left_out"), [("5", []), ("60", ["F30", "F31"])])
+def test_what_reads_all_is_left_out_of_a_long_run(minutes: str, left_out: list[str]) -> None:
+    given = parser().parse_args(["run", "--minutes", minutes, "--only", "F1,F30,F31"])
+    plans, missing = plans_of(chosen(given.only), given)
+    assert [fault.name for fault, _ in missing] == left_out
+    assert len(plans[0].acts) == 3 - len(left_out)
+
+
+def test_three_at_once_ask_the_provider_for_one_thing() -> None:
+    random = Random(1)
+    for _ in range(500):
+        assert len(combined.OF_THE_PROVIDER & {fault.name for fault in combined._chosen(random)}) < 2
 
 
 # Faults
