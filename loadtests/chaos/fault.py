@@ -59,6 +59,7 @@ class Fault:
     inject: Injection
     scene: str = WHOLE
     needs: Need = nothing
+    loses_commits: bool = False
     reads_all: bool = False
     """Whether it goes through all that was ever posted, which takes long after many records."""
 

@@ -34,9 +34,10 @@ class Said(msgspec.Struct, frozen=True):
     invariants: dict[str, Checked]
 
 
-async def judge(stage: Stage) -> tuple[dict[str, Checked], list[str]]:
+async def judge(stage: Stage, *, after_loss: bool = False) -> tuple[dict[str, Checked], list[str]]:
     """Have the checker look at the stage, which must be quiet; gives its verdicts, and what went wrong with it."""
-    process = await asyncio.create_subprocess_exec(*_command(stage), stdout=PIPE, stderr=PIPE)
+    command = [*_command(stage), *(["--after-loss"] if after_loss else [])]
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
     allowed_s = CHECK_S + stage.watch.sent / CHECKED_RECORDS_S
     try:
         async with asyncio.timeout(allowed_s):

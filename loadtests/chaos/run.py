@@ -105,7 +105,7 @@ async def _play(plan: Plan, wanted: Wanted) -> Scene:
             quiet_in_s = await _quiet(stage, told)
         wanted.tell("checking")
         reads = await stage.reading.stop()
-        invariants, faults = await judge(stage)
+        invariants, faults = await judge(stage, after_loss=any(act.fault.loses_commits for act in plan.acts))
         sent = (await stage.load.end()).sent
         return Scene(
             name=plan.scene,

@@ -38,7 +38,7 @@ def parse(arguments: Sequence[str]) -> tuple[Options, bool]:
     parser.add_argument("--sample", type=int, default=200, help="accounts read through the API")
     parser.add_argument("--rebuild", action="store_true", help="replay the topic into a schema of its own")
     parser.add_argument(
-        "--after-loss", action="store_true", help="a fail-over has lost commits, and it was mended"
+        "--after-loss", action="store_true", help="a fail-over lost commits, and a replay mended it"
     )
     parser.add_argument("--wait", type=float, default=60.0, metavar="S", help="how long lag may last")
     parser.add_argument("--json", action="store_true")

@@ -17,8 +17,6 @@ class Check(NamedTuple):
     file: str
     needs_log: bool = True
     """False: it looks at the books alone."""
-    survives_loss: bool = True
-    """False: a fail-over that loses commits leaves what this finds, though all is healed that can be."""
 
 
 CHECKS = (
@@ -26,13 +24,12 @@ CHECKS = (
     Check("Z", "a tenant does not sum to zero", "zero_tenants", needs_log=False),
     Check("O", "a transaction without a posted event", "once_strays", needs_log=False),
     Check("O", "a posted event without its transaction", "once_unposted", needs_log=False),
-    Check("O", "an event has two outcomes", "once_two_outcomes", survives_loss=False),
-    Check("O", "a repeated outcome differs", "once_repeats", survives_loss=False),
+    Check("O", "an event has two outcomes", "once_two_outcomes"),
+    Check("O", "a repeated outcome differs", "once_repeats"),
     Check(
         "O",
         "an outcome is told otherwise than it is in the books",
         "once_told_otherwise",
-        survives_loss=False,
     ),
     Check("O", "an outcome was told of what is not in the books", "once_told_unknown"),
     Check("O", "an outcome was never told as it stands", "once_untold"),
@@ -56,9 +53,7 @@ CHECKS = (
     Check("B", "a balance is below its overdraft", "balances_floor", needs_log=False),
     Check("B", "what is held is not the sum of open holds", "balances_held", needs_log=False),
     Check("B", "a closed account is not empty", "balances_closed", needs_log=False),
-    Check(
-        "B", "an entry was published otherwise than it is in the books", "balances_told", survives_loss=False
-    ),
+    Check("B", "an entry was published otherwise than it is in the books", "balances_told"),
     Check("S", "a hold is not captured + released + left", "sagas_holds", needs_log=False),
     Check("S", "a hold was not captured as its transactions say", "sagas_captured", needs_log=False),
     Check("S", "more was reversed than was posted", "sagas_reversed", needs_log=False),
@@ -78,17 +73,10 @@ COUNTS = {
 }
 
 
-async def run_checks(
-    connection: Any, report: Report, topic: str, *, with_log: bool = True, after_loss: bool = False
-) -> None:
-    """Run them on a connection whose search path is the schema of the books.
-
-    `after_loss`: commits were lost by a fail-over, and what was told of them cannot be taken back.
-    """
+async def run_checks(connection: Any, report: Report, topic: str, *, with_log: bool = True) -> None:
+    """Run them on a connection whose search path is the schema of the books."""
     for check in CHECKS:
-        if after_loss and not check.survives_loss:
-            report.note(check.invariant, f"not looked for, as commits were lost: {check.what}")
-        elif with_log or not check.needs_log:
+        if with_log or not check.needs_log:
             report.add([finding async for finding in run(connection, check, topic)])
     for invariant, query in COUNTS.items():
         report.checked(invariant, await connection.fetchval(query))

@@ -13,24 +13,30 @@ from loadtests.chaos.checker.report import Report
 from loadtests.chaos.checker.state import Limits
 
 AT_ONCE = 2_000
+SAGAS = "ledger/payments"
+"""The source of what sagas publish."""
 
 
-async def judge_decisions(connection: Any, report: Report, topic: str) -> None:
-    """Judge all decisions, in their order; without the log from its beginning there is nothing to judge them by."""
+async def judge_decisions(connection: Any, report: Report, topic: str, *, after_loss: bool = False) -> None:
+    """Judge all decisions, in their order; without the log from its beginning there is nothing to judge them by.
+
+    `after_loss`: sagas may have forgotten steps that they published, and that the books have.
+    """
     if await connection.fetchval("select coalesce(max(first), 0) from spans"):
         report.note("O", "decisions were not judged: the log does not go back to its beginning")
         return
-    judge = Judge(await make_model(connection))
+    judge = Judge(await make_model(connection, after_loss=after_loss))
     async for decision in decisions(connection, topic):
         report.add(judge.take(decision))
     report.add(judge.end())
     report.checked("O", judge.count)
 
 
-async def make_model(connection: Any, limits: Limits | None = None) -> Model:
+async def make_model(connection: Any, limits: Limits | None = None, *, after_loss: bool = False) -> Model:
     """Make the model of books in which nothing has happened yet."""
     movers: dict[tuple[str, str], set[str]] = {}
-    for row in await connection.fetch(sql("movers")):
+    forgotten = await connection.fetch(sql("forgotten_movers"), SAGAS) if after_loss else []
+    for row in [*await connection.fetch(sql("movers")), *forgotten]:
         movers.setdefault((row["tenant"], row["id"]), set()).add(row["event_id"])
     return Model(
         limits or Limits(),

@@ -41,6 +41,6 @@ class Options:
     """So many accounts, transactions, holds and payments are read through the API."""
     rebuild: bool = False
     after_loss: bool = False
-    """Whether a fail-over has lost commits, of which outcomes and entries were told that nobody can take back."""
+    """Whether a fail-over has lost commits, and a replay mended it: sagas do not know of all that they published."""
     wait_s: float = 60.0
     """So long the lag may take to return to zero."""

@@ -68,8 +68,8 @@ async def load(connection: Any, log: Log, options: Options) -> None:
 
 async def check_loaded(connection: Any, topic: str, report: Report, *, after_loss: bool = False) -> None:
     """Compare what was loaded with the books, by SQL and by the model."""
-    await run_checks(connection, report, topic, after_loss=after_loss)
-    await judge_decisions(connection, report, topic)
+    await run_checks(connection, report, topic)
+    await judge_decisions(connection, report, topic, after_loss=after_loss)
     report.figures = dict(await connection.fetchrow(sql("figures"), topic))
     report.checked("L", report.figures["records"] + report.figures["acknowledged"])
 

@@ -97,5 +97,6 @@ FAULTS = (
         "fail-over to an asynchronous standby: loss found, and repaired from the topic",
         _asynchronous,
         STANDBY,
+        loses_commits=True,
     ),
 )
