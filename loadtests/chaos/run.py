@@ -103,6 +103,7 @@ async def _play(plan: Plan, wanted: Wanted) -> Scene:
                 await set_half_of_peak(stage, wanted.tell)
             told = await _inject_all(stage, _acts(plan, wanted.seconds), wanted.tell)
             quiet_in_s = await _quiet(stage, told)
+        grown = memory_verdict(meter.memory_mib)
         wanted.tell("checking")
         reads = await stage.reading.stop()
         invariants, faults = await judge(stage, after_loss=any(act.fault.loses_commits for act in plan.acts))
@@ -113,7 +114,7 @@ async def _play(plan: Plan, wanted: Wanted) -> Scene:
             sent=sent,
             rate=stage.load.usual,
             faults=told.faults,
-            invariants=together(invariants, {"R": reads}, memory_verdict(meter.memory_mib)),
+            invariants=together(invariants, {"R": reads}, grown),
             samples=stage.watch.samples,
             memory_mib=dict(meter.memory_mib),
             quiet_in_s=quiet_in_s,
