@@ -347,6 +347,19 @@ async def test_every_batch_is_dated_after_what_it_follows_on_as_far_as_clocks_di
     assert third == second, "the bank has been posted to as well"
 
 
+async def test_one_balance_that_is_far_ahead_hides_no_other() -> None:
+    books, judge = MemoryBooks(), Dated()
+    far, ahead, behind = (
+        PostEvents(books, HandClock(at), Rules(), RememberedSignals(), judge=judge)
+        for at in (NOW + timedelta(seconds=60), NOW, NOW - timedelta(seconds=0.5))
+    )
+    await ahead(Batch([transfer("external:bank", "near", 1, name=1)]))
+    await far(Batch([transfer("external:fx", "far", 1, name=2)]))
+    await behind(Batch([transfer("near", "far", 1, name=3)]))
+    first, _, third = judge.times
+    assert third - first == timedelta(microseconds=1)
+
+
 async def test_what_is_done_about_a_hold_is_dated_after_it_was_placed() -> None:
     books, judge = MemoryBooks(), Dated()
     ahead, behind = (

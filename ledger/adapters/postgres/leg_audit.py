@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ledger.adapters.postgres.connection import transient_faults
+from ledger.adapters.postgres.connection import LONG_S, transient_faults
 from ledger.adapters.postgres.legs import leg_ids
 from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.types import Connection, Pool
@@ -34,9 +34,9 @@ async def audit_legs(pool: Pool) -> Check:
 async def audit_legs_in(connection: Connection) -> Check:
     """Compare them in the transaction of a connection."""
     ids = await leg_ids(connection)
-    cursor = await connection.cursor(sql("audit_ended_to_tenants"), timeout=None)
+    cursor = await connection.cursor(sql("audit_ended_to_tenants"), timeout=LONG_S)
     checked, violations = 0, list[dict[str, Any]]()
-    while rows := await cursor.fetch(RUN_PAYMENTS, timeout=None):
+    while rows := await cursor.fetch(RUN_PAYMENTS, timeout=LONG_S):
         payments = [EndedPayment(**row) for row in rows]
         legs = await _legs(connection, payments, ids)
         for number, payment in enumerate(payments):
@@ -55,7 +55,7 @@ async def _legs(
         sql("audit_legs"),
         [ids.charge(each.tenant, each.id) for each in payments],
         [each.target for each in payments],
-        timeout=None,
+        timeout=LONG_S,
     )
     return {row["ordinal"] - 1: _leg(row) for row in rows}
 

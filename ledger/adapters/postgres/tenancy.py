@@ -103,7 +103,7 @@ class TenantPool:
                     async with asyncio.timeout_at(until):
                         yield connection
                 finally:
-                    await self._release(connection)
+                    await self._pool.release(connection, timeout=RELEASE_S)
         finally:
             self._places.give_back()
 
@@ -115,14 +115,6 @@ class TenantPool:
                     return await self._pool.acquire()
         except TooSlowError as error:
             raise TransientFaultError(f"no connection for {self.name} reads: {error}") from error
-
-    async def _release(self, connection: Any) -> None:
-        """Give it back. A server that is silent about what was broken off is silent on all: it is connected to anew."""
-        try:
-            await self._pool.release(connection, timeout=RELEASE_S)
-        except TimeoutError:
-            await self._pool.expire_connections()
-            raise
 
     async def _take_place(self, tenant_id: int | None) -> None:
         if self._places.is_full(tenant_id):

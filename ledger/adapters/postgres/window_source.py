@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
-from ledger.adapters.postgres.connection import transient_faults
+from ledger.adapters.postgres.connection import LONG_S, transient_faults
 from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.windows import window_of_row
 from ledger.domain.aging import Standing
@@ -12,7 +12,6 @@ from ledger.domain.moments import microseconds
 from ledger.domain.window import Window, WindowSize
 
 BALANCES_AT_ONCE = 200
-_NO_LIMIT = 24 * 3600.0
 
 
 class Source(NamedTuple):
@@ -56,14 +55,14 @@ class WindowSource:
     async def count(self) -> int:
         """Count the balances that have entries."""
         found: int = await self._connection.fetchval(
-            "select count(*) from balances where version > 0", timeout=_NO_LIMIT
+            "select count(*) from balances where version > 0", timeout=LONG_S
         )
         return found
 
     async def sources(self) -> AsyncIterator[Sequence[Source]]:
         """Read all balances that have entries, some at a time."""
-        cursor = await self._connection.cursor(sql("rebuild_sources"))
-        while rows := await cursor.fetch(BALANCES_AT_ONCE, timeout=_NO_LIMIT):
+        cursor = await self._connection.cursor(sql("rebuild_sources"), timeout=LONG_S)
+        while rows := await cursor.fetch(BALANCES_AT_ONCE, timeout=LONG_S):
             yield [_source(row) for row in rows]
 
     async def windows(self, sources: Sequence[Source], standings: Sequence[Standing]) -> list[Made]:
@@ -75,7 +74,7 @@ class WindowSource:
             [standing.minutes_from for standing in standings],
             [standing.hours_from for standing in standings],
             [standing.days_from for standing in standings],
-            timeout=_NO_LIMIT,
+            timeout=LONG_S,
         )
         made = [_made(sources[row["place"]], row) for row in rows if row["is_life"] or row["size"]]
         return sorted(made, key=lambda each: each.size is None)
