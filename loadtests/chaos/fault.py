@@ -60,6 +60,7 @@ class Fault:
     scene: str = WHOLE
     needs: Need = nothing
     loses_commits: bool = False
+    """Whether books go back behind what was published, and a replay mends that."""
     reads_all: bool = False
     """Whether it goes through all that was ever posted, which takes long after many records."""
 

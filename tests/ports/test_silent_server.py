@@ -1,9 +1,7 @@
 """A PostgreSQL that is not heard any more, while its connections look open: what it costs is one wait."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import closing
 from time import monotonic
 from urllib.parse import urlsplit
 
@@ -16,6 +14,7 @@ from ledger.adapters.postgres.types import Connection, Pool
 from ledger.application.faults import TooSlowError, TransientFaultError
 from ledger.config import Settings
 from loadtests.chaos.proxy import Proxy, proxied
+from streams.embedded.state import free_port
 
 Statement = Callable[[Connection], Awaitable[None]]
 
@@ -23,16 +22,10 @@ OPEN = 6
 WAIT_S = 0.6
 
 
-def free_port() -> int:
-    with closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
 @pytest.fixture
 async def proxy(postgres_dsn: str) -> AsyncIterator[Proxy]:
     server = urlsplit(postgres_dsn)
-    passing = Proxy("postgres", ("127.0.0.1", free_port()), (server.hostname or "", server.port or 5432))
+    passing = Proxy("postgres", ("127.0.0.1", free_port(set())), (server.hostname or "", server.port or 5432))
     async with proxied(passing):
         yield passing
 

@@ -26,11 +26,7 @@ CHECKS = (
     Check("O", "a posted event without its transaction", "once_unposted", needs_log=False),
     Check("O", "an event has two outcomes", "once_two_outcomes"),
     Check("O", "a repeated outcome differs", "once_repeats"),
-    Check(
-        "O",
-        "an outcome is told otherwise than it is in the books",
-        "once_told_otherwise",
-    ),
+    Check("O", "an outcome is told otherwise than it is in the books", "once_told_otherwise"),
     Check("O", "an outcome was told of what is not in the books", "once_told_unknown"),
     Check("O", "an outcome was never told as it stands", "once_untold"),
     Check("O", "a repeated event was not answered as one", "once_unanswered"),
