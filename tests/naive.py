@@ -192,7 +192,7 @@ class NaiveBooks:
             faults.add("insufficient_funds")
         if not faults:
             self.holds[event.id] = NaiveHold(command, expires_at)
-            self._use([command.debit])
+            self._use([command.debit, command.credit])
         return faults
 
     def _CaptureHold(self, event: Event, command: CaptureHold, now: datetime) -> set[str]:  # noqa: N802
@@ -246,7 +246,7 @@ class NaiveBooks:
             faults.add("insufficient_funds")
         if not faults:
             self.holds[event.id] = NaiveHold(command)
-            self._use([command.debit])
+            self._use(names)
         return faults
 
     def _may(self, event: Event, hold: NaiveHold, what: str) -> bool:

@@ -42,7 +42,7 @@ def place_hold(event: Event, command: PlaceHold, books: Books, now: datetime) ->
         return Rejection(Reason.HOLD_EXPIRED, "expires_at has passed")
     if not debit.can_lose(command.amount):
         return insufficient(debit)
-    return reserve(event, command, books, debit, now, expires_at=expires_at)
+    return reserve(event, command, books, [debit, credit], now, expires_at=expires_at)
 
 
 def check_held(debit: Balance, amount: int) -> Rejection | None:
@@ -56,13 +56,17 @@ def reserve(
     event: Event,
     command: PlaceHold | RequestPayment,
     books: Books,
-    debit: Balance,
+    balances: Sequence[Balance],
     now: datetime,
     *,
     expires_at: datetime | None = None,
     guard: Guard | None = None,
 ) -> Outcome:
-    """Place the hold, whatever the checks were: from here on nothing may be refused."""
+    """Place the hold, whatever the checks were: from here on nothing may be refused.
+
+    `balances` are those that its capture moves, the one it reserves from first. All their accounts stand from now
+    on: two workers meet at the row of an account, and not at its absence.
+    """
     hold = Hold(
         id=event.id,
         tenant=event.tenant,
@@ -76,8 +80,10 @@ def reserve(
         placed_at=now,
         guard=guard,
     )
-    books.touch(debit)
-    debit.held += command.amount
+    books.touch(balances[0])
+    balances[0].held += command.amount
+    for draft in (each.account for each in balances if not each.account.stands):
+        books.open(draft)
     books.place(hold)
     return Outcome(event, "posted", now, hold=view_of(hold))
 

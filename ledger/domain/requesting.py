@@ -1,5 +1,6 @@
 """The decision about a payment: it is accepted with its funds held, or refused and there is no payment."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -35,7 +36,7 @@ def request_payment(
         or _check_provider(event, command, books)
         or _check_funds(balances[0], command.amount)
     )
-    return rejection or _accept(event, command, fee, books, balances[0], now)
+    return rejection or _accept(event, command, fee, books, balances, now)
 
 
 def _check_terms(command: RequestPayment, fee: Fee | None) -> Rejection | None:
@@ -61,12 +62,17 @@ def _check_funds(debit: Balance, amount: int) -> Rejection | None:
 
 
 def _accept(
-    event: Event, command: RequestPayment, fee: Fee | None, books: Books, debit: Balance, now: datetime
+    event: Event,
+    command: RequestPayment,
+    fee: Fee | None,
+    books: Books,
+    balances: Sequence[Balance],
+    now: datetime,
 ) -> Outcome:
     terms = _terms(command, fee)
     saga = _begin(event, moment(command, "deadline"), books, now)
     guard = Guard(terms.fee_account, terms.fee_amount)
-    outcome = reserve(event, command, books, debit, now, guard=guard)
+    outcome = reserve(event, command, books, balances, now, guard=guard)
     books.changes.payments.append(PaymentRequested(terms, saga, now))
     return msgspec.structs.replace(outcome, payment=PaymentView(saga.id, saga.state))
 

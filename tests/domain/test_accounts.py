@@ -52,11 +52,14 @@ def test_refused_use_does_not_open() -> None:
     """)
 
 
-def test_hold_opens_only_the_account_it_reserves() -> None:
+def test_hold_opens_every_account_that_its_capture_moves() -> None:
     desk = check("""
         hold external:bank ann 5          | posted
+        show ann                          | 0 held 0 version 0
+        close ann                         | posted
     """)
-    assert [account.code for account in desk.books.changes.opened] == ["external:bank"]
+    assert [account.code for account in desk.books.changes.opened] == ["external:bank", "ann"]
+    assert [balance.account.code for balance in desk.books.changes.balances] == ["external:bank"]
 
 
 def test_account_closes_when_empty() -> None:

@@ -110,7 +110,6 @@ def test_capture_spends_reserved_funds_only() -> None:
 def test_receiver_may_close_meanwhile() -> None:
     check("""
         h: hold external:bank shop 5      | posted
-        open shop                         | posted
         close shop                        | posted
         capture h                         | account_closed
         void h                            | posted

@@ -139,7 +139,6 @@ def test_out_of_range_before_hold_not_found() -> None:
 def test_closed_before_hold_closed() -> None:
     check("""
         h: hold external:bank ann 5       | posted
-        open ann                          | posted
         close ann                         | posted
         void h                            | posted
         capture h                         | account_closed
@@ -149,7 +148,6 @@ def test_closed_before_hold_closed() -> None:
 def test_closed_before_hold_expired() -> None:
     check("""
         h: hold external:bank ann 5 expires=60   | posted
-        open ann                                 | posted
         close ann                                | posted
         clock 60
         capture h                                | account_closed

@@ -129,6 +129,27 @@ async def test_new_account_opened_by_two_at_once(bench: Bench) -> None:
     assert await bench.balance("fresh") == "6 held 0 version 6"
 
 
+def hold_towards(bench: Bench, credit: str) -> Event:
+    data = {"debit": "external:bank", "credit": credit, "amount": 5, "asset": "USD/2"}
+    return event("hold.place.v1", data, name="towards", tenant=bench.tenant)
+
+
+def opened_and_closed(bench: Bench, account: str) -> list[Event]:
+    kinds = ("account.open.v1", "account.close.v1")
+    return [event(kind, {"account": account}, name=kind, tenant=bench.tenant) for kind in kinds]
+
+
+async def test_hold_towards_an_account_that_opens_and_closes_meanwhile(bench: Bench) -> None:
+    gone = opened_and_closed(bench, "gone")
+    late = await after_a_zombie(bench, gone, [hold_towards(bench, "gone")])
+    assert late == ["account_closed"]
+
+
+async def test_account_that_opens_and_closes_beside_a_hold_towards_it(bench: Bench) -> None:
+    kept = opened_and_closed(bench, "kept")
+    assert await after_a_zombie(bench, [hold_towards(bench, "kept")], kept) == ["duplicate", "posted"]
+
+
 async def test_accounts_opened_by_the_batches_of_one_worker_are_decided_once(postgres: Bench) -> None:
     """Waiting for each other is a matter of speed, which books in memory do without."""
     fresh = [f"n{number}" for number in range(40)]
