@@ -1,7 +1,6 @@
 """`ledger replay`: history run again, tried in memory, rebuilt in a schema of its own, or into the live books."""
 
 import asyncio
-import gc
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +31,7 @@ from streams.cli.running import (
     told_faults,
 )
 from streams.cli.stopping import StoppedError, until_stopped
+from streams.collecting import collect_rarely
 from streams.loops import new_event_loop
 from streams.replay.faults import NotReplayableError
 from streams.replay.outcomes import NotAnOutcomeError
@@ -242,9 +242,7 @@ def _confirmed(wish: Wish, *, yes: bool) -> Wish:
 
 
 def _run(wish: Wish, *, quiet: bool) -> Report:
-    # As in a worker, batches are many small objects that die young.
-    gc.freeze()
-    gc.set_threshold(500_000, 20, 100)
+    collect_rarely()
     try:
         with told_faults(), asyncio.Runner(loop_factory=new_event_loop) as runner:
             return runner.run(_replay(wish, HowFar(quiet=quiet)))

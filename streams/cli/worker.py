@@ -1,7 +1,6 @@
 """`ledger worker`: a worker in this process, which posts, rolls windows, advances payments or chains transactions."""
 
 import asyncio
-import gc
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 
@@ -16,6 +15,7 @@ from ledger.observability.metrics import WorkerMetrics
 from ledger.observability.signals import Signals
 from ledger.observability.tracing import TracesNotInstalledError, traces_of
 from streams.cli.running import refuse, told_faults
+from streams.collecting import collect_rarely, collecting
 from streams.health import health_app, own_url, serving
 from streams.loops import new_event_loop
 from streams.metrics import PartitionGauges, WindowGauges
@@ -109,9 +109,7 @@ async def _serve(
     signals: Signals,
     registry: CollectorRegistry,
 ) -> int:
-    # Batches are many small objects that die young; the collector need not walk the program each time.
-    gc.freeze()
-    gc.set_threshold(500_000, 20, 100)
+    collect_rarely()
     PartitionGauges(app, registry)
     async with serving(health, settings.worker_host, settings.worker_port) as port:
         # The group tells its members this address of each other.
@@ -119,7 +117,7 @@ async def _serve(
             settings.worker_url
             or own_url(settings.worker_host, port, app.flow.settings.kafka_bootstrap or "")
         )
-        with traces_of(settings, str(app.conf.id), signals):
+        with traces_of(settings, str(app.conf.id), signals), collecting():
             signals.emit("worker.started", port=port, group=app.conf.id)
             code = await run_worker(app)
             signals.emit("worker.stopped", code=int(code))
