@@ -12,6 +12,7 @@ DRAINED_S = 300.0
 
 async def set_half_of_peak(stage: Stage, tell: Callable[[str], None]) -> None:
     """Send far more than can be posted, see how much is, and send half of that from then on."""
+    await stage.until_recovered(DRAINED_S)  # accounts are opened first, and the workers have just begun
     begun = await _posted(stage)
     stage.load.pace(times=BURST_RATE / stage.load.usual)
     await asyncio.sleep(BURST_S)
