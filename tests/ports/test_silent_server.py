@@ -13,7 +13,7 @@ from ledger.adapters.postgres.connection import open_pool, transient_faults
 from ledger.adapters.postgres.types import Connection, Pool
 from ledger.application.faults import TooSlowError, TransientFaultError
 from ledger.config import Settings
-from loadtests.chaos.proxy import Proxy, proxied
+from loadtests.chaos.proxy import Proxy, Weather, proxied
 from streams.embedded.state import free_port
 
 Statement = Callable[[Connection], Awaitable[None]]
@@ -67,6 +67,32 @@ async def test_idle_connections_on_which_nobody_answers_cost_one_wait_together(
     begun = monotonic()
     assert await until_through(pool) == 2
     assert monotonic() - begun < 2 * WAIT_S + 0.5
+
+
+async def test_idle_connections_are_not_used_once_one_was_cut_in_the_middle(proxy: Proxy, pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        proxy.weather = Weather(cuts_after_bytes=0)
+        with pytest.raises((ConnectionError, asyncpg.ConnectionDoesNotExistError)):
+            await connection.fetchval("select 1")
+        proxy.clear()
+        while proxy.connections == OPEN:  # noqa: ASYNC110 - it is gone in a moment
+            await asyncio.sleep(0.01)
+        proxy.half_open()
+    begun = monotonic()
+    assert await until_through(pool) == 1
+    assert monotonic() - begun < WAIT_S
+
+
+async def test_connections_made_since_are_kept_when_an_old_one_breaks(proxy: Proxy, pool: Pool) -> None:
+    async with pool.acquire() as one, pool.acquire() as other:
+        proxy.half_open()
+        used = []
+        for old in (one, other):
+            with pytest.raises(TimeoutError):
+                await old.fetchval("select 1")
+            async with pool.acquire() as fresh:
+                used.append(await fresh.fetchval("select pg_backend_pid()"))
+        assert used[0] == used[1]
 
 
 async def select(connection: Connection) -> None:

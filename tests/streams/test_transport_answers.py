@@ -19,9 +19,13 @@ SYNC = SyncGroupRequest("group", 1, "member", None, [])
 
 
 class Connection:
-    """A connection that may be closed."""
+    """A connection that may be closed, and the bytes of an answer that is not whole yet."""
 
     closed = False
+    _last_action = 0.0
+
+    def __init__(self) -> None:
+        self._reader = asyncio.StreamReader()
 
     def close(self, **_: object) -> None:
         self.closed = True
@@ -44,7 +48,11 @@ class Silent:
 
 
 def bounded(client: Silent, rebalance_s: float = LATER_S) -> BoundedSending:
-    return BoundedSending(cast(AIOKafkaClient, client), rebalance_s, SOON_S)
+    return BoundedSending(cast(AIOKafkaClient, client), rebalance_s, SOON_S, LATER_S)
+
+
+def listening(client: Silent) -> BoundedSending:
+    return BoundedSending(cast(AIOKafkaClient, client), LATER_S, LATER_S, SOON_S)
 
 
 async def test_a_connection_that_does_not_answer_is_given_up() -> None:
@@ -97,3 +105,53 @@ async def test_a_fetch_is_bounded_in_a_rebalance_too() -> None:
         await send(1, HEARTBEAT, group=ConnectionGroup.DEFAULT)
     client.answer.set()
     await joining
+
+
+# Silence
+
+
+async def until_closed(client: Silent, group: Any) -> None:
+    async with asyncio.timeout(LATER_S / 2):
+        while not client.closed(group):  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(SOON_S / 4)
+
+
+async def test_a_connection_without_a_byte_is_given_up_long_before_an_answer_is_late() -> None:
+    client = Silent()
+    asked = asyncio.create_task(listening(client)(1, HEARTBEAT))
+    await until_closed(client, ConnectionGroup.DEFAULT)
+    assert not client.closed(ConnectionGroup.COORDINATION)
+    client.answer.set()
+    await asked
+
+
+async def test_a_slow_answer_is_waited_for_while_bytes_of_it_come() -> None:
+    client = Silent()
+    reader = client._conns[1, ConnectionGroup.DEFAULT]._reader
+    asked = asyncio.create_task(listening(client)(1, HEARTBEAT))
+    for _ in range(40):
+        reader.feed_data(b".")
+        await asyncio.sleep(SOON_S / 4)
+    assert not client.closed(ConnectionGroup.DEFAULT)
+    await until_closed(client, ConnectionGroup.DEFAULT)
+    client.answer.set()
+    await asked
+
+
+async def test_silence_in_a_rebalance_is_no_reason() -> None:
+    client = Silent()
+    send = listening(client)
+    group = ConnectionGroup.COORDINATION
+    asked = [asyncio.create_task(send(1, request, group=group)) for request in (HEARTBEAT, JOIN, HEARTBEAT)]
+    await asyncio.sleep(5 * SOON_S)
+    assert not client.closed(group)
+    client.answer.set()
+    assert await asyncio.gather(*asked) == ["answer"] * 3
+
+
+async def test_nobody_listens_once_the_answer_is_there() -> None:
+    client = Silent()
+    client.answer.set()
+    await listening(client)(1, HEARTBEAT)
+    await asyncio.sleep(3 * SOON_S)
+    assert not client.closed(ConnectionGroup.DEFAULT)

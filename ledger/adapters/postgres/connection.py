@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import asyncpg
 
 from ledger.adapters.postgres.types import Pool
-from ledger.adapters.postgres.watched import WatchedConnection
+from ledger.adapters.postgres.watched import Company, WatchedConnection
 from ledger.application.faults import BusyError, TooSlowError, TransientFaultError
 from ledger.config import Settings
 
@@ -92,9 +91,7 @@ async def open_pool(
         ways = ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin")
         server_settings |= dict.fromkeys(ways, "off")
 
-    async def belong(connection: Any) -> None:
-        connection.pool = pool
-
+    company = Company()
     pool = await asyncpg.create_pool(
         dsn,
         min_size=0,
@@ -102,11 +99,12 @@ async def open_pool(
         timeout=settings.postgres_connect_timeout_s,
         command_timeout=settings.postgres_statement_timeout_s + SILENT_S,
         server_settings=server_settings,
-        init=belong,
+        init=company.take_in,
         reset=_keep,
         max_inactive_connection_lifetime=300,
         connection_class=kind,
     )
+    company.of(pool)
     return pool
 
 

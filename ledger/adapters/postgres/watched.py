@@ -3,9 +3,11 @@
 PostgreSQL ends a statement that takes too long, and says so. Where not even that is heard, the connection is half open:
 a router forgot it, or the other machine is gone. asyncpg would wait as long again for the end of the statement, and its
 pool would give the next caller the next connection on which nobody answers.
+
+Where one connection breaks in the middle of a statement, those that are idle beside it may be such ones as well: the
+pool uses none of them any more. To connect anew costs milliseconds.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import wraps
@@ -27,8 +29,12 @@ def _heard(method: Method) -> Method:
         try:
             return await method(self, *given, **named)
         except TimeoutError as error:
-            self.give_up()
+            self.terminate()
+            await self.distrust()
             raise TimeoutError("PostgreSQL did not answer, not even that it took too long") from error
+        except (ConnectionError, asyncpg.ConnectionDoesNotExistError):
+            await self.distrust()
+            raise
 
     return cast(Method, ask)
 
@@ -39,11 +45,33 @@ else:
     _Connection = asyncpg.Connection
 
 
-class WatchedConnection(_Connection):
-    """A connection of a pool; given up, it takes those along that are idle beside it."""
+class Company:
+    """The connections of one pool."""
 
-    pool: Pool | None = None
-    _expiring: asyncio.Task[None] | None = None
+    def __init__(self) -> None:
+        self._pool: Pool | None = None
+        self._generation = 0
+
+    def of(self, pool: Pool) -> None:
+        """Say which pool it is."""
+        self._pool = pool
+
+    async def take_in(self, connection: Any) -> None:
+        """Take a new WatchedConnection in: those of its time are given up together."""
+        connection.company, connection.generation = self, self._generation
+
+    async def distrust(self, generation: int) -> None:
+        """Have the pool use none of the connections of that time; those that were made since are not touched."""
+        if self._pool is not None and generation == self._generation:
+            self._generation += 1
+            await self._pool.expire_connections()
+
+
+class WatchedConnection(_Connection):
+    """A connection of a pool; if it breaks, it takes those along that are as old."""
+
+    company: Company | None = None
+    generation = 0
 
     fetch = _heard(asyncpg.Connection.fetch)
     fetchrow = _heard(asyncpg.Connection.fetchrow)
@@ -53,11 +81,10 @@ class WatchedConnection(_Connection):
     copy_to_table = _heard(asyncpg.Connection.copy_to_table)
     copy_records_to_table = _heard(asyncpg.Connection.copy_records_to_table)
 
-    def give_up(self) -> None:
-        """Close it without a word to the server, and have its pool use no other that is open now."""
-        self.terminate()
-        if self.pool is not None:
-            self._expiring = asyncio.create_task(self.pool.expire_connections())
+    async def distrust(self) -> None:
+        """Tell the others that it is not to be trusted."""
+        if self.company is not None:
+            await self.company.distrust(self.generation)
 
     async def close(self, *, timeout: float | None = None) -> None:
         """Close it; a server that does not answer is not waited for."""
