@@ -276,7 +276,9 @@ class Settings(BaseSettings):
     cache_ttl_s: float = Field(5.0, gt=0, description="a cached balance may be this old")
     cache_entries_max: int = Field(100_000, ge=1, description="balances cached in a process")
 
-    postgres_connect_timeout_s: float = Field(5.0, gt=0, description="connecting to PostgreSQL")
+    postgres_connect_timeout_s: float = Field(
+        5.0, gt=0, description="connecting to PostgreSQL, and finding out whether it is there"
+    )
     postgres_statement_timeout_s: float = Field(
         15.0, gt=0, description="one statement; 5 s later without a word, all connections are given up"
     )

@@ -20,6 +20,9 @@ ANSWER_S = 30.0
 SILENT_S = 10.0
 """Not a byte for so long, while an answer is due, and nobody is there: a slow network lets some through."""
 
+LOOKS = 5
+"""So many times in that time it is looked at what has come."""
+
 REBALANCE_MARGIN_S = 5.0
 """A rebalance ends when its time is over, and so does the wait for it a little later."""
 
@@ -73,12 +76,13 @@ class BoundedSending:
             listening.cancel()
 
     async def _listen(self, node: int, group: ConnectionGroup) -> None:
-        heard = self._heard(node, group)
-        while True:
-            await asyncio.sleep(self._silent_s)
+        heard, looks = self._heard(node, group), 0
+        while looks < LOOKS:
+            await asyncio.sleep(self._silent_s / LOOKS)
             before, heard = heard, self._heard(node, group)
-            if heard == before and not (self._held_back and group == ConnectionGroup.COORDINATION):
-                self._give_up(node, group)
+            is_due = not (self._held_back and group == ConnectionGroup.COORDINATION)
+            looks = looks + 1 if heard == before and is_due else 0
+        self._give_up(node, group)
 
     def _heard(self, node: int, group: ConnectionGroup) -> object:
         """Tell what came over a connection so far: it differs when more has come, and for another connection."""

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from ledger.adapters.postgres import connection as connections
+from ledger.adapters.postgres import watched
 from ledger.adapters.postgres.connection import open_pool, transient_faults
 from ledger.adapters.postgres.types import Connection, Pool
 from ledger.application.faults import TooSlowError, TransientFaultError
@@ -20,6 +21,7 @@ Statement = Callable[[Connection], Awaitable[None]]
 
 OPEN = 6
 WAIT_S = 0.6
+CONNECT_S = 0.3
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ async def pool(proxy: Proxy, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch)
     through = urlsplit(postgres_dsn)
     credentials = through.netloc.rpartition("@")[0]
     dsn = through._replace(netloc=f"{credentials}@{proxy.address}" if credentials else proxy.address).geturl()
-    settings = Settings(postgres_statement_timeout_s=WAIT_S / 2)
+    settings = Settings(postgres_statement_timeout_s=WAIT_S / 2, postgres_connect_timeout_s=CONNECT_S)
     made = await open_pool(dsn, settings, size=OPEN, role=None)
     await asyncio.gather(*(made.fetchval("select pg_sleep(0.1)::text") for _ in range(OPEN)))
     assert proxy.connections == OPEN
@@ -58,6 +60,19 @@ async def until_through(pool: Pool) -> int:
         except TransientFaultError:
             tries += 1
             await asyncio.sleep(0.05)
+
+
+async def test_an_idle_connection_is_asked_first(
+    proxy: Proxy, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watched, "IDLE_S", 0.05)
+    await asyncio.sleep(0.1)
+    proxy.half_open()
+    begun = monotonic()
+    with pytest.raises(TimeoutError):
+        await pool.acquire()
+    assert monotonic() - begun < CONNECT_S + 0.2
+    assert await until_through(pool) == 1
 
 
 async def test_idle_connections_on_which_nobody_answers_cost_one_wait_together(

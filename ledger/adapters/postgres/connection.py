@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import asyncpg
 
@@ -91,6 +92,9 @@ async def open_pool(
         ways = ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin")
         server_settings |= dict.fromkeys(ways, "off")
 
+    async def ask(connection: Any) -> None:
+        await connection.ask_if_idle(settings.postgres_connect_timeout_s)
+
     company = Company()
     pool = await asyncpg.create_pool(
         dsn,
@@ -100,6 +104,7 @@ async def open_pool(
         command_timeout=settings.postgres_statement_timeout_s + SILENT_S,
         server_settings=server_settings,
         init=company.take_in,
+        setup=ask,
         reset=_keep,
         max_inactive_connection_lifetime=300,
         connection_class=kind,
