@@ -5,6 +5,7 @@ due when it was due, and every latency counts from there.
 """
 
 import gc
+import os
 import signal
 import sys
 import time
@@ -80,7 +81,8 @@ class Sender:
 
     def _listen(self) -> None:
         """Stop when whoever started this process is gone."""
-        sys.stdin.buffer.readline()
+        # Without Python's buffer: its lock would be held when the process ends, which is fatal to it.
+        os.read(sys.stdin.fileno(), 1)
         self._stopped = True
 
     def _stop(self, *_: object) -> None:
