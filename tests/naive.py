@@ -47,6 +47,11 @@ class NaiveHold:
         return 0 if self.closed() else self.command.amount - self.captured()
 
 
+def _not_transit(names: list[str]) -> list[str]:
+    """Leave out accounts of other tenants: whoever is paid agrees first."""
+    return [name for name in names if not name.startswith("transit:")]
+
+
 class NaiveBooks:
     """The books of one tenant."""
 
@@ -192,7 +197,7 @@ class NaiveBooks:
             faults.add("insufficient_funds")
         if not faults:
             self.holds[event.id] = NaiveHold(command, expires_at)
-            self._use([command.debit, command.credit])
+            self._use([command.debit, *_not_transit([command.credit])])
         return faults
 
     def _CaptureHold(self, event: Event, command: CaptureHold, now: datetime) -> set[str]:  # noqa: N802
@@ -246,7 +251,7 @@ class NaiveBooks:
             faults.add("insufficient_funds")
         if not faults:
             self.holds[event.id] = NaiveHold(command)
-            self._use(names)
+            self._use([command.debit, *_not_transit(names)])
         return faults
 
     def _may(self, event: Event, hold: NaiveHold, what: str) -> bool:

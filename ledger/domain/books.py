@@ -136,7 +136,7 @@ class Changes(msgspec.Struct):
 
 
 class Books(msgspec.Struct):
-    """Locked state, by key. What is not here does not exist; a draft exists once something is posted to it."""
+    """Locked state, by key. What is not here does not exist; a draft once something is posted, or held."""
 
     accounts: dict[AccountKey, Account] = {}
     balances: dict[BalanceKey, Balance] = {}

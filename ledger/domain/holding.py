@@ -7,7 +7,7 @@ import msgspec
 
 from ledger.domain.account import Balance
 from ledger.domain.books import Books
-from ledger.domain.commands import CaptureHold, Event, PlaceHold, RequestPayment, VoidHold, credit_of
+from ledger.domain.commands import TRANSIT_PREFIX, CaptureHold, Event, PlaceHold, RequestPayment, VoidHold, credit_of
 from ledger.domain.holds import Guard, Hold
 from ledger.domain.money import AMOUNT_MAX, in_range
 from ledger.domain.movements import (
@@ -65,7 +65,8 @@ def reserve(
     """Place the hold, whatever the checks were: from here on nothing may be refused.
 
     `balances` are those that its capture moves, the one it reserves from first. All their accounts stand from now
-    on: two workers meet at the row of an account, and not at its absence.
+    on: two workers meet at the row of an account, and not at its absence. But that of another tenant waits until
+    something is posted to it: who opens it agrees to be paid, and a payment that was declined decides nothing of that.
     """
     hold = Hold(
         id=event.id,
@@ -82,8 +83,9 @@ def reserve(
     )
     books.touch(balances[0])
     balances[0].held += command.amount
-    for draft in (each.account for each in balances if not each.account.stands):
-        books.open(draft)
+    for account in (each.account for each in balances):
+        if not account.stands and not account.code.startswith(TRANSIT_PREFIX):
+            books.open(account)
     books.place(hold)
     return Outcome(event, "posted", now, hold=view_of(hold))
 

@@ -140,7 +140,7 @@ QUICK = (
 REPEATED = (*QUICK, ALL_WORKERS, ONE_WORKER, TWO_WORKERS, PACED_100)
 """What `--full` runs as often as `--repeats` says: the targets, but for growth and the soak."""
 
-FULL = (*(name for name in CASES if "@isolated" not in name and "@insert" not in name),)
+FULL = (*(name for name in CASES if "@isolated" not in name),)
 
 
 def find_cases(wanted: Sequence[str]) -> list[str]:

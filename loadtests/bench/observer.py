@@ -6,6 +6,7 @@ the end of its millisecond; and its *outcome* is seen when this process has it.
 """
 
 import gc
+import os
 import signal
 import sys
 import time
@@ -166,7 +167,8 @@ class Observer:
         line = sys.stdin.buffer.readline()
         if line:
             self._sent = int(line)
-            sys.stdin.buffer.readline()
+            # Without Python's buffer: its lock would be held when the process ends, which is fatal to it.
+            os.read(sys.stdin.fileno(), 1)
         self._given_up = True
 
     def _read(self, consumer: Consumer, start: float) -> None:

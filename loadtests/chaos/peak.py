@@ -2,23 +2,23 @@
 
 import asyncio
 from collections.abc import Callable
+from time import monotonic
 
 from loadtests.chaos.stage import Stage
 
 BURST_S = 20.0
-BURST_RATE = 20_000.0
+BURST_RATE = 10_000.0
 DRAINED_S = 300.0
 
 
 async def set_half_of_peak(stage: Stage, tell: Callable[[str], None]) -> None:
-    """Send far more than can be posted, see how much is, and send half of that from then on."""
-    await stage.until_recovered(DRAINED_S)  # accounts are opened first, and the workers have just begun
-    begun = await _posted(stage)
+    """Send far more than can be posted, see how much is until all of it is, and send half of that from then on."""
+    begun, began = await _posted(stage), monotonic()
     stage.load.pace(times=BURST_RATE / stage.load.usual)
     await asyncio.sleep(BURST_S)
-    peak = (await _posted(stage) - begun) / BURST_S
     stage.load.rest()
     await stage.until_recovered(DRAINED_S)
+    peak = (await _posted(stage) - begun) / (monotonic() - began)
     stage.load.usual = round(peak / 2)
     tell(f"peak {peak:,.0f} records a second: {stage.load.usual:,.0f} are sent")
 

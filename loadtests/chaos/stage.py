@@ -65,6 +65,8 @@ MAKERS = {
     PAYING: payments_workers,
     CHAINING: chain_workers,
 }
+KILLED = 137
+AGAIN_S = 1.0
 _EXTRA_FROM = 10
 POSTGRES = "postgres"
 _OPEN_PAYMENTS = "select count(*) from payments where due_at is not null"
@@ -188,17 +190,24 @@ class Stage:
         return self._number
 
     async def die_at(self, kind: str, point: str, within_s: float = 60.0) -> str:
-        """Start one more worker, which dies at a crash point; raises CrewError if it does not come there."""
-        extra = await self.another(kind, {"LEDGER_CRASH": point})
-        try:
-            code = await extra.exit_code(within_s)
-        finally:
-            await extra.end(signal.SIGKILL)
-        if code != 137:
-            # Another fault had taken away what it needs to begin.
-            why = DownError if code == SERVICE_AWAY else CrewError
-            raise why(f"{extra.name} ended with {code} instead of dying at {point}:\n{extra.log}")
-        return f"{point} → {code}"
+        """Start one more worker, which dies at a crash point; raises CrewError if it does not come there.
+
+        One that ends because another fault has taken away what it needs to begin is started again, as by whoever
+        keeps workers up; raises DownError if that is so to the end.
+        """
+        ends = monotonic() + within_s
+        while True:
+            extra = await self.another(kind, {"LEDGER_CRASH": point})
+            try:
+                code = await extra.exit_code(max(1.0, ends - monotonic()))
+            finally:
+                await extra.end(signal.SIGKILL)
+            if code == KILLED:
+                return f"{point} → {code}"
+            if code != SERVICE_AWAY or monotonic() > ends:
+                why = DownError if code == SERVICE_AWAY else CrewError
+                raise why(f"{extra.name} ended with {code} instead of dying at {point}:\n{extra.log}")
+            await asyncio.sleep(AGAIN_S)
 
     def told(self, program: Program) -> Part:
         """Give a program as a part that is told everything about this stage."""

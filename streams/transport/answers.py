@@ -80,8 +80,9 @@ class BoundedSending:
         while looks < LOOKS:
             await asyncio.sleep(self._silent_s / LOOKS)
             before, heard = heard, self._heard(node, group)
-            is_due = not (self._held_back and group == ConnectionGroup.COORDINATION)
-            looks = looks + 1 if heard == before and is_due else 0
+            is_silent = heard is not None and heard == before
+            waits_behind = self._held_back and group == ConnectionGroup.COORDINATION
+            looks = looks + 1 if is_silent and not waits_behind else 0
         self._give_up(node, group)
 
     def _heard(self, node: int, group: ConnectionGroup) -> object:

@@ -178,7 +178,11 @@ async def open_tenant_pool(
     dsn: str, settings: Settings, signals: Signals, *, name: str, connections: int, timeout_s: float
 ) -> TenantPool:
     """Open a pool in the API's role, whose statements may take `timeout_s` at most."""
-    bounded = settings.model_copy(update={"postgres_statement_timeout_s": timeout_s})
+    # Half the time for finding out that nobody is there leaves the other half for another connection.
+    asking_s = min(settings.postgres_connect_timeout_s, timeout_s / 2)
+    bounded = settings.model_copy(
+        update={"postgres_statement_timeout_s": timeout_s, "postgres_connect_timeout_s": asking_s}
+    )
     pool = await open_pool(
         dsn, bounded, size=connections, role=API_ROLE, name=f"ledger-api-{name}", kind=TenantConnection
     )

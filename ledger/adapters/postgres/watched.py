@@ -9,6 +9,7 @@ not for that of a statement. Where one breaks in the middle of a statement, thos
 ones as well: the pool uses none of them any more. To connect anew costs milliseconds.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import wraps
@@ -39,7 +40,7 @@ def _heard(method: Method) -> Method:
         except (ConnectionError, asyncpg.ConnectionDoesNotExistError):
             await self.distrust()
             raise
-        self._heard_at = monotonic()
+        self.heard_at = monotonic()
         return answer
 
     return cast(Method, ask)
@@ -65,6 +66,7 @@ class Company:
     async def take_in(self, connection: Any) -> None:
         """Take a new WatchedConnection in: those of its time are given up together."""
         connection.company, connection.generation = self, self._generation
+        connection.heard_at = monotonic()
 
     async def distrust(self, generation: int) -> None:
         """Have the pool use none of the connections of that time; those that were made since are not touched."""
@@ -78,7 +80,7 @@ class WatchedConnection(_Connection):
 
     company: Company | None = None
     generation = 0
-    _heard_at = 0.0
+    heard_at = 0.0
 
     fetch = _heard(asyncpg.Connection.fetch)
     fetchrow = _heard(asyncpg.Connection.fetchrow)
@@ -90,8 +92,13 @@ class WatchedConnection(_Connection):
 
     async def ask_if_idle(self, within_s: float) -> None:
         """Ask whether the server is there, if nothing was heard of it lately; raises TimeoutError, ConnectionError."""
-        if monotonic() - self._heard_at > IDLE_S:
+        if monotonic() - self.heard_at <= IDLE_S:
+            return
+        try:
             await self.execute("select", timeout=within_s)
+        except asyncio.CancelledError:
+            self.terminate()  # or the pool would wait for its end, and whoever has no more time for that
+            raise
 
     async def distrust(self) -> None:
         """Tell the others that it is not to be trusted."""

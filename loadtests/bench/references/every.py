@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from loadtests.bench.references import kafka_alone, pgbench, raw, stock_faust
-from loadtests.bench.references.writing import Claiming
 from loadtests.bench.results import Measured
 from loadtests.bench.stage import Stage
 
@@ -18,7 +17,7 @@ _WAYS = (pgbench.Way(2), pgbench.Way(2, "prepared"), pgbench.Way(8), pgbench.Way
 
 REFERENCES: dict[str, Measure] = {
     raw.CASE: raw.measure,
-    f"{raw.CASE}@insert": partial(raw.measure, claiming=Claiming.INSERT),
+    raw.FLOOR_CASE: partial(raw.measure, floor=True),
     kafka_alone.CASE: kafka_alone.measure,
     stock_faust.CASE: stock_faust.measure,
     f"{stock_faust.CASE}@isolated": partial(stock_faust.measure, isolated=True),

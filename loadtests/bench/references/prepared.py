@@ -1,12 +1,12 @@
-"""Rows of transfers as PostgreSQL's binary COPY takes them, encoded before anything is measured."""
+"""The rows of transfers: their values, worked out before anything is measured, and as binary COPY takes them."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from itertools import chain, zip_longest
-from struct import Struct, pack
+from struct import Struct
 from typing import NamedTuple
 from uuid import UUID
 
@@ -37,10 +37,6 @@ _FIRST = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _LAST = b"\xff\xff"
 _ASSET = ASSET.encode()
 _DIGEST_BYTES = 16
-_CLAIM_BEGINS = Struct(">hi16sii")
-_TRANSACTION_BEGINS = Struct(">hi16sii")
-_ENTRY_BEGINS = Struct(">hiiiqiqi16sih")
-_ENTRY_TOTALS = Struct(">iqiqiq")
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -70,9 +66,37 @@ class Numbered(NamedTuple):
     value: bytes
 
 
-@dataclass(slots=True)
+class Moved(NamedTuple):
+    """One entry, and its balance after it; minor units."""
+
+    balance_id: int
+    version: int
+    amount: int
+    debits: int
+    credits: int
+
+
+class Posted(NamedTuple):
+    """One transfer."""
+
+    event_id: bytes
+    digest: bytes
+    partition: int
+    offset: int
+    entries: tuple[Moved, Moved]
+
+
+class Values(NamedTuple):
+    """What one database transaction writes; of the balances their ids, debits, credits and versions in columns."""
+
+    posted_at: datetime
+    posted: list[Posted]
+    balances: list[tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """What one database transaction writes; `balances` are balance ids, debits, credits and versions."""
+    """The same as it goes to PostgreSQL."""
 
     posted_at: datetime
     events: int
@@ -95,81 +119,87 @@ def chunked(
 
 
 class Preparer:
-    """Works out the rows of batches, one after the other; `rows` has the balance of each account."""
+    """Works out the values of batches, one after the other; `rows` has the balance of each account."""
 
-    def __init__(self, place: Place, rows: dict[str, Row]) -> None:
-        self._tenant = place.tenant_id
+    def __init__(self, rows: dict[str, Row]) -> None:
         self._rows = rows
-        self._claimed = _texts(TYPE, KIND)
-        self._topic = _texts(place.topic.encode())
 
-    def batch(self, chunk: list[Numbered], posted_at: datetime) -> Batch:
-        """Encode a chunk."""
-        making = _Making(posted_at)
-        for numbered in chunk:
-            self._add(making, numbered)
-        return making.batch(len(chunk))
+    def values(self, chunk: list[Numbered], posted_at: datetime) -> Values:
+        """Work out a chunk."""
+        moved: dict[int, Row] = {}
+        posted = [self._posted(numbered, moved) for numbered in chunk]
+        rows = [moved[each] for each in sorted(moved)]
+        columns = zip(*((row.balance_id, row.debits, row.credits, row.version) for row in rows), strict=True)
+        return Values(posted_at, posted, list(columns))
 
-    def _add(self, making: "_Making", numbered: Numbered) -> None:
+    def _posted(self, numbered: Numbered, moved: dict[int, Row]) -> Posted:
         event = orjson.loads(numbered.value)
         if event["type"].encode() != TYPE:
             raise ValueError(f"only transfers are written here, not {event['type']}")
-        data, event_id = event["data"], UUID(event["id"]).bytes
-        making.claims += self._claim(event_id, making.time, numbered)
-        making.transactions += self._transaction(event_id, making.time)
-        for line, (account, amount) in enumerate(
-            ((data["debit"], -data["amount"]), (data["credit"], data["amount"]))
-        ):
-            row = self._rows[account]
-            _move(row, amount)
-            making.moved[row.balance_id] = row
-            making.entries += self._entry(row, event_id, line, amount)
-            making.entries += making.time
-
-    def _claim(self, event_id: bytes, time: bytes, numbered: Numbered) -> bytes:
+        data = event["data"]
         digest = blake2b(numbered.value, digest_size=_DIGEST_BYTES).digest()
-        begins = _CLAIM_BEGINS.pack(len(CLAIM_COLUMNS), len(event_id), event_id, 4, self._tenant)
-        where = pack(">iiiq", 4, numbered.partition, 8, numbered.offset)
-        return b"".join((begins, _texts(digest), self._claimed, time, self._topic, where))
+        debit = self._moved(data["debit"], -data["amount"], moved)
+        credit = self._moved(data["credit"], data["amount"], moved)
+        event_id = UUID(event["id"]).bytes
+        return Posted(event_id, digest, numbered.partition, numbered.offset, (debit, credit))
 
-    def _transaction(self, event_id: bytes, time: bytes) -> bytes:
-        begins = _TRANSACTION_BEGINS.pack(len(TRANSACTION_COLUMNS), len(event_id), event_id, 4, self._tenant)
-        return b"".join((begins, _texts(TYPE), time, time))
-
-    def _entry(self, row: Row, event_id: bytes, line: int, amount: int) -> bytes:
-        key = (4, self._tenant, 8, row.balance_id, 8, row.version)
-        begins = _ENTRY_BEGINS.pack(len(ENTRY_COLUMNS), *key, len(event_id), event_id, 2, line)
-        return begins + _texts(_ASSET) + _ENTRY_TOTALS.pack(8, amount, 8, row.debits, 8, row.credits)
-
-
-@dataclass(slots=True)
-class _Making:
-    posted_at: datetime
-    moved: dict[int, Row] = field(default_factory=dict)
-    claims: bytearray = field(default_factory=lambda: bytearray(_FIRST))
-    transactions: bytearray = field(default_factory=lambda: bytearray(_FIRST))
-    entries: bytearray = field(default_factory=lambda: bytearray(_FIRST))
-    time: bytes = b""
-
-    def __post_init__(self) -> None:
-        self.time = pack(">iq", 8, (self.posted_at - _EPOCH) // _MICROSECOND)
-
-    def batch(self, events: int) -> Batch:
-        moved = [self.moved[each] for each in sorted(self.moved)]
-        columns = zip(*((row.balance_id, row.debits, row.credits, row.version) for row in moved), strict=True)
-        for rows in (self.claims, self.transactions, self.entries):
-            rows += _LAST
-        balances = [f"{{{','.join(map(str, column))}}}" for column in columns]
-        return Batch(self.posted_at, events, self.claims, self.transactions, self.entries, balances)
+    def _moved(self, account: str, amount: int, moved: dict[int, Row]) -> Moved:
+        row = self._rows[account]
+        row.version += 1
+        if amount < 0:
+            row.debits -= amount
+        else:
+            row.credits += amount
+        moved[row.balance_id] = row
+        return Moved(row.balance_id, row.version, amount, row.debits, row.credits)
 
 
-def _move(row: Row, amount: int) -> None:
-    row.version += 1
-    if amount < 0:
-        row.debits -= amount
-    else:
-        row.credits += amount
+class Packer:
+    """Packs values as binary COPY takes them, each row in one go."""
+
+    def __init__(self, place: Place) -> None:
+        self._tenant = place.tenant_id
+        self._topic = place.topic.encode()
+
+    def batch(self, values: Values) -> Batch:
+        """Pack a batch."""
+        time = (values.posted_at - _EPOCH) // _MICROSECOND
+        return Batch(
+            values.posted_at,
+            len(values.posted),
+            _whole(self._claims(values.posted, time)),
+            _whole(self._transactions(values.posted, time)),
+            _whole(self._entries(values.posted, time)),
+            [f"{{{','.join(map(str, column))}}}" for column in values.balances],
+        )
+
+    def _claims(self, posted: list[Posted], time: int) -> list[bytes]:
+        row = Struct(f">hi16sii i{_DIGEST_BYTES}s i{len(TYPE)}s i{len(KIND)}s iq i{len(self._topic)}s ii iq")
+        begins, kind = (len(CLAIM_COLUMNS), 16), (len(TYPE), TYPE, len(KIND), KIND)
+        at, tenant = (8, time, len(self._topic), self._topic), (4, self._tenant, _DIGEST_BYTES)
+        return [
+            row.pack(*begins, each.event_id, *tenant, each.digest, *kind, *at, 4, each.partition, 8, each.offset)
+            for each in posted
+        ]
+
+    def _transactions(self, posted: list[Posted], time: int) -> list[bytes]:
+        row = Struct(f">hi16s ii i{len(TYPE)}s iqiq")
+        begins = (len(TRANSACTION_COLUMNS), 16)
+        ends = (4, self._tenant, len(TYPE), TYPE, 8, time, 8, time)
+        return [row.pack(*begins, each.event_id, *ends) for each in posted]
+
+    def _entries(self, posted: list[Posted], time: int) -> list[bytes]:
+        row = Struct(f">hiiiqiq i16s ih i{len(_ASSET)}s iqiqiq iq")
+        begins, asset = (len(ENTRY_COLUMNS), 4, self._tenant, 8), (len(_ASSET), _ASSET, 8)
+        return [
+            row.pack(
+                *(*begins, each.balance_id, 8, each.version, 16, event_id, 2, line),
+                *(*asset, each.amount, 8, each.debits, 8, each.credits, 8, time),
+            )
+            for event_id, _, _, _, entries in posted
+            for line, each in enumerate(entries)
+        ]
 
 
-def _texts(*values: bytes) -> bytes:
-    return b"".join(pack(">i", len(value)) + value for value in values)
+def _whole(rows: list[bytes]) -> bytearray:
+    return bytearray(b"".join((_FIRST, *rows, _LAST)))

@@ -2,18 +2,19 @@
 
 The tables, columns, indexes, constraints and triggers are those of the product's migrations, the server is the
 same with the same durability, and a transaction has as many events as a worker's at most. Everything is known
-beforehand: rows are worked out and encoded, balances added up, accounts open. Nothing is read from Kafka,
-decided, locked, or published, and no position is kept. What remains is what PostgreSQL takes for these rows.
+beforehand: values are worked out, balances added up, accounts open. Nothing is read from Kafka, decided, locked, or
+published, and no position is kept. What remains is what it takes one connection to write these rows: they are packed
+for COPY, and ids are claimed as a ledger can, by `insert … on conflict do nothing` from a temporary table.
 
-An id is claimed by COPY straight into processed_events: its primary key refuses one that is there, and with it the
-whole batch. A ledger cannot do so alone, for it must go on with the others. `Claiming.INSERT` claims as a ledger
-can, by `insert … on conflict do nothing` from a temporary table.
+`floor=True` leaves out what can be left out of that as well, so that PostgreSQL alone remains: rows are packed before
+anything is measured, and ids go by COPY straight into processed_events. Its primary key refuses one that is there,
+and with it the whole batch, so that no ledger could go on with the others.
 
-Tried, and slower, by the processor time of server and client together: claims by `insert … on conflict` from a
-temporary table or from arrays (1.1 times), balances handed over as arrays that asyncpg encodes (1.2 times), rows
-that asyncpg encodes while they are written (1.3 times). Without a difference that could be shown: balances handed
-over by COPY into a temporary table, entries in the order of their key, other joins of the update. Waiting for the
-disk at the end of a batch is a small part: without it (`synchronous_commit = off`) nothing is gained that shows.
+Tried, and slower, by the processor time of server and client together: claims from arrays, balances handed over as
+arrays that asyncpg encodes, rows that asyncpg encodes instead of a packer that knows them. Without a difference that
+could be shown: balances handed over by COPY into a temporary table, entries in the order of their key, other joins of
+the update. Waiting for the disk at the end of a batch is a small part: without it (`synchronous_commit = off`)
+nothing is gained that shows.
 """
 
 from time import perf_counter
@@ -27,26 +28,28 @@ from loadtests.cpu import CpuMeter
 from loadtests.workloads import named
 
 CASE = "reference/raw"
+FLOOR_CASE = f"{CASE}@floor"
 
 
-async def measure(stage: Stage, events: int, seed: int, claiming: Claiming = Claiming.COPY) -> Measured:
+async def measure(stage: Stage, events: int, seed: int, *, floor: bool = False) -> Measured:
     """Write the preamble of `uniform`, then measure `events` of its transfers."""
-    workload = named("uniform")
+    workload, claiming = named("uniform"), Claiming.COPY if floor else Claiming.INSERT
     ready = (await prepared(stage, workload, events, seed))._replace(records=[])
     meter = CpuMeter(stage)
     async with stage.connection() as looking, writer(stage, ready.place, claiming) as writing:
         await looking.execute("checkpoint")
         await writing.write(ready.preamble)
+        batches = [writing.packed(each) for each in ready.batches] if floor else ready.batches
         writing.steps_s.clear()
         before = await costs(stage, looking)
         meter.start()
         begun = perf_counter()
-        await writing.write(ready.batches)
+        await writing.write(batches)
         seconds = perf_counter() - begun
         meter.stop()
         cost = spent(before, await costs(stage, looking))
     return Measured(
-        case=CASE if claiming is Claiming.COPY else f"{CASE}@{claiming}",
+        case=FLOOR_CASE if floor else CASE,
         rate=events / seconds,
         seconds=seconds,
         events=events,

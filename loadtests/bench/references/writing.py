@@ -14,8 +14,10 @@ from loadtests.bench.references.prepared import (
     ENTRY_COLUMNS,
     TRANSACTION_COLUMNS,
     Batch,
+    Packer,
     Place,
     Preparer,
+    Values,
     chunked,
 )
 from loadtests.bench.references.standing import open_accounts
@@ -51,8 +53,8 @@ class Prepared(NamedTuple):
 
     place: Place
     records: list[Record]
-    preamble: list[Batch]
-    batches: list[Batch]
+    preamble: list[Values]
+    batches: list[Values]
 
 
 async def prepared(stage: Stage, workload: Workload, events: int, seed: int) -> Prepared:
@@ -61,12 +63,12 @@ async def prepared(stage: Stage, workload: Workload, events: int, seed: int) -> 
     preamble = list(workload.preamble(seed, at_ms))
     records = list(workload.records(events, seed, at_ms))
     place, rows = await open_accounts(stage, chain(preamble, records))
-    preparer = Preparer(place, rows)
+    preparer = Preparer(rows)
     choose = Partitioner().chooser(place.topic, stage.settings.partitions)
     size, begun = stage.settings.batch_records_max, datetime.now(UTC)
     first, then = (
         [
-            preparer.batch(chunk, begun + timedelta(milliseconds=number))
+            preparer.values(chunk, begun + timedelta(milliseconds=number))
             for number, chunk in enumerate(chunked(some, choose, size))
         ]
         for some in (preamble, records)
@@ -88,15 +90,23 @@ class Writer:
 
     def __init__(self, connection: Any, place: Place, claim: Any, update: Any) -> None:
         self._connection = connection
+        self._packer = Packer(place)
         self._tenant = place.tenant_id
         self._claim_statement = claim
         self._update = update
         self.steps_s: dict[str, float] = defaultdict(float)
 
-    async def write(self, batches: Sequence[Batch]) -> None:
-        """Write batches in their order; raises ClaimedBeforeError, or UniqueViolationError."""
+    async def write(self, batches: Sequence[Values | Batch]) -> None:
+        """Pack batches that are not, and write them in their order; raises ClaimedBeforeError, UniqueViolationError."""
         for batch in batches:
-            await self._write(batch)
+            await self._write(batch if isinstance(batch, Batch) else self.packed(batch))
+
+    def packed(self, values: Values) -> Batch:
+        """Pack a batch."""
+        begun = perf_counter()
+        batch = self._packer.batch(values)
+        self.steps_s["pack"] += perf_counter() - begun
+        return batch
 
     async def _write(self, batch: Batch) -> None:
         async with self._step("begin"):

@@ -101,6 +101,9 @@ class Model:
             case "hold.place.v1" | "payment.request.v1":
                 self.holds[key] = hold = placed(event, born)
                 self._touch(event.tenant, hold.debit, hold.asset, born).held += hold.amount
+                for account in (hold.credit, *([hold.fee[0]] if hold.fee else [])):
+                    if not account.startswith("transit:"):
+                        self._stand(event.tenant, account)
             case "hold.capture.v1":
                 self._take(event, -lines[0][2] if lines else 0)
             case "hold.void.v1":
