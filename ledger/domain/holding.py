@@ -7,7 +7,15 @@ import msgspec
 
 from ledger.domain.account import Balance
 from ledger.domain.books import Books
-from ledger.domain.commands import TRANSIT_PREFIX, CaptureHold, Event, PlaceHold, RequestPayment, VoidHold, credit_of
+from ledger.domain.commands import (
+    TRANSIT_PREFIX,
+    CaptureHold,
+    Event,
+    PlaceHold,
+    RequestPayment,
+    VoidHold,
+    credit_of,
+)
 from ledger.domain.holds import Guard, Hold
 from ledger.domain.money import AMOUNT_MAX, in_range
 from ledger.domain.movements import (

@@ -178,7 +178,9 @@ class Packer:
         begins, kind = (len(CLAIM_COLUMNS), 16), (len(TYPE), TYPE, len(KIND), KIND)
         at, tenant = (8, time, len(self._topic), self._topic), (4, self._tenant, _DIGEST_BYTES)
         return [
-            row.pack(*begins, each.event_id, *tenant, each.digest, *kind, *at, 4, each.partition, 8, each.offset)
+            row.pack(
+                *begins, each.event_id, *tenant, each.digest, *kind, *at, 4, each.partition, 8, each.offset
+            )
             for each in posted
         ]
 
