@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from asyncio.subprocess import PIPE
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from streams.demo.mix import TENANT
 
 CHECKER = "loadtests.chaos.checker"
 CHECK_S = 600.0
-CHECKED_RECORDS_S = 2_000.0
+CHECKED_RECORDS_S = 800.0
 """As many records more are checked in a second, at least."""
 
 REBUILT_RECORDS_MAX = 2_000_000
@@ -34,14 +35,17 @@ class Said(msgspec.Struct, frozen=True):
     invariants: dict[str, Checked]
 
 
-async def judge(stage: Stage, *, after_loss: bool = False) -> tuple[dict[str, Checked], list[str]]:
+async def judge(
+    stage: Stage, tell: Callable[[str], None], *, after_loss: bool = False
+) -> tuple[dict[str, Checked], list[str]]:
     """Have the checker look at the stage, which must be quiet; gives its verdicts, and what went wrong with it."""
     command = [*_command(stage), *(["--after-loss"] if after_loss else [])]
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
     allowed_s = CHECK_S + stage.watch.sent / CHECKED_RECORDS_S
     try:
         async with asyncio.timeout(allowed_s):
-            printed, said = await process.communicate()
+            printed, said = await asyncio.gather(_whole(process.stdout), _passed_on(process.stderr, tell))
+            await process.wait()
     except TimeoutError:
         process.kill()
         await process.wait()
@@ -49,11 +53,23 @@ async def judge(stage: Stage, *, after_loss: bool = False) -> tuple[dict[str, Ch
     try:
         found = msgspec.json.decode(printed, type=Said)
     except msgspec.DecodeError:
-        last = said.decode(errors="replace")[-SAID_MAX:]
-        return {}, [f"the checker failed with exit code {process.returncode}: {last}"]
+        return {}, [f"the checker failed with exit code {process.returncode}: {said[-SAID_MAX:]}"]
     return found.invariants, [] if found.ok == _all_ok(found.invariants) else [
         "the checker contradicts itself"
     ]
+
+
+async def _whole(stream: asyncio.StreamReader | None) -> bytes:
+    return b"" if stream is None else await stream.read()
+
+
+async def _passed_on(stream: asyncio.StreamReader | None, tell: Callable[[str], None]) -> str:
+    """Tell each line as it comes; gives all of them."""
+    lines: list[str] = []
+    while stream is not None and (line := await stream.readline()):
+        lines.append(line.decode(errors="replace").rstrip())
+        tell(f"  {lines[-1]}")
+    return "\n".join(lines)
 
 
 def _all_ok(invariants: dict[str, Any]) -> bool:

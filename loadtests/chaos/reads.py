@@ -31,6 +31,7 @@ class Reader:
         self._random = Random(f"reads {seed}")
         self._newest: dict[str, int] = {}
         self._seen: dict[str, deque[tuple[float, int]]] = {}
+        self._forgotten = 0
         self._checked = 0
         self._unanswered = 0
         self._findings: list[Any] = []
@@ -47,7 +48,8 @@ class Reader:
                 self._unanswered += 1
 
     def forget(self) -> None:
-        """Expect nothing of what was seen before: commits were lost on purpose."""
+        """Expect nothing of what was seen, or is on its way: commits were lost on purpose."""
+        self._forgotten += 1
         self._newest.clear()
         self._seen.clear()
 
@@ -60,9 +62,11 @@ class Reader:
 
     async def _strong(self) -> None:
         """Read one: it knows at least what was read of it before."""
-        account = self._account()
+        account, forgotten = self._account(), self._forgotten
         known = self._newest.get(account, 0)
         found = await self._balance(account, "strong")
+        if forgotten != self._forgotten:
+            return
         if found["version"] < known:
             self._find("strong read went back", account=account, known=known, found=found)
         self._newest[account] = max(self._newest.get(account, 0), found["version"])

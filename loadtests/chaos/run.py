@@ -106,7 +106,8 @@ async def _play(plan: Plan, wanted: Wanted) -> Scene:
         grown = memory_verdict(meter.memory_mib)
         wanted.tell("checking")
         reads = await stage.reading.stop()
-        invariants, faults = await judge(stage, after_loss=any(act.fault.loses_commits for act in plan.acts))
+        losing = any(act.fault.loses_commits for act in plan.acts)
+        invariants, faults = await judge(stage, wanted.tell, after_loss=losing)
         sent = (await stage.load.end()).sent
         return Scene(
             name=plan.scene,

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 
 from loadtests.chaos.checker.options import Options, Topics
 from loadtests.chaos.checker.run import check
@@ -65,10 +66,15 @@ def parse(arguments: Sequence[str]) -> tuple[Options, bool]:
     return options, given.json
 
 
+def _tell(what: str, seconds: float) -> None:
+    print(f"{seconds:6.0f} s  {what}", file=sys.stderr, flush=True)
+
+
 def main() -> None:
     """Check, tell, and exit."""
     options, as_json = parse(sys.argv[1:])
-    report = asyncio.run(check(options))
+    begun = monotonic()
+    report = asyncio.run(check(options, lambda what: _tell(what, monotonic() - begun)))
     print(json.dumps(report.told()) if as_json else "\n".join(report.lines()))
     sys.exit(0 if report.ok else 1)
 

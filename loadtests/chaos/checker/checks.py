@@ -73,6 +73,7 @@ async def run_checks(connection: Any, report: Report, topic: str, *, with_log: b
     """Run them on a connection whose search path is the schema of the books."""
     for check in CHECKS:
         if with_log or not check.needs_log:
+            report.tell(check.file)
             report.add([finding async for finding in run(connection, check, topic)])
     for invariant, query in COUNTS.items():
         report.checked(invariant, await connection.fetchval(query))

@@ -1,7 +1,7 @@
 """What the checker found: for each invariant what was checked, what is wrong with it, and what was not looked at."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -60,9 +60,11 @@ class Invariant:
 class Report:
     """All invariants; what was not checked has `checked` 0 and a note that says why."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[str], None] = lambda _: None) -> None:
+        """`tell` hears what is looked at next, for whoever waits."""
         self.invariants = {name: Invariant() for name in INVARIANTS}
         self.figures: dict[str, int] = {}
+        self.tell = tell
 
     @property
     def ok(self) -> bool:

@@ -1,6 +1,6 @@
 """The whole check, in its order: lag first, then the log beside the books, then what others show of them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -31,14 +31,17 @@ from loadtests.chaos.checker.tenancy import check_tenancy
 API_WAIT_S = 15.0
 
 
-async def check(options: Options) -> Report:
-    """Check everything that the options name; what they leave out is noted as not run."""
-    report = Report()
+async def check(options: Options, tell: Callable[[str], None] = lambda _: None) -> Report:
+    """Check everything that the options name; what they leave out is noted as not run.
+
+    `tell` hears what is looked at next.
+    """
+    report = Report(tell)
     async with connected(options) as connection, Log.open(options.kafka) as log:
         await check_liveness(connection, log, options, report)
         await connection.execute(STATISTICS)
         async with connection.transaction(isolation="repeatable_read"):
-            await load(connection, log, options)
+            await load(connection, log, options, tell)
             await check_loaded(connection, options.topics.payments, report, after_loss=options.after_loss)
             await check_tenancy(connection, options.schema, report)
             await _check_reads(connection, options, report)
@@ -50,9 +53,12 @@ async def check(options: Options) -> Report:
     return report
 
 
-async def load(connection: Any, log: Log, options: Options) -> None:
+async def load(
+    connection: Any, log: Log, options: Options, tell: Callable[[str], None] = lambda _: None
+) -> None:
     """Put what Kafka holds, and what was sent, into temporary tables."""
     topics = options.topics
+    tell("reading the topics")
     await connection.execute(TABLES)
     spans = await log.spans(topics.payments)
     await connection.copy_records_to_table(
@@ -63,12 +69,14 @@ async def load(connection: Any, log: Log, options: Options) -> None:
     await load_entries(connection, log.read(topics.entries))
     await load_letters(connection, log.read(topics.dead_letters))
     await load_sent(connection, options.sent, topics.payments)
+    tell("making indexes")
     await connection.execute(INDEXES)
 
 
 async def check_loaded(connection: Any, topic: str, report: Report, *, after_loss: bool = False) -> None:
     """Compare what was loaded with the books, by SQL and by the model."""
     await run_checks(connection, report, topic)
+    report.tell("judging decisions")
     await judge_decisions(connection, report, topic, after_loss=after_loss)
     report.figures = dict(await connection.fetchrow(sql("figures"), topic))
     report.checked("L", report.figures["records"] + report.figures["acknowledged"])
@@ -88,6 +96,7 @@ async def _check_rebuild(connection: Any, options: Options, report: Report) -> N
     if not options.rebuild:
         report.note("P", "nothing was replayed: no --rebuild")
         return
+    report.tell("making books anew")
     pid = await connection.fetchval("select pg_backend_pid()")
     await check_rebuild(connection, options, report, f"{options.schema}_anew_{pid}")
 
