@@ -1,7 +1,7 @@
 """The audit chain in PostgreSQL: it grows under a lock of each tenant's head, and is read from one snapshot."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -107,7 +107,8 @@ async def _hold_unlinked(
         await connection.execute("commit", timeout=LONG_S)
     except BaseException:
         # Whatever state it is in, nobody else gets it.
-        connection.terminate()
+        with suppress(asyncpg.InterfaceError):  # the pool has let go of a connection that broke
+            connection.terminate()
         raise
 
 

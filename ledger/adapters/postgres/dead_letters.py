@@ -2,9 +2,10 @@
 
 import base64
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import asyncpg
 import orjson
 
 from ledger.adapters.postgres.connection import transient_faults
@@ -67,7 +68,8 @@ class PostgresDeadLetters:
             yield ensure_held
         finally:
             # Closed, it lets go in whatever state it is.
-            connection.terminate()
+            with suppress(asyncpg.InterfaceError):  # the pool has let go of a connection that broke
+                connection.terminate()
             await self.pool.release(connection)
 
     async def _fetch(self, statement: str, *arguments: Any) -> Sequence[Any]:
