@@ -6,7 +6,6 @@ the end of its millisecond; and its *outcome* is seen when this process has it.
 """
 
 import gc
-import os
 import signal
 import sys
 import time
@@ -30,6 +29,7 @@ from loadtests.bench.orders import (
     order,
     start_at,
     tell,
+    wait_for_word,
 )
 
 AHEAD_S = 30.0
@@ -167,8 +167,7 @@ class Observer:
         line = sys.stdin.buffer.readline()
         if line:
             self._sent = int(line)
-            # Without Python's buffer: its lock would be held when the process ends, which is fatal to it.
-            os.read(sys.stdin.fileno(), 1)
+            wait_for_word()
         self._given_up = True
 
     def _read(self, consumer: Consumer, start: float) -> None:

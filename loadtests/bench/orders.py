@@ -1,5 +1,6 @@
 """What the sender and the observer are told, and what they tell: one JSON line each."""
 
+import os
 import resource
 import sys
 from collections.abc import Iterator
@@ -113,6 +114,14 @@ def start_at() -> float:
     if not line:
         raise SystemExit("nobody says when to start")
     return float(line)
+
+
+def wait_for_word() -> None:
+    """Wait until whoever started this process says anything more, or is gone.
+
+    Without Python's buffer: its lock would be held when the process ends, which is fatal to it.
+    """
+    os.read(sys.stdin.fileno(), 1)
 
 
 def tell_sent(count: int) -> bytes:

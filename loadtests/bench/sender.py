@@ -5,9 +5,7 @@ due when it was due, and every latency counts from there.
 """
 
 import gc
-import os
 import signal
-import sys
 import time
 from array import array
 from collections.abc import Iterator
@@ -18,7 +16,7 @@ from typing import Any
 from confluent_kafka import KafkaException, Producer
 
 from loadtests.bench.latencies import Latencies
-from loadtests.bench.orders import Order, Sent, memory_mib, order, start_at, tell
+from loadtests.bench.orders import Order, Sent, memory_mib, order, start_at, tell, wait_for_word
 from loadtests.bench.packing import PACKED, produce
 from loadtests.workloads import Record
 
@@ -81,8 +79,7 @@ class Sender:
 
     def _listen(self) -> None:
         """Stop when whoever started this process is gone."""
-        # Without Python's buffer: its lock would be held when the process ends, which is fatal to it.
-        os.read(sys.stdin.fileno(), 1)
+        wait_for_word()
         self._stopped = True
 
     def _stop(self, *_: object) -> None:

@@ -16,6 +16,7 @@ import aiohttp
 import asyncpg
 
 from ledger.config import Settings
+from ledger.observability.crash import EXIT_CODE
 from loadtests.bench.stage import environment_of
 from loadtests.chaos.crew import Crew, CrewError, DownError, Extra
 from loadtests.chaos.lag import Gauge, Sample, Watch
@@ -65,7 +66,6 @@ MAKERS = {
     PAYING: payments_workers,
     CHAINING: chain_workers,
 }
-KILLED = 137
 AGAIN_S = 1.0
 _EXTRA_FROM = 10
 POSTGRES = "postgres"
@@ -202,7 +202,7 @@ class Stage:
                 code = await extra.exit_code(max(1.0, ends - monotonic()))
             finally:
                 await extra.end(signal.SIGKILL)
-            if code == KILLED:
+            if code == EXIT_CODE:
                 return f"{point} → {code}"
             if code != SERVICE_AWAY or monotonic() > ends:
                 why = DownError if code == SERVICE_AWAY else CrewError

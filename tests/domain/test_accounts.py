@@ -62,6 +62,14 @@ def test_hold_opens_every_account_that_its_capture_moves() -> None:
     assert [balance.account.code for balance in desk.books.changes.balances] == ["external:bank"]
 
 
+def test_hold_towards_another_tenant_leaves_the_agreement_to_whom_it_concerns() -> None:
+    desk = check("""
+        hold external:bank transit:acme 5      | posted
+        open transit:acme overdraft=9          | posted
+    """)
+    assert [account.code for account in desk.books.changes.opened] == ["external:bank", "transit:acme"]
+
+
 def test_account_closes_when_empty() -> None:
     check("""
         transfer external:bank ann 5      | posted

@@ -1,5 +1,6 @@
 """What is private in Faust, Mode and aiokafka and yet stood upon: a new version that changes it fails here."""
 
+import asyncio
 import inspect
 from collections.abc import Callable
 from importlib.metadata import version
@@ -9,7 +10,7 @@ import aiokafka
 import faust
 import mode
 import pytest
-from aiokafka import client
+from aiokafka import client, conn
 from aiokafka.consumer import fetcher, subscription_state
 from aiokafka.errors import CommitFailedError
 from aiokafka.producer import message_accumulator
@@ -123,6 +124,15 @@ def test_aiokafka_keeps_what_it_fetched_and_the_ends_of_logs_where_they_are_look
     made = source(aiokafka.AIOKafkaConsumer)
     for name in ("_fetch_max_wait_ms", "_isolation_level", "_max_poll_records", "_fetcher", "_closed"):
         assert f"self.{name}" in made
+
+
+async def test_aiokafka_keeps_its_connections_and_what_came_over_them_where_they_are_looked_for() -> None:
+    assert "self._conns[(node_id, group)]" in source(client.AIOKafkaClient.send)
+    assert "self._last_action = " in source(conn.AIOKafkaConnection._handle_frame)
+    assert "self._reader = " in source(conn.AIOKafkaConnection)
+    reader: Any = asyncio.StreamReader()
+    reader.feed_data(b"answer")
+    assert len(reader._buffer) == len("answer")
 
 
 def test_faust_still_loses_its_way_where_the_transport_goes_another() -> None:

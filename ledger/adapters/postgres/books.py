@@ -2,14 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime
 from time import perf_counter
 
-import asyncpg
-
 from ledger.adapters.postgres import reading, writing
-from ledger.adapters.postgres.connection import transient_faults
+from ledger.adapters.postgres.connection import end, transient_faults
 from ledger.adapters.postgres.directory import Directory, Tenant
 from ledger.adapters.postgres.locking import Locking, Turn
 from ledger.adapters.postgres.statements import column, sql
@@ -58,9 +56,7 @@ class PostgresBooks:
                 with transient_faults():
                     await transaction.rollback()
         except BaseException:
-            # Whatever state it is in, half-way through a statement or not, the server rolls it back.
-            with suppress(asyncpg.InterfaceError):  # the pool has let go of a connection that broke
-                connection.terminate()
+            end(connection)  # half-way through a statement or not, the server rolls it back
             raise
         finally:
             turn.end()

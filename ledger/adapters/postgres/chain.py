@@ -1,14 +1,14 @@
 """The audit chain in PostgreSQL: it grows under a lock of each tenant's head, and is read from one snapshot."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import asyncpg
 
 from ledger.adapters.postgres.chain_rows import Accounts, joined, link_of, read_lines, transaction_of
-from ledger.adapters.postgres.connection import LONG_S, transient_faults
+from ledger.adapters.postgres.connection import LONG_S, end, transient_faults
 from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.types import Connection, Pool
 from ledger.application.chain import Appended, ChainDamagedError, Linked
@@ -106,9 +106,7 @@ async def _hold_unlinked(
         await connection.execute(_HELD + sql("find_unlinked"), since, before, horizon, timeout=LONG_S)
         await connection.execute("commit", timeout=LONG_S)
     except BaseException:
-        # Whatever state it is in, nobody else gets it.
-        with suppress(asyncpg.InterfaceError):  # the pool has let go of a connection that broke
-            connection.terminate()
+        end(connection)
         raise
 
 

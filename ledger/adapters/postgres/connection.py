@@ -1,12 +1,12 @@
 """Connections to the books: a pool in the right schema and role, and PostgreSQL's errors told apart."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import asyncpg
 
-from ledger.adapters.postgres.types import Pool
+from ledger.adapters.postgres.types import Connection, Pool
 from ledger.adapters.postgres.watched import Company, WatchedConnection
 from ledger.application.faults import BusyError, TooSlowError, TransientFaultError
 from ledger.config import Settings
@@ -60,6 +60,12 @@ def transient_faults() -> Iterator[None]:
             # The end of a transaction finds that its connection was given up.
             raise TooSlowError(f"TimeoutError: {error.__context__}") from error
         raise TransientFaultError(f"{type(error).__name__}: {error}") from error
+
+
+def end(connection: Connection) -> None:
+    """Close a connection at once, in whatever state it is, so that nobody else gets it."""
+    with suppress(asyncpg.InterfaceError):  # the pool has let go of a connection that broke
+        connection.terminate()
 
 
 async def open_pool(

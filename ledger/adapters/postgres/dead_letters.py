@@ -2,13 +2,12 @@
 
 import base64
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
 import orjson
 
-from ledger.adapters.postgres.connection import transient_faults
+from ledger.adapters.postgres.connection import end, transient_faults
 from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.types import Pool
 from ledger.application.dead_letters import (
@@ -67,9 +66,7 @@ class PostgresDeadLetters:
 
             yield ensure_held
         finally:
-            # Closed, it lets go in whatever state it is.
-            with suppress(asyncpg.InterfaceError):  # the pool has let go of a connection that broke
-                connection.terminate()
+            end(connection)  # with it goes the lock
             await self.pool.release(connection)
 
     async def _fetch(self, statement: str, *arguments: Any) -> Sequence[Any]:
