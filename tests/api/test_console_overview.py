@@ -107,6 +107,12 @@ def test_a_little_lag_is_as_it_should_be() -> None:
     assert kinds(pipeline(payments=stand(end=5000, committed=0, waits=2))) == []
 
 
+@pytest.mark.parametrize(("waits", "level", "said"), [(6, "warning", "is late"), (31, "bad", "is behind")])
+def test_what_waits_for_long_is_late_before_it_is_behind(waits: int, level: str, said: str) -> None:
+    (trouble,) = troubles_of(pipeline(payments=stand(end=20, waits=waits)))
+    assert (trouble.kind, trouble.level, said in trouble.says) == (Kind.POSTING_BEHIND, level, True)
+
+
 def test_rates_are_differences_over_time() -> None:
     later = replace(
         WELL,
@@ -279,9 +285,19 @@ async def test_what_could_not_be_asked_is_asked_again_within_a_second(away: str)
 
 
 def test_the_runbook_is_shown_with_its_tags_as_text() -> None:
-    html = html_of("# A <script> & b\n\n[there](other.md), [here](#a-script--b) `x`\n\n| a |\n|---|\n| b |\n")
+    html = html_of("# A <script> & b\n\n[here](#a-script--b) `x`\n\n| a |\n|---|\n| b |\n")
     assert '<h1 id="a-script--b">A &lt;script&gt; &amp; b</h1>' in html
-    assert ("other.md" in html, '<a href="#a-script--b">here</a>' in html) == (False, True)
+    assert '<a href="#a-script--b">here</a> <code>x</code>' in html
+
+
+def test_of_what_is_not_served_the_runbook_says_where_it_is_read() -> None:
+    html = html_of(
+        "As [said *there*](other.md#part), [above](../README.md), [far](https://host/a#b) and [here](#x)."
+    )
+    assert html.strip() == (
+        "<p>As said <em>there</em> (docs/other.md), above (README.md), far (https://host/a#b) "
+        'and <a href="#x">here</a>.</p>'
+    )
 
 
 async def test_the_runbook_is_served() -> None:

@@ -1,12 +1,14 @@
 """The runbook as a page, so that it is at hand where there is nothing but the API."""
 
+import posixpath
 import re
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
 
 from fastapi import APIRouter
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
@@ -32,7 +34,7 @@ async def show(request: Request) -> Response:
 def html_of(markdown: str) -> Markup:
     """Make a page of Markdown: tags in it are text, headings get the anchors that GitHub gives them.
 
-    Links to other documents, which are not served here, become text.
+    Other documents are not served here: a link to one becomes text, with where it is read after it.
     """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(markdown)
@@ -42,8 +44,7 @@ def html_of(markdown: str) -> Markup:
         if opening.type == "fence":
             opening.info = ""
     for token in tokens:
-        token.children = [each for each in token.children or () if not _leads_elsewhere(each)]
-        _close_links(token)
+        token.children = list(_without_links_elsewhere(token.children or ())) or None
     return Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704 - the parser escapes
 
 
@@ -52,16 +53,21 @@ def anchor_of(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-def _leads_elsewhere(token: Any) -> bool:
-    return token.type == "link_open" and not str(token.attrGet("href")).startswith("#")
-
-
-def _close_links(token: Any) -> None:
-    """Drop the ends of links that are links no more."""
-    kept, is_open = [], False
-    for each in token.children:
-        if each.type == "link_close" and not is_open:
+def _without_links_elsewhere(children: Iterable[Token]) -> Iterator[Token]:
+    document: str | None = None
+    for each in children:
+        if each.type == "link_open" and (document := _document_of(str(each.attrGet("href")))):
             continue
-        is_open = each.type == "link_open" or (is_open and each.type != "link_close")
-        kept.append(each)
-    token.children = kept or None
+        if each.type == "link_close" and document:
+            yield Token("text", "", 0, content=f" ({document})")
+            document = None
+            continue
+        yield each
+
+
+def _document_of(href: str) -> str | None:
+    """Name what a link of the runbook leads to, a document from the root of the sources; None: the runbook."""
+    if "://" in href:
+        return href
+    path = href.partition("#")[0]
+    return posixpath.normpath(posixpath.join("docs", path)) if path else None

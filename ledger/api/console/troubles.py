@@ -15,7 +15,9 @@ from ledger.application.pipeline import BooksStand, Pipeline, StreamStand
 from ledger.application.provider_reading import BreakerTold
 
 WAITING_S = 30.0
-"""Records that wait for longer are behind."""
+"""Records that wait for longer are behind, and somebody has to look."""
+LATE_S = 5.0
+"""Records that wait for longer are late: twice what `posting_freshness` asks for, as bursts do for a while."""
 STUCK_SHOWN_MAX = 100
 
 
@@ -39,11 +41,14 @@ class Kind(StrEnum):
     VERIFICATION_FAILED = "the-last-verification-found-violations"
 
 
+Level = Literal["bad", "warning"]
+
+
 class Trouble(NamedTuple):
     """One thing that is wrong."""
 
     kind: Kind
-    level: Literal["bad", "warning"]
+    level: Level
     says: str
     page: str
     leads_to: str
@@ -103,9 +108,10 @@ def _posting(pipeline: Pipeline) -> Iterator[Trouble]:
     if not payments.members:
         says = f"No posting worker is at work: {waiting if payments.lag else 'nothing would be posted'}."
         yield _pipeline(Kind.NOBODY_POSTS, says, "payments", "Partitions and workers")
-    elif (age := _age(payments, pipeline.at)) is not None and age > timedelta(seconds=WAITING_S):
-        says = f"Posting is behind: {waiting}, the oldest for {span(age)}."
-        yield _pipeline(Kind.POSTING_BEHIND, says, "payments", "Partitions and workers")
+    elif (age := _age(payments, pipeline.at)) is not None and age > timedelta(seconds=LATE_S):
+        level: Level = "bad" if age > timedelta(seconds=WAITING_S) else "warning"
+        says = f"Posting is {'behind' if level == 'bad' else 'late'}: {waiting}, the oldest for {span(age)}."
+        yield _pipeline(Kind.POSTING_BEHIND, says, "payments", "Partitions and workers", level)
     for gap in _gaps(payments, books):
         yield _gap_trouble(gap)
 
@@ -203,7 +209,5 @@ def _api(api: ApiStand) -> Iterator[Trouble]:
         yield _pipeline(Kind.CACHE_AWAY, says, "api", "The API", "warning")
 
 
-def _pipeline(
-    kind: Kind, says: str, part: str, leads_to: str, level: Literal["bad", "warning"] = "bad"
-) -> Trouble:
+def _pipeline(kind: Kind, says: str, part: str, leads_to: str, level: Level = "bad") -> Trouble:
     return Trouble(kind, level, says, f"{path_of('pipeline')}#{part}", leads_to)
