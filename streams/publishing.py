@@ -65,15 +65,13 @@ class PatientPublisher:
 def outgoing(outcome: Outcome, settings: Settings) -> list[Outgoing]:
     """Give the records that tell of an outcome: itself, and each of its entries."""
     said, entries = messages(outcome)
-    return [
-        to_topic(settings.outcomes_topic, said),
-        *[to_topic(settings.entries_topic, each) for each in entries],
-    ]
+    topic = settings.entries_topic
+    return [Outgoing(settings.outcomes_topic, *said), *[Outgoing(topic, *each) for each in entries]]
 
 
 def to_topic(topic: str, message: Message) -> Outgoing:
     """Give the record that has a message in a topic."""
-    return Outgoing(topic, message.key, message.value, message.headers)
+    return Outgoing(topic, *message)
 
 
 def _facts(record: Outgoing) -> dict[str, object]:

@@ -96,7 +96,7 @@ def outgoing_examples() -> dict[str, Example]:
     )
     written = [outcome_message(each).value for each in (posted, refused)]
     written.append(outcome_message(Outcome(event, "duplicate", _AT, transaction=event.id)).value)
-    written.append(next(entry_messages(posted)).value)
+    written.append(entry_messages(posted)[0].value)
     bodies = [json.loads(value or b"") for value in written]
     return {body["type"]: body for body in bodies}
 

@@ -1,6 +1,7 @@
 """What the ledger publishes: CloudEvents for outcomes and entries, and dead letters as they came."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -9,7 +10,6 @@ import orjson
 from ledger.contract.dead_letter import DeadLetter, Record, bytes_of_address
 from ledger.contract.decode import ADDRESS_BYTES_MAX
 from ledger.domain.outcome import Outcome
-from ledger.domain.transaction import Entry
 
 CONTENT_TYPE = ("content-type", b"application/cloudevents+json")
 SOURCE = "ledger"
@@ -42,68 +42,47 @@ def record_key(tenant: str, account: str) -> bytes:
 
 def outcome_message(outcome: Outcome) -> Message:
     """Write an outcome under the key that its event came with."""
-    return _outcome_message(outcome, _Shared.of(outcome))
+    return messages(outcome)[0]
 
 
-def entry_messages(outcome: Outcome) -> Iterator[Message]:
+def entry_messages(outcome: Outcome) -> list[Message]:
     """Write the entries of a posted outcome, each under its account's key."""
-    return _entry_messages(outcome, _Shared.of(outcome))
-
-
-def messages(outcome: Outcome) -> tuple[Message, Iterator[Message]]:
-    """Write both, for less than each by itself."""
-    shared = _Shared.of(outcome)
-    return _outcome_message(outcome, shared), _entry_messages(outcome, shared)
+    return messages(outcome)[1]
 
 
 # Written by hand: a dictionary for each of three records costs as much as deciding the event. Ids, types, tenants,
 # accounts and assets have no character that JSON would escape; whatever else is text goes through orjson.
 
 
-class _Shared(NamedTuple):
-    """What an outcome and its entries have in common, as JSON."""
-
-    posted_at: str
-    envelope: str
-    """Its last members."""
-    entries: Sequence[str]
-    """The members of each entry, without brackets."""
-
-    @classmethod
-    def of(cls, outcome: Outcome) -> "_Shared":
-        event, posted_at = outcome.event, _json(outcome.posted_at)
-        envelope = f'"time":{posted_at},"tenant":"{event.tenant}","datacontenttype":"application/json"'
-        if event.correlation_id is not None:
-            envelope += f',"correlationid":{_json(event.correlation_id)}'
-        if event.traceparent is not None:
-            envelope += f',"traceparent":{_json(event.traceparent)}'
-        return cls(posted_at, envelope, [_entry_members(entry) for entry in outcome.entries])
-
-
-def _entry_members(entry: Entry) -> str:
-    return (
+def messages(outcome: Outcome) -> tuple[Message, list[Message]]:
+    """Write an outcome, and the entries of one that posted any."""
+    event, posted_at = outcome.event, _utc(outcome.posted_at)
+    envelope = f'"time":{posted_at},"tenant":"{event.tenant}","datacontenttype":"application/json"'
+    if event.correlation_id is not None:
+        envelope += f',"correlationid":{_json(event.correlation_id)}'
+    if event.traceparent is not None:
+        envelope += f',"traceparent":{_json(event.traceparent)}'
+    entries = [
         f'"account":"{entry.account}","asset":"{entry.asset}","amount":{entry.amount},'
         f'"version":{entry.version},"balance":{entry.balance},'
         f'"posted_debits":{entry.posted_debits},"posted_credits":{entry.posted_credits}'
-    )
-
-
-def _outcome_message(outcome: Outcome, shared: _Shared) -> Message:
-    event = outcome.event
+        for entry in outcome.entries
+    ]
     value = (
         f'{{"specversion":"1.0","id":"{event.id}","source":"{SOURCE}","type":"{_OUTCOME_TYPES[outcome.kind]}",'
-        f'{shared.envelope},"data":{{"event_id":"{event.id}","event_type":"{event.type}",'
-        f'{_outcome_members(outcome, shared)}"posted_at":{shared.posted_at}}}}}'
+        f'{envelope},"data":{{"event_id":"{event.id}","event_type":"{event.type}",'
+        f'{_members(outcome, entries)}"posted_at":{posted_at}}}}}'
     )
-    return Message(event.key, value.encode(), (CONTENT_TYPE, (FINGERPRINT, event.fingerprint)))
+    said = Message(event.key, value.encode(), (CONTENT_TYPE, (FINGERPRINT, event.fingerprint)))
+    return said, _entry_messages(outcome, envelope, entries) if entries else []
 
 
-def _outcome_members(outcome: Outcome, shared: _Shared) -> str:
+def _members(outcome: Outcome, entries: Sequence[str]) -> str:
     members = ""
     if outcome.transaction is not None:
         members += f'"transaction":"{outcome.transaction}",'
-    if outcome.entries:
-        members += f'"entries":[{{{"},{".join(shared.entries)}}}],'
+    if entries:
+        members += f'"entries":[{{{"},{".join(entries)}}}],'
     if outcome.hold is not None:
         members += f'"hold":{_json(msgspec.structs.asdict(outcome.hold))},'
     if outcome.payment is not None:
@@ -115,21 +94,30 @@ def _outcome_members(outcome: Outcome, shared: _Shared) -> str:
     return members
 
 
-def _entry_messages(outcome: Outcome, shared: _Shared) -> Iterator[Message]:
-    tenant, transaction, posted_at = outcome.event.tenant, outcome.transaction, shared.posted_at
-    at_once = outcome.effective_at is outcome.posted_at
-    effective_at = posted_at if at_once else _json(outcome.effective_at)
-    for index, (entry, members) in enumerate(zip(outcome.entries, shared.entries, strict=True)):
-        value = (
-            f'{{"specversion":"1.0","id":"{transaction}/{index}","source":"{SOURCE}","type":"entry.posted.v1",'
-            f'{shared.envelope},"data":{{"transaction":"{transaction}",{members},'
-            f'"normal_side":"{entry.normal_side}","posted_at":{posted_at},"effective_at":{effective_at}}}}}'
+def _entry_messages(outcome: Outcome, envelope: str, entries: Sequence[str]) -> list[Message]:
+    """Write the entries of an outcome; `envelope` has the last members of each, `entries` those of each alone."""
+    tenant, transaction = outcome.event.tenant, outcome.transaction
+    first = f'{{"specversion":"1.0","id":"{transaction}/'
+    middle = (
+        f'","source":"{SOURCE}","type":"entry.posted.v1",{envelope},"data":{{"transaction":"{transaction}",'
+    )
+    effective_at = None if outcome.effective_at is None else _utc(outcome.effective_at)
+    last = f'","posted_at":{_utc(outcome.posted_at)},"effective_at":{effective_at or "null"}}}}}'
+    return [
+        Message(
+            record_key(tenant, entry.account),
+            f'{first}{index}{middle}{members},"normal_side":"{entry.normal_side}{last}'.encode(),
         )
-        yield Message(record_key(tenant, entry.account), value.encode())
+        for index, (entry, members) in enumerate(zip(outcome.entries, entries, strict=True))
+    ]
 
 
 def _json(value: Any) -> str:
     return orjson.dumps(value, option=_OPTIONS).decode()
+
+
+_utc = lru_cache(maxsize=64)(_json)
+"""The same for a time in UTC: a batch has few."""
 
 
 def dead_letter_message(letter: DeadLetter) -> Message:

@@ -60,7 +60,6 @@ SIGNATURES: list[tuple[Callable[..., Any], str]] = [
     (subscription_state.SubscriptionState.fetch_context, "self"),
     (subscription_state.Assignment.state_value, "self, tp"),
     (default_records._DefaultRecordBatchPy._maybe_uncompress, "self"),
-    (message_accumulator.BatchBuilder.append, "self, timestamp, key, value, headers"),
 ]
 
 
@@ -133,6 +132,15 @@ async def test_aiokafka_keeps_its_connections_and_what_came_over_them_where_they
     reader: Any = asyncio.StreamReader()
     reader.feed_data(b"answer")
     assert len(reader._buffer) == len("answer")
+
+
+def test_a_batch_of_aiokafka_counts_what_its_builder_takes() -> None:
+    builder = message_accumulator.BatchBuilder(1000, 0)
+    assert builder.append(timestamp=None, key=b"k", value=b"v") is not None
+    assert (builder.record_count(), builder._relative_offset) == (1, 1)
+    for inside in (builder._builder, default_records._DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, 1000)):
+        assert inside.append(1, 0, b"k", b"v", [("name", b"value")]) is not None
+    assert "self._builder.append(" in source(message_accumulator.BatchBuilder.append)
 
 
 def test_faust_still_loses_its_way_where_the_transport_goes_another() -> None:

@@ -61,8 +61,10 @@ class FakeProducer:
 
 def values(batch: BatchBuilder) -> list[bytes | None]:
     """The values in a finished batch."""
-    records = MemoryRecords(bytes(batch._build()))
-    return [record.value for record in records.next_batch()]
+    counted = batch.record_count()
+    found = [record.value for record in MemoryRecords(bytes(batch._build())).next_batch()]
+    assert counted == len(found)
+    return found
 
 
 def publisher_over(producer: FakeProducer, deadline_s: float = 5.0) -> BatchPublisher:
