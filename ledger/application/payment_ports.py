@@ -215,6 +215,10 @@ class PaymentReader(Protocol):
         """
         ...
 
+    async def tenants_of(self, payment_id: str) -> Sequence[str]:
+        """Name the tenants that have a payment of this id, by name; a few at most."""
+        ...
+
     async def timeline(self, key: PaymentKey, after: int, limit: int) -> Sequence[NumberedLine]:
         """Read lines of a payment, the oldest first, with numbers above `after`."""
         ...

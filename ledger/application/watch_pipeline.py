@@ -20,6 +20,8 @@ from ledger.application.ports import Clock
 REMEMBERED_S = 1.0
 COMPARED_S = 4.0
 """Rates are those since a look that is at least this old, where there is one."""
+TOO_OLD_S = 30.0
+"""Of a look before that, no rates are worked out: they would tell of a time that is long gone."""
 
 
 class Names(NamedTuple):
@@ -71,7 +73,9 @@ class WatchPipeline:
             return self._seen
 
     def _compare(self, pipeline: Pipeline, now: float) -> Watched:
-        before = None if self._compared is None else self._compared[1]
+        before = None
+        if self._compared is not None and now - self._compared[0] <= TOO_OLD_S:
+            before = self._compared[1]
         if self._compared is None or now - self._compared[0] >= COMPARED_S:
             self._compared = (now, pipeline)
         return Watched(pipeline, rates_between(before, pipeline))

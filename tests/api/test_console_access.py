@@ -107,7 +107,7 @@ async def test_a_session_is_only_for_this_site_and_not_for_scripts(world: Consol
     async with browser_of(world.services(), "https://api") as client:
         secure = (await sign_in(client, key)).headers["set-cookie"]
     morsel = SimpleCookie(plain)[COOKIE]
-    assert (morsel["httponly"], morsel["samesite"].lower(), morsel["path"]) == (True, "strict", "/console")
+    assert (morsel["httponly"], morsel["samesite"].lower(), morsel["path"]) == (True, "lax", "/console")
     assert ("; Secure" in plain, "; Secure" in secure) == (False, True)
     assert key.secret not in plain
 
@@ -247,7 +247,7 @@ async def test_without_a_console_there_is_none(world: ConsoleWorld) -> None:
 @pytest.mark.parametrize(
     ("wanted", "page"),
     [
-        ("customer:ann", "/console/accounts?prefix=customer%3Aann"),
+        ("customer:nobody", "/console/accounts?prefix=customer%3Anobody"),
         ("customer:", "/console/accounts?prefix=customer%3A"),
         ("", "/console/accounts"),
         ("<b>", "/console/accounts?prefix=%3Cb%3E"),
@@ -257,6 +257,18 @@ async def test_without_a_console_there_is_none(world: ConsoleWorld) -> None:
 )
 def test_a_search_leads_to_what_it_names(wanted: str, page: str) -> None:
     assert found_at(wanted) == page
+
+
+@pytest.mark.parametrize(
+    ("wanted", "page"),
+    [("ann", "/console/accounts/ann"), ("an", "/console/accounts?prefix=an"), (event_id("d1"), None)],
+)
+async def test_a_search_for_an_account_that_is_there_leads_to_it(
+    world: ConsoleWorld, wanted: str, page: str | None
+) -> None:
+    async with visiting(world) as client:
+        answer = await client.get("/console/search", params={"q": wanted})
+    assert answer.headers["location"] == (page or f"/console/events/{wanted}")
 
 
 def test_what_is_not_ours_is_what_the_list_says() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from ledger.adapters.memory.reader import MemoryHistory
 from ledger.api.console import filters
+from ledger.application.eventual_balance import EventualBalance
 from ledger.application.faults import TooSlowError, TransientFaultError
 from tests.api.console_world import ConsoleWorld, visiting
 from tests.builders import NOW, event, event_id
@@ -141,6 +142,39 @@ async def test_books_that_are_away_are_told_in_words(
 
     text = await shown(world, "accounts/ann", 503, balances=Away())
     assert (says in text, 'href="/console"' in text) == (True, True)
+
+
+class Away:
+    """A BalanceReader whose books are away."""
+
+    def __getattr__(self, name: str) -> Any:
+        async def away(*_: Any) -> None:
+            raise TransientFaultError("x")
+
+        return away
+
+
+async def test_while_the_books_are_away_a_balance_is_shown_as_the_stream_knows_it(
+    world: ConsoleWorld,
+) -> None:
+    view = await world.services().balances.balance_at(1, "ann", "USD/2", NOW)
+    assert view is not None
+
+    async def eventual(tenant_id: int, of: Any) -> EventualBalance:
+        assert (tenant_id, of.tenant, of.account, of.asset) == (1, "acme", "ann", "USD/2")
+        return EventualBalance(view, "stream", 40)
+
+    text = words(await shown(world, "accounts/ann?asset=USD/2", balances=Away(), eventual=eventual))
+    assert re.search(r"Eventual what the stream has seen [\d.]+ USD held not known to it", text)
+    assert "Strong what is committed PostgreSQL cannot be read." in text
+    assert "neither the statement of the account nor its holds are shown" in text
+
+
+@pytest.mark.parametrize("path", ["accounts/ann", "accounts/ann?asset=USD/2", "accounts/ann?asset=%3Cb%3E"])
+async def test_what_nobody_knows_while_the_books_are_away_is_not_shown(
+    world: ConsoleWorld, path: str
+) -> None:
+    assert "PostgreSQL is away" in await shown(world, path, 503, balances=Away())
 
 
 def test_money_is_written_exactly() -> None:

@@ -13,6 +13,7 @@ from ledger.api.console import overview
 from ledger.api.console.runbook import anchor_of, html_of
 from ledger.api.console.troubles import Kind, Seen, Trouble, troubles_of
 from ledger.api.console_services import ApiStand
+from ledger.application.access import Scope
 from ledger.application.breaker import BreakerState
 from ledger.application.faults import TransientFaultError
 from ledger.application.open_streams import OpenStreams
@@ -21,7 +22,7 @@ from ledger.application.pipeline import BooksStand, PartitionStand, Pipeline, ra
 from ledger.application.provider_reading import BreakerTold
 from ledger.application.reports import Checked, Verification
 from ledger.bootstrap.console import runbook
-from tests.api.console_world import ConsoleWorld, stand, token_in, visiting
+from tests.api.console_world import ConsoleWorld, forget_keys, stand, token_in, visiting
 from tests.builders import NOW
 
 WELL = Pipeline(
@@ -151,6 +152,20 @@ async def test_rates_come_with_the_second_look() -> None:
     assert re.findall(r'class="rate">(.*?)<', text)[:3] == ["100/s", "50/s", "50/s"]
 
 
+async def test_a_look_of_long_ago_tells_no_rate() -> None:
+    world = ConsoleWorld()
+    async with visiting(world) as client:
+        for passed, rates in ((60, ["…", "…", "…"]), (10, ["10/s", "10/s", "10/s"])):
+            await client.get("/console")
+            world.clock.move(passed)
+            world.monotonic += passed
+            world.position.offset += 100
+            moved = stand(end=world.position.offset, committed=world.position.offset)
+            world.streams.stands = {"payments": moved, "ledger.entries": moved}
+            text = (await client.get("/console")).text
+            assert re.findall(r'class="rate">(.*?)<', text)[:3] == rates
+
+
 async def test_those_who_look_at_once_share_one_look() -> None:
     world = ConsoleWorld()
     console = world.console()
@@ -169,6 +184,21 @@ async def test_a_dead_database_is_told_with_where_to_look_and_hides_nothing_else
     assert 'href="/console/runbook#postgresql-is-away"' in text
     page = await shown(world, "/console/pipeline")
     assert "refused &lt;b&gt;" in page
+
+
+@pytest.mark.parametrize(("scope", "tenant", "hears"), [("admin", "acme", True), ("admin", "rival", False)])
+@pytest.mark.parametrize("are_keys_known", [True, False])
+async def test_what_servers_said_is_for_operators(
+    scope: Scope, tenant: str, hears: bool, are_keys_known: bool
+) -> None:
+    world = ConsoleWorld()
+    world.position.fault, world.streams.fault = "at 10.0.3.7", "at 10.0.3.8"
+    async with visiting(world, scope, tenant) as client:
+        if not are_keys_known:
+            forget_keys(world, TransientFaultError("away"))
+        page = (await client.get("/console/pipeline")).text
+    assert ("PostgreSQL cannot be read" in page, "Kafka does not answer" in page) == (True, True)
+    assert ("at 10.0.3.7" in page, "at 10.0.3.8" in page) == (hears, hears)
 
 
 async def test_a_dead_kafka_is_told() -> None:

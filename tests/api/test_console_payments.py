@@ -87,6 +87,18 @@ async def test_a_payment_is_shown_whatever_its_state(state: State) -> None:
         assert state.value.replace("_", " ") in page.text
 
 
+async def test_the_id_of_a_payment_of_another_tenant_leads_operators_to_it() -> None:
+    world = await requested("p")
+    path = f"events/{event_id('p')}"
+    operators = world.console(operators=frozenset({"rival"}))
+    found = await asked(world, path, "admin", "rival", console=operators)
+    assert (found.status_code, found.headers["location"]) == (303, f"/console/{PATH}")
+    assert (
+        await asked(world, f"events/{event_id('q')}", "admin", "rival", console=operators)
+    ).status_code == 404
+    assert (await asked(world, path, "admin", "rival")).status_code == 404
+
+
 async def test_a_payment_tells_all_that_happened_and_nothing_of_it_is_a_tag() -> None:
     world = await requested("p")
     await stuck(world)

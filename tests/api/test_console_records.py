@@ -60,6 +60,12 @@ async def test_an_event_tells_what_came_in_what_it_did_and_where_it_was_publishe
     assert event_id("r1") in text
 
 
+async def test_of_a_long_record_the_page_says_that_it_shows_the_beginning(world: ConsoleWorld) -> None:
+    came_in(world, "d2", note="x" * 20_000)
+    text = (await asked(world, f"events/{event_id('d2')}")).text
+    assert "The first 16,384 of 20,0" in text
+
+
 @pytest.mark.parametrize("name", ["open", "d1", "d3", "r1", "h1", "c1", "x1"])
 async def test_every_kind_of_event_is_shown(world: ConsoleWorld, name: str) -> None:
     known = [event_id for _, event_id in world.books.contents.processed]
@@ -96,12 +102,17 @@ async def test_a_transaction_leads_to_its_event(world: ConsoleWorld) -> None:
     [
         ((("traceparent", PARENT.encode()),), b"{}", TRACE),
         ((), json.dumps({"traceparent": PARENT}).encode(), TRACE),
+        (
+            (("traceparent", PARENT.replace("a", "b").encode()),),
+            json.dumps({"traceparent": PARENT}).encode(),
+            TRACE,
+        ),
         ((("traceparent", b"\xff"),), b"[]", None),
         ((), b'{"traceparent":7}', None),
         ((), b"\xff", None),
     ],
 )
-def test_a_trace_is_read_from_headers_or_the_event(headers: Any, value: bytes, trace: str | None) -> None:
+def test_a_trace_is_read_from_the_event_or_its_headers(headers: Any, value: bytes, trace: str | None) -> None:
     assert trace_id_of(Record("payments", 0, 1, None, value, headers)) == trace
 
 

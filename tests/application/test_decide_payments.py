@@ -31,6 +31,9 @@ class Reader:
     ) -> Sequence[Payment]:
         return [each for each in self.store.payments.values() if not states or each.saga.state in states]
 
+    async def tenants_of(self, payment_id: str) -> Sequence[str]:
+        return [key.tenant for key in self.store.payments if key.id == payment_id]
+
     async def timeline(self, key: PaymentKey, after: int, limit: int) -> Sequence[NumberedLine]:
         return [each for each in self.store.lines.get(key, []) if each.number > after][:limit]
 

@@ -122,7 +122,7 @@ async def test_what_is_wrong_is_found_from_the_overview_in_three_clicks(
         try:
             await page.goto(f"{stage.url}/console")
             await expect(page.locator("#troubles")).to_contain_text("PostgreSQL cannot be read")
-            await clicked(page, "What it said")
+            await clicked(page, "How it stands")
             await expect(page.locator("#books")).to_contain_text("PostgreSQL cannot be read. It said")
             await page.go_back()
             await clicked(page, "What to do about it: postgresql is away")

@@ -47,6 +47,12 @@ async def test_operators_see_payments_of_all_tenants(office: Office) -> None:
     ] * len(rest)
 
 
+async def test_operators_find_whose_a_payment_is(office: Office) -> None:
+    await office.accept("p")
+    assert await office.reader.tenants_of(office.key("p").id) == [office.bench.tenant]
+    assert await office.reader.tenants_of(office.key("none").id) == []
+
+
 async def test_timeline_is_read_page_by_page(office: Office) -> None:
     [payment] = await office.accept("p")
     for number in range(1, 5):

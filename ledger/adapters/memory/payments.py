@@ -138,6 +138,9 @@ class MemoryPayments:
         ]
         return sorted(found, key=lambda each: _place(each.key), reverse=True)[:limit]
 
+    async def tenants_of(self, payment_id: str) -> Sequence[str]:
+        return sorted(key.tenant for key in self._kept.payments if key.id == payment_id)
+
     async def timeline(self, key: PaymentKey, after: int, limit: int) -> Sequence[NumberedLine]:
         lines = enumerate(self._kept.payment_lines.get(key, ()), start=1)
         return [NumberedLine(number, line) for number, line in lines if number > after][:limit]

@@ -49,6 +49,9 @@ class PostgresPaymentReader:
         values = [compiled.params[name] for name in compiled.positiontup or ()]
         return [payment(row) for row in await self._fetch(str(compiled), *values)]
 
+    async def tenants_of(self, payment_id: str) -> Sequence[str]:
+        return [row["tenant"] for row in await self._fetch(sql("find_tenants_of_payment"), payment_id)]
+
     async def timeline(self, key: PaymentKey, after: int, limit: int) -> Sequence[NumberedLine]:
         rows = await self._fetch(sql("read_payment_steps"), key.tenant, key.id, after, limit)
         return [numbered_line(row) for row in rows]

@@ -103,7 +103,12 @@ async def search(request: Request) -> Response:
 async def show(request: Request, account: AccountCode) -> Response:
     """Show an account, and all there is about one of its balances."""
     visitor = await visitor_of(request)
-    found = await services_of(request).balances.account(visitor.caller.tenant_id, account)
+    try:
+        found = await services_of(request).balances.account(visitor.caller.tenant_id, account)
+    except TransientFaultError:
+        if (known := await _known_without_books(request, visitor, account)) is None:
+            raise
+        return known
     if found is None:
         raise NotThereError(f"There is no account {account} in the books of {visitor.caller.tenant}.")
     asset = _asset(request, found)
@@ -111,6 +116,17 @@ async def show(request: Request, account: AccountCode) -> Response:
     if asset is not None:
         context |= await _about(request, visitor, found, asset)
     return page(request, "account.html", visitor, **context)
+
+
+async def _known_without_books(request: Request, visitor: Visitor, account: str) -> Response | None:
+    """Show the balance that is asked for as far as somebody else than the books knows it; None: nobody does."""
+    asset = request.query_params.get("asset", "")
+    if _ASSET.fullmatch(asset) is None:
+        return None
+    readings = await _readings(request, visitor.caller, account, asset)
+    if all(each.view is None for each in readings):
+        return None
+    return page(request, "account_away.html", visitor, account=account, asset=asset, readings=readings)
 
 
 def _asset(request: Request, account: AccountView) -> str | None:

@@ -16,7 +16,7 @@ from ledger.api.console.pages import console_router, fill, page
 from ledger.api.console.payments import breakers_for
 from ledger.api.console.proofs import verification_of
 from ledger.api.console.troubles import STUCK_SHOWN_MAX, Seen, Trouble, troubles_of
-from ledger.api.console.visitors import NotSignedInError, Visitor, console_of, visitor_of
+from ledger.api.console.visitors import NotSignedInError, Visitor, console_of, is_operator, visitor_of
 from ledger.api.console_services import Waiting
 from ledger.api.facts import facts_of
 from ledger.api.problems import ProblemError
@@ -75,8 +75,16 @@ async def pipeline(request: Request) -> Response:
     """Show each part of the pipeline in full."""
     visitor = await visitor_of(request, needs_books=False)
     seen = await overview_of(request, visitor)
+    # By the session, while the books cannot be asked whether its key still counts: it is then that this helps.
+    tells_faults = visitor.session.caller is not None and is_operator(request, visitor.session.caller)
     return page(
-        request, "pipeline.html", visitor, overview=seen, api=console_of(request).stand(), whole=seen.watched
+        request,
+        "pipeline.html",
+        visitor,
+        overview=seen,
+        api=console_of(request).stand(),
+        whole=seen.watched,
+        tells_faults=tells_faults,
     )
 
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ledger.api.access import services_of
+from ledger.api.console.filters import BYTES_SHOWN_MAX
 from ledger.api.console.pages import console_router, page, path_of
 from ledger.api.console.visitors import NotThereError, Visitor, console_of, visitor_of
 from ledger.api.parameters import ID_PATTERN
@@ -63,6 +64,8 @@ async def show_event(request: Request, event: Id) -> Response:
     services, caller = services_of(request), visitor.caller
     facts = await services.history.event(caller.tenant_id, event.lower())
     if facts is None:
+        if tenants := await _tenants_with_payment(request, visitor, event.lower()):
+            return RedirectResponse(path_of("payments", tenants[0], event.lower()), 303)
         raise NotThereError(
             f"The books of {caller.tenant} know no event {event}: it is still on its way, was never sent, is a dead "
             "letter, or its month was dropped."
@@ -78,9 +81,16 @@ async def show_event(request: Request, event: Id) -> Response:
         event=facts,
         transaction=transaction,
         came_in=came_in,
+        shown_max=BYTES_SHOWN_MAX,
         published=_published(request, visitor, facts, transaction, came_in),
         is_payment=await _is_payment(request, visitor, facts),
     )
+
+
+async def _tenants_with_payment(request: Request, visitor: Visitor, payment: str) -> Sequence[str]:
+    """Name the other tenants that have a payment of this id: to operators, who see those of all."""
+    payments = console_of(request).payments
+    return () if payments is None or not visitor.is_operator else await payments.tenants_of(payment)
 
 
 async def _is_payment(request: Request, visitor: Visitor, facts: EventFacts) -> bool:
@@ -123,11 +133,11 @@ def _is_of(record: Record, tenant: str, event_id: str) -> bool:
 
 
 def trace_id_of(record: Record) -> str | None:
-    """Read the id of the trace that a record belongs to, from its headers or the event itself."""
+    """Read the id of the trace that a record belongs to: the event's own counts before that of its headers."""
     headers = [
         value.decode("ascii", "replace") for name, value in record.headers if name == "traceparent" and value
     ]
-    for given in (*headers, _envelope(record).get("traceparent")):
+    for given in (_envelope(record).get("traceparent"), *headers):
         found = _TRACE.fullmatch(given) if isinstance(given, str) else None
         if found is not None:
             return found[1]

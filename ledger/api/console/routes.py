@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from ledger.api.access import services_of
 from ledger.api.console.accounts import accounts_router
 from ledger.api.console.letters import letters_router
 from ledger.api.console.overview import overview_router
@@ -50,19 +51,21 @@ def _last_router() -> APIRouter:
 
 async def search(request: Request) -> Response:
     """Lead to what was looked for: an id, a dead letter, an account, or how an account begins."""
-    await visitor_of(request)
+    visitor = await visitor_of(request)
     wanted = request.query_params.get("q", "").strip()
+    if _ACCOUNT.fullmatch(wanted) and not _ID.fullmatch(wanted):
+        account = await services_of(request).balances.account(visitor.caller.tenant_id, wanted)
+        if account is not None:
+            return RedirectResponse(path_of("accounts", wanted), 303)
     return RedirectResponse(found_at(wanted), 303)
 
 
 def found_at(wanted: str) -> str:
-    """Say which page a search leads to."""
+    """Say which page a search leads to that names no account."""
     if _ID.fullmatch(wanted):
         return path_of("events", wanted.lower())
     if _LETTER.fullmatch(wanted):
         return path_of("letters", *wanted.rsplit("/", 2))
-    if _ACCOUNT.fullmatch(wanted) and not wanted.endswith(":"):
-        return path_of("accounts", prefix=wanted)
     return path_of("accounts", prefix=wanted or None)
 
 

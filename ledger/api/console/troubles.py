@@ -92,10 +92,10 @@ def _away(pipeline: Pipeline) -> Iterator[Trouble]:
             "PostgreSQL cannot be read: balances and statements are not shown, and nothing is posted. "
             "Events wait in Kafka, and none is lost."
         )
-        yield _pipeline(Kind.POSTGRES_AWAY, says, "books", "What it said")
+        yield _pipeline(Kind.POSTGRES_AWAY, says, "books", "How it stands")
     if "kafka" in pipeline.faults:
         says = "Kafka does not answer: no events come in, and what was posted is not published."
-        yield _pipeline(Kind.KAFKA_AWAY, says, "payments", "What it said")
+        yield _pipeline(Kind.KAFKA_AWAY, says, "payments", "How it stands")
 
 
 def _posting(pipeline: Pipeline) -> Iterator[Trouble]:

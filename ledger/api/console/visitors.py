@@ -169,12 +169,13 @@ def keep(request: Request, response: Response, session: Session) -> None:
         path=PATH,
         secure=request.url.scheme == "https",
         httponly=True,
-        samesite="strict",
+        # Not strict: who follows a link from a chat is signed in. What is sent by POST is looked at by itself.
+        samesite="lax",
     )
 
 
 def forget(request: Request, response: Response) -> None:
     """Have the browser forget its session."""
     response.delete_cookie(
-        COOKIE, path=PATH, secure=request.url.scheme == "https", httponly=True, samesite="strict"
+        COOKIE, path=PATH, secure=request.url.scheme == "https", httponly=True, samesite="lax"
     )

@@ -88,24 +88,43 @@
   }
 
   var REFUSED_MS = 30000;
+  var live = document.querySelector("[data-live]");
+  var source = null;
 
-  function setUpLive() {
-    var live = document.querySelector("[data-live]");
-    if (!live) { return; }
-    var state = document.getElementById("live-state");
-    var source = new EventSource(live.dataset.live);
-    source.addEventListener("open", function () { state.textContent = ", and live from here on"; });
+  function tellLive(isLive) {
+    document.getElementById("live-state").textContent = isLive ? ", and live from here on" : "; no news come just now";
+    live.classList.toggle("stale", !isLive);
+  }
+
+  function listen() {
+    source = new EventSource(live.dataset.live);
+    source.addEventListener("open", function () { tellLive(true); });
     source.addEventListener("error", function () {
-      state.textContent = "; no news come just now";
-      // To a stream that was refused, for there are too many, a browser does not come back by itself.
-      if (source.readyState === EventSource.CLOSED) { setTimeout(setUpLive, REFUSED_MS); }
+      tellLive(false);
+      // To a stream that was refused, a browser does not come back by itself.
+      if (source.readyState === EventSource.CLOSED) { lookWhy(); }
     });
     source.addEventListener("overview", function (event) {
       var told = JSON.parse(event.data);
       replace("strip", told.strip);
       replace("troubles", told.troubles);
-      state.textContent = ", and live from here on";
+      tellLive(true);
     });
+  }
+
+  // There are too many, or the API is away: it is tried again. Or the session has ended: its page says so.
+  function lookWhy() {
+    fetch(location.href, { redirect: "manual" }).then(
+      function (answer) {
+        if (answer.type === "opaqueredirect") { location.reload(); } else { setTimeout(listen, REFUSED_MS); }
+      },
+      function () { setTimeout(listen, REFUSED_MS); }
+    );
+  }
+
+  function setUpLive() {
+    if (!live) { return; }
+    listen();
     addEventListener("pagehide", function () { source.close(); });
   }
 
@@ -114,4 +133,14 @@
   setUpCopying(document);
   setUpLive();
   document.addEventListener("htmx:afterSettle", function (event) { setUpCopying(event.target); });
+  // What was found before would stand there as if it were what is looked for now.
+  ["htmx:responseError", "htmx:sendError"].forEach(function (name) {
+    document.addEventListener(name, function (event) {
+      var note = document.createElement("p");
+      note.className = "note bad";
+      note.textContent = "It could not be looked up: PostgreSQL or the API may be away. Try again.";
+      event.detail.target.replaceChildren(note);
+      say(note.textContent);
+    });
+  });
 })();
