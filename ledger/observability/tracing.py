@@ -26,7 +26,7 @@ def traces_of(settings: Settings, service: str, signals: Signals) -> Iterator[No
     except ImportError as error:
         raise TracesNotInstalledError(
             "LEDGER_TRACES_ENDPOINT is set, and the extra that sends traces is not installed: "
-            "pip install 'stream-ledger[tracing]'."
+            "pip install '.[tracing]' in a checkout."
         ) from error
     with otlp_spans(settings.traces_endpoint, service, signals) as spans:
         # It spreads samples, and keeps no secret.

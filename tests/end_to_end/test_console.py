@@ -64,18 +64,25 @@ async def test_every_page_is_right_for_everybody_and_asks_nobody_else(
 ) -> None:
     seen, found = Seen(), {}
     async with await chrome.new_context(color_scheme=theme) as context:
+        first = await context.new_page()
+        seen.watch(first)
+        await first.goto(f"{stage.url}/console/sign-in")
+        found["/sign-in"] = await _wrong(first, theme)
         page = await signed_in(context, stage, stage.admin, seen)
         for path in await pages_of(stage):
             await page.goto(f"{stage.url}/console{path}")
             await _until_drawn(page)
-            result = await Axe().run(page, options=CHECKED[theme])
-            if result.violations_count:
-                found[path] = [_told(each) for each in result.response["violations"]]
-    assert found == {}
+            found[path] = await _wrong(page, theme)
+    assert {path: wrong for path, wrong in found.items() if wrong} == {}
     # One page is there to say that it is none, and browsers tell of its status.
     assert [each for each in seen.said if not each.endswith(f" at {stage.url}/console/nowhere")] == []
     assert len(seen.said) == 1
     assert [url for url in seen.asked if not url.startswith(stage.url)] == []
+
+
+async def _wrong(page: Page, theme: str) -> list[str]:
+    result = await Axe().run(page, options=CHECKED[theme])
+    return [_told(each) for each in result.response["violations"]]
 
 
 def _told(violation: Any) -> str:
@@ -122,6 +129,7 @@ async def test_what_is_wrong_is_found_from_the_overview_in_three_clicks(
         try:
             await page.goto(f"{stage.url}/console")
             await expect(page.locator("#troubles")).to_contain_text("PostgreSQL cannot be read")
+            assert await _wrong(page, "light") == []
             await clicked(page, "How it stands")
             await expect(page.locator("#books")).to_contain_text("PostgreSQL cannot be read. It said")
             await page.go_back()
@@ -129,6 +137,7 @@ async def test_what_is_wrong_is_found_from_the_overview_in_three_clicks(
             await expect(page.locator("#postgresql-is-away")).to_be_visible()
             await page.goto(f"{stage.url}/console/accounts")
             await expect(page.get_by_role("heading", level=1)).to_contain_text("The books cannot be read")
+            assert await _wrong(page, "light") == []
         finally:
             stage.line.mend()
 
