@@ -40,8 +40,8 @@ RECORDS = 5000
 TURNS = 100
 NOBODY = "nobody"
 CONFIDENCE = 1.96
-EVENTS_S = 27_000.0
-"""What one posting worker posts a second where nothing else runs: see docs/performance.md."""
+EVENTS_S = 18_000.0
+"""What the core of one posting worker could post a second: 55 µs an event, see docs/performance.md."""
 
 
 class NoSpans:
