@@ -74,6 +74,11 @@ class Settings(BaseSettings):
     traces_sample_share: float = Field(
         0.01, ge=0, le=1, description="share of the traces that begin here which are kept"
     )
+    traces_page: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s{}]+\{trace\}[^\s{}]*$",
+        description="where people read a trace, `{trace}` for its id: http://host:16686/trace/{trace}; none: no link",
+    )
 
     partitions: int = Field(4, ge=1, le=1024, description="partitions of a topic that this ledger makes")
     replication_factor: int = Field(1, ge=1, le=9, description="replicas of a topic; 3 outside development")

@@ -41,8 +41,8 @@ def came_in(world: ConsoleWorld, name: str, **envelope: Any) -> None:
     world.log.records[PLACE] = Record("payments", 0, 7, b"acme/ann", value, (("h", b"<b>"),), 1)
 
 
-async def asked(world: ConsoleWorld, path: str, scope: Any = "read") -> httpx.Response:
-    async with visiting(world, scope) as client:
+async def asked(world: ConsoleWorld, path: str, scope: Any = "read", **given: Any) -> httpx.Response:
+    async with visiting(world, scope, **given) as client:
         return await client.get(f"/console/{path}")
 
 
@@ -58,6 +58,21 @@ async def test_an_event_tells_what_came_in_what_it_did_and_where_it_was_publishe
     assert "ledger.outcomes" in text
     assert "entry 1 of bob" in text
     assert event_id("r1") in text
+
+
+async def test_a_trace_leads_to_where_it_is_read(world: ConsoleWorld) -> None:
+    came_in(world, "d2", traceparent=PARENT)
+    settings = Settings(traces_page="http://traces/trace/{trace}?x=1")
+    text = (await asked(world, f"events/{event_id('d2')}", settings=settings)).text
+    assert f'<a href="http://traces/trace/{TRACE}?x=1"' in text
+
+
+@pytest.mark.parametrize(
+    "page", ["http://traces/", "javascript:{trace}", "http://x/{trace}/{trace}", "http://x/{id}"]
+)
+def test_where_traces_are_read_is_an_address_with_their_id_in_it(page: str) -> None:
+    with pytest.raises(ValueError, match="traces_page"):
+        Settings(traces_page=page)
 
 
 async def test_of_a_long_record_the_page_says_that_it_shows_the_beginning(world: ConsoleWorld) -> None:

@@ -33,6 +33,7 @@ class CameIn(NamedTuple):
     place: Place | None = None
     record: Record | None = None
     trace_id: str | None = None
+    trace_page: str | None = None
     fault: str | None = None
 
 
@@ -115,7 +116,9 @@ async def _came_in(request: Request, visitor: Visitor, event_id: str) -> CameIn:
         return CameIn(place, fault="Kafka does not answer, so the record itself is not shown.")
     if record is None or not _is_of(record, visitor.caller.tenant, event_id):
         return CameIn(place, fault="The topic does not hold that record any more.")
-    return CameIn(place, record, trace_id_of(record))
+    trace_id, shown_at = trace_id_of(record), services_of(request).settings.traces_page
+    trace_page = shown_at.replace("{trace}", trace_id) if shown_at and trace_id else None
+    return CameIn(place, record, trace_id, trace_page)
 
 
 def _envelope(record: Record) -> Mapping[str, Any]:
