@@ -17,21 +17,34 @@ BATCH_RECORDS_MAX = 20
 DEADLINE_S = 1.0
 
 
-class Builder:
-    """A batch in the making."""
+class Records:
+    """What fills a batch, as the builder inside aiokafka's does."""
 
     def __init__(self) -> None:
         self.records: list[tuple[Any, Any, Sequence[Any]]] = []
 
-    def append(self, *, timestamp: int | None, key: Any, value: Any, headers: Sequence[Any]) -> object | None:
+    def append(
+        self, offset: int, timestamp: int | None, key: Any, value: Any, headers: Sequence[Any]
+    ) -> object | None:
         """Add one record; None: it is full."""
         if len(self.records) >= BATCH_RECORDS_MAX:
             return None
+        assert offset == len(self.records)
         self.records.append((key, value, headers))
         return self
 
+
+class Builder:
+    """A batch in the making."""
+
+    def __init__(self) -> None:
+        self._builder = Records()
+        self._relative_offset = 0
+        self.records = self._builder.records
+
     def close(self) -> None:
         """It takes no more."""
+        assert self._relative_offset == len(self.records)
 
 
 class SimulatedProducer:
