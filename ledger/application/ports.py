@@ -43,6 +43,13 @@ class UnitOfWork(Protocol):
         """
         ...
 
+    async def claim_new(self, events: Sequence[Event], at: Sequence[datetime]) -> bool:
+        """Claim ids as `claim` does, for less: only whether all of them were new is told.
+
+        False: one was claimed before, and the unit is of no more use.
+        """
+        ...
+
     async def recall(self, events: Sequence[Event], earlier: Mapping[EventKey, Earlier]) -> list[Outcome]:
         """Read the outcomes of events decided before, entries and all, in the order given."""
         ...

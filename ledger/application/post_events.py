@@ -156,19 +156,19 @@ class PostEvents:
         self, unit: UnitOfWork, firsts: dict[EventKey, Event], batch: Batch, *, is_ahead: bool
     ) -> list[Outcome] | None:
         """Decide and write; None where what was decided ahead must be decided anew, for some events were known."""
-        needs = needs_of(firsts.values())
-        books = await self._locked(unit, needs)
+        books = await self._locked(unit, needs_of(firsts.values()))
         now = books.not_before(self._clock.now())
+        known: dict[EventKey, Earlier] = {}
         if is_ahead:
-            async with meanwhile(self._claim(unit, firsts, now)) as claiming:
+            async with meanwhile(unit.claim_new(*self._dated(firsts, now))) as claiming:
                 decided = await self._judged(firsts, books, now)
-            known = claiming.result()
+            if not claiming.result():
+                self._clean = 0
+                return None
         else:
-            known = await self._claim(unit, firsts, now)
+            known = dict(await unit.claim(*self._dated(firsts, now)))
             decided = await self._judged({key: firsts[key] for key in firsts if key not in known}, books, now)
         self._clean = 0 if known else self._clean + 1
-        if is_ahead and known:
-            return None
         await unit.write(books, list(decided.values()), batch.letters)
         if not known and len(firsts) == len(batch.events):
             return list(decided.values())
@@ -190,11 +190,11 @@ class PostEvents:
             books.payments_begin = self._clock.now()
         return books
 
-    async def _claim(
-        self, unit: UnitOfWork, firsts: dict[EventKey, Event], now: datetime
-    ) -> dict[EventKey, Earlier]:
+    def _dated(
+        self, firsts: dict[EventKey, Event], now: datetime
+    ) -> tuple[Sequence[Event], Sequence[datetime]]:
         events = list(firsts.values())
-        return dict(await unit.claim(events, [self._judge.moment_of(event, now) for event in events]))
+        return events, [self._judge.moment_of(event, now) for event in events]
 
     async def _judged(
         self, events: dict[EventKey, Event], books: Books, now: datetime

@@ -57,6 +57,7 @@ class Watched:
                 self.steps.append("claimed")
                 return await real(*given)
 
+            # By the double, what claims ids that are taken for new goes the same way.
             unit.claim = claim  # type: ignore[method-assign, assignment]
             yield unit
 

@@ -244,6 +244,25 @@ async def test_unit_left_without_commit_leaves_no_trace(bench: Bench) -> None:
     assert not any((await bench.digest()).values())
 
 
+@pytest.mark.parametrize(
+    ("names", "are_new"), [(["a", "b"], True), (["a", "known"], False), (["known"], False), ([], True)]
+)
+async def test_ids_taken_for_new_are_claimed_only_if_all_of_them_are(
+    bench: Bench, names: list[str], are_new: bool
+) -> None:
+    await bench.post(deposit(bench, name="known"))
+    before = await bench.digest()
+    events = [deposit(bench, name=name) for name in names]
+    async with bench.store.unit_of_work() as unit:
+        await unit.lock(needs_of(events))
+        assert await unit.claim_new(events, [NOW] * len(events)) == are_new
+    assert await bench.digest() == before
+    outcomes = await bench.post(*events)
+    assert [each.kind for each in outcomes] == [
+        "duplicate" if name == "known" else "posted" for name in names
+    ]
+
+
 async def test_nothing_is_needed_of_an_empty_batch(bench: Bench) -> None:
     async with bench.store.unit_of_work() as unit:
         books = await unit.lock(Needs(set(), set(), set(), set(), set(), set()))

@@ -217,6 +217,9 @@ class Unit:
         crash.crash_point("claimed")
         return known  # type: ignore[no-any-return]
 
+    async def claim_new(self, events: Sequence[Event], at: Sequence[datetime]) -> bool:
+        return not await self.claim(events, at)
+
     async def recall(self, events: Sequence[Event], earlier: Mapping[EventKey, Earlier]) -> list[Outcome]:
         return await self._run("recall", lambda: self._session.unit.recall(events, earlier))  # type: ignore[no-any-return]
 

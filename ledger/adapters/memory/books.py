@@ -153,6 +153,9 @@ class MemoryUnitOfWork:
             raise TransientFaultError("another worker has posted some of these events; deciding anew")
         return known
 
+    async def claim_new(self, events: Sequence[Event], at: Sequence[datetime]) -> bool:
+        return not await self.claim(events, at)
+
     async def recall(self, events: Sequence[Event], earlier: Mapping[EventKey, Earlier]) -> list[Outcome]:
         return [self._recall(event, earlier[event.identity]) for event in events]
 

@@ -103,6 +103,9 @@ class OverlayUnitOfWork:
             if event.identity in self._kept.processed
         }
 
+    async def claim_new(self, events: Sequence[Event], at: Sequence[datetime]) -> bool:
+        return not await self.claim(events, at)
+
     async def recall(self, events: Sequence[Event], earlier: Mapping[EventKey, Earlier]) -> list[Outcome]:
         return [_recalled(event, earlier[event.identity]) for event in events]
 

@@ -104,12 +104,8 @@ class PostgresUnitOfWork:
         if not events:
             return {}
         with transient_faults():
-            dated = sorted(zip(events, at, strict=True), key=lambda each: (each[0].id, each[0].tenant))
-            ordered = [event for event, _ in dated]
-            moments = [moment for _, moment in dated]
-            repeats = await self._connection.fetch(
-                sql("claim_events"), *self._claims(ordered), column(moments)
-            )
+            ordered, moments = _in_order(events, at)
+            repeats = await self._connection.fetch(sql("claim_events"), *self._claims(ordered, moments))
             await self._check_oldest_id()
             crash_point("claimed")
             if not repeats:
@@ -117,6 +113,16 @@ class PostgresUnitOfWork:
             await self._refuse_news()
             again = [ordered[row["ordinal"] - 1] for row in repeats]
             return await reading.find_processed(self._connection, self._tenants, again)
+
+    async def claim_new(self, events: Sequence[Event], at: Sequence[datetime]) -> bool:
+        if not events:
+            return True
+        with transient_faults():
+            claims = self._claims(*_in_order(events, at))
+            told = await self._connection.execute(sql("claim_new_events"), *claims)
+            await self._check_oldest_id()
+            crash_point("claimed")
+            return told == f"INSERT 0 {len(events)}"
 
     async def _check_oldest_id(self) -> None:
         """Start anew where ids that were still known before this batch are not known any more, or are again."""
@@ -133,7 +139,7 @@ class PostgresUnitOfWork:
         if self._locking is not None and await self._locking.has_news():
             raise TransientFaultError("another worker has posted some of these events; deciding anew")
 
-    def _claims(self, events: Sequence[Event]) -> list[Sequence[object]]:
+    def _claims(self, events: Sequence[Event], moments: Sequence[datetime]) -> list[Sequence[object]]:
         tenants = self._tenants
         return [
             [event.id for event in events],
@@ -143,6 +149,7 @@ class PostgresUnitOfWork:
             column([event.topic for event in events]),
             column([event.partition for event in events]),
             [event.offset for event in events],
+            column(moments),
         ]
 
     async def recall(self, events: Sequence[Event], earlier: Mapping[EventKey, Earlier]) -> list[Outcome]:
@@ -168,3 +175,9 @@ class PostgresUnitOfWork:
             await self._transaction.commit()
         self._directory.learn_from(self._made)
         crash_point("committed")
+
+
+def _in_order(events: Sequence[Event], at: Sequence[datetime]) -> tuple[Sequence[Event], Sequence[datetime]]:
+    """Give events with their times in the order in which all claim: that of their ids."""
+    dated = sorted(zip(events, at, strict=True), key=lambda each: (each[0].id, each[0].tenant))
+    return [event for event, _ in dated], [moment for _, moment in dated]
