@@ -139,7 +139,7 @@ class MemoryPayments:
         return sorted(found, key=lambda each: _place(each.key), reverse=True)[:limit]
 
     async def tenants_of(self, payment_id: str) -> Sequence[str]:
-        return sorted(key.tenant for key in self._kept.payments if key.id == payment_id)
+        return sorted(tenant for tenant, known in self._kept.payments if known == payment_id)
 
     async def timeline(self, key: PaymentKey, after: int, limit: int) -> Sequence[NumberedLine]:
         lines = enumerate(self._kept.payment_lines.get(key, ()), start=1)
