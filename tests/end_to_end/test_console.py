@@ -160,6 +160,31 @@ async def test_the_overview_is_live_and_a_mended_letter_is_posted(
         await expect(page.locator("#troubles")).not_to_contain_text("dead letter")
 
 
+async def test_an_overview_whose_session_has_ended_does_not_stay_as_it_was(
+    stage: ConsoleStage, chrome: Browser
+) -> None:
+    async with await chrome.new_context() as context:
+        page = await signed_in(context, stage, stage.reader, Seen())
+        await expect(page.locator("#live-state")).to_contain_text("live")
+        other = await context.new_page()
+        await other.goto(f"{stage.url}/console/accounts")
+        await other.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible(timeout=30_000)
+
+
+async def test_a_search_that_could_not_be_made_leaves_nothing_that_looks_found(
+    stage: ConsoleStage, chrome: Browser
+) -> None:
+    async with await chrome.new_context() as context:
+        page = await signed_in(context, stage, stage.reader, Seen())
+        await page.goto(f"{stage.url}/console/accounts")
+        await expect(page.locator("#found tbody tr").first).to_be_visible()
+        await page.route("**/console/accounts?*", lambda route: route.abort())
+        await page.get_by_label("The code begins with").press_sequentially("zed")
+        await expect(page.locator("#found")).to_contain_text("It could not be looked up")
+        await expect(page.locator("#found tbody tr")).to_have_count(0)
+
+
 def _mended() -> str:
     event = (
         '{"specversion":"1.0","id":"%s","source":"console","type":"transfer.post.v1","tenant":"acme",'
