@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import islice
@@ -219,9 +219,18 @@ def test_the_page_tells_faults_findings_and_lag() -> None:
     assert all(text in shown for text in ("F1", "a title", "&lt;odd&gt;", "Lag of each group", "not checked"))
 
 
-@pytest.mark.parametrize(("last", "ok"), [(104.0, True), (120.0, False)])
-def test_memory_that_grows_is_found_in_a_long_run(last: float, ok: bool) -> None:
-    points = [(float(at), 100.0 if at < 2000 else last) for at in range(0, 4000, 10)]
+@pytest.mark.parametrize(
+    ("mib", "ok"),
+    [
+        (lambda at: 50.0 if at < 900 else 100.0, True),
+        (lambda at: 100.0 if at < 2400 else 150.0, True),
+        (lambda at: 100.0 + at / 100, False),
+        (lambda at: 100.0 if at < 3000 else 120.0, False),
+    ],
+    ids=["warmed up", "holds more from a moment on", "leaks", "grew at the end"],
+)
+def test_memory_that_grows_is_found_in_a_long_run(mib: Callable[[int], float], ok: bool) -> None:
+    points = [(float(at), mib(at)) for at in range(0, 4000, 10)]
     assert memory_verdict({"worker-1": points, "kafka-1": points})["V"].ok is ok
     assert memory_verdict({"worker-1": points[:20]}) == {}
 
