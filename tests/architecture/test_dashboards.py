@@ -171,6 +171,15 @@ def test_every_threshold_is_that_of_the_objectives_as_they_are_told() -> None:
     assert sorted(thresholds()) == sorted(told_thresholds())
 
 
+def test_what_is_left_of_a_budget_is_left_of_the_one_that_is_told() -> None:
+    left = [rule for rule in rules() if rule.get("record") == "ledger:budget_left:ratio30d"]
+    divided = {rule["labels"]["objective"]: float(rule["expr"].split()[-1]) for rule in left}
+    assert divided == {name: budget for name, (_, budget) in told_budgets().items()}
+    assert all(
+        set(re.findall(r'objective="(\w+)"', rule["expr"])) == {rule["labels"]["objective"]} for rule in left
+    )
+
+
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
 def test_a_dashboard_is_whole(path: Path) -> None:
     dashboard = json.loads(path.read_text(encoding="utf-8"))
@@ -194,7 +203,7 @@ def test_promtool_takes_the_settings_and_the_rules() -> None:
 
 
 @needs_promtool
-@pytest.mark.parametrize("name", ["objectives", "correctness", "causes"])
+@pytest.mark.parametrize("name", ["objectives", "budgets", "correctness", "causes"])
 def test_alerts_call_when_they_should_and_not_otherwise(name: str) -> None:
     run_promtool("test", "rules", f"tests/{name}.test.yml")
 
