@@ -93,6 +93,18 @@ def test_what_rules_and_dashboards_ask_for_is_counted() -> None:
     assert [fault for each in asked() for fault in faults(each)] == []
 
 
+def test_what_every_process_has_is_asked_of_ours_alone() -> None:
+    scraped = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    ours = {each["job_name"] for each in scraped}
+    jobs = [
+        selector.labels["job"][1].split("|")
+        for each in asked()
+        for selector in parse(each.query).selectors
+        if selector.metric == "up" or selector.metric.startswith("process_")
+    ]
+    assert {frozenset(names) for names in jobs} == {frozenset(ours), frozenset({"api"})}
+
+
 @pytest.mark.parametrize(
     "query",
     [
