@@ -16,6 +16,7 @@ from ledger.observability.provider_metrics import BREAKER_STATES
 from ledger.observability.signals import Facts, Signals
 from ledger.observability.traceparent import TraceContext, read
 from ledger.observability.tracing import Requests
+from ledger.observability.verification_metrics import VerificationMetrics
 
 HEADER = b"x-request-id"
 _VALID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -71,7 +72,7 @@ class ApiMetrics:
             "records.written": lambda facts: self._written.labels(facts["topic"]).inc(facts["count"]),
             "log.away": lambda facts: self._log_away.inc(),
         }
-        self._parts = (PoolMetrics(registry), WindowsBreakerMetrics(registry))
+        self._parts = (PoolMetrics(registry), WindowsBreakerMetrics(registry), VerificationMetrics(registry))
 
     def __call__(self, name: str, facts: Facts) -> None:
         if listener := self._listeners.get(name):

@@ -36,6 +36,7 @@ from ledger.application.places import Places
 from ledger.application.reading import HoldLister
 from ledger.application.saga_mover import Outside, SagaMover
 from ledger.application.shared_looks import SharedLooks
+from ledger.application.tell_verification import TellVerification
 from ledger.application.watch_pipeline import Names, WatchPipeline
 from ledger.bootstrap.limits import payment_rules_of
 from ledger.config import Settings
@@ -96,7 +97,7 @@ async def console(
             origins=PostgresOrigins(pool),
             records=stream,
             reports=reports_of(settings),
-            verifications=PostgresVerifications(pool),
+            verifications=await stack.enter_async_context(_verifications(pool, signals)),
             operators=operators_of(settings),
         )
 
@@ -186,6 +187,19 @@ async def _desk(settings: Settings, pool: Pool, signals: Signals) -> AsyncIterat
         learning.cancel()
         with suppress(asyncio.CancelledError):
             await learning
+
+
+@asynccontextmanager
+async def _verifications(pool: Pool, signals: Signals) -> AsyncIterator[PostgresVerifications]:
+    """Compose where the last verdict is read, by pages and, beside them, for the metrics."""
+    verifications = PostgresVerifications(pool)
+    telling = asyncio.create_task(TellVerification(verifications, signals).run(), name="last verification")
+    try:
+        yield verifications
+    finally:
+        telling.cancel()
+        with suppress(asyncio.CancelledError):
+            await telling
 
 
 async def _learn(clock: DatabaseClock, signals: Signals) -> None:

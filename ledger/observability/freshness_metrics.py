@@ -5,13 +5,15 @@ from prometheus_client import CollectorRegistry
 from ledger.observability.ages import Ages
 from ledger.observability.signals import Facts
 
+_UNTIL = ("committed", "published", "windows")
+
 
 class FreshnessMetrics:
     """A listener that counts ages."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         says = "Age of a record when something was done with it"
-        self._ages = Ages("ledger_freshness_seconds", says, "until", registry)
+        self._ages = Ages("ledger_freshness_seconds", says, "until", _UNTIL, registry)
 
     def __call__(self, name: str, facts: Facts) -> None:
         if name == "chunk.handled":

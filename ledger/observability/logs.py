@@ -76,6 +76,8 @@ _LEVELS = {
     "state.unreadable": "error",
     "task.failed": "error",
     "traces.not_sent": "warning",
+    "verification.not_read": "warning",
+    "verification.read": "debug",
     "versions.missing": "warning",
     "webhook.not_heard": "warning",
     "windows.breaker_changed": "warning",

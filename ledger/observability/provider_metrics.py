@@ -44,7 +44,9 @@ class ProviderMetrics:
             listener(facts)
 
     def _called(self, facts: Facts) -> None:
-        self._breaker.labels(*_who(facts))  # Shown as closed from the first call on.
+        # From the first call on a breaker is shown as closed, and refusals as none, so that the first has grown.
+        self._breaker.labels(*_who(facts))
+        self._refused_us.labels(*_who(facts))
         self._seconds.labels(*_who(facts), facts["call"], facts["answer"]).observe(facts["seconds"])
 
     def _breaker_changed(self, facts: Facts) -> None:

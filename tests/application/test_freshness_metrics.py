@@ -41,6 +41,17 @@ def metered(facts: dict[str, Any], name: str = "chunk.handled") -> CollectorRegi
     return registry
 
 
+def ages_in(registry: CollectorRegistry) -> Ages:
+    return Ages("ledger_freshness_seconds", "…", "until", ["committed"], registry)
+
+
+def test_ages_are_counted_as_none_until_there_is_one() -> None:
+    registry = CollectorRegistry()
+    WorkerMetrics(registry)
+    counted = [sample(registry, "bucket", until, "2.5") for until in ("committed", "published", "windows")]
+    assert counted == [0, 0, 0]
+
+
 def test_a_record_is_as_old_as_its_commit_makes_it() -> None:
     registry = metered(handled(0.1, 4.0))
     counted = [sample(registry, "bucket", "committed", le) for le in ("0.5", "1.0", "2.5", "5.0", "+Inf")]
@@ -71,11 +82,11 @@ def test_windows_have_an_age_of_their_own() -> None:
 
 def test_what_a_clock_ahead_wrote_is_as_fresh_as_can_be_and_no_time_is_no_age() -> None:
     registry = CollectorRegistry()
-    Ages("ledger_freshness_seconds", "…", "until", registry).observe("committed", [NOW_MS + 9000, -1], NOW_MS)
+    ages_in(registry).observe("committed", [NOW_MS + 9000, -1], NOW_MS)
     assert [sample(registry, name, "committed") for name in ("count", "sum")] == [1, 0]
 
 
 def test_an_age_at_a_bound_is_within_it() -> None:
     registry = CollectorRegistry()
-    Ages("ledger_freshness_seconds", "…", "until", registry).observe("committed", [NOW_MS - 2500], NOW_MS)
+    ages_in(registry).observe("committed", [NOW_MS - 2500], NOW_MS)
     assert [sample(registry, "bucket", "committed", le) for le in ("1.0", "2.5")] == [0, 1]

@@ -39,6 +39,12 @@ def test_a_breaker_is_closed_until_it_is_heard_of(signals: Signals, registry: Co
     assert states == [0, 2, 1, 0]
 
 
+def test_a_provider_that_was_called_has_refused_none(signals: Signals, registry: CollectorRegistry) -> None:
+    signals.emit("provider.called", tenant="acme", provider="p", call="charge", answer="unknown", seconds=0.5)
+    labels = {"tenant": "acme", "provider": "p"}
+    assert registry.get_sample_value("ledger_provider_refused_us_total", labels) == 0
+
+
 def test_a_signature_that_was_not_taken_is_counted(signals: Signals, registry: CollectorRegistry) -> None:
     signals.emit("provider.refused_us", tenant="acme", provider="p", code=401)
     assert (

@@ -69,7 +69,6 @@ def series() -> dict[str, Counted]:
     found: dict[str, Counted] = {}
     for made in registries():
         _label(made)
-        _observe(made)
         for name, labels in _samples(made):
             known = found.get(name, Counted(frozenset()))
             bounds = known.bounds | ({labels["le"]} if "le" in labels else set())
@@ -82,14 +81,6 @@ def _label(made: CollectorRegistry) -> None:
     for collector in list(made._collector_to_names):
         if isinstance(collector, MetricWrapperBase) and collector._labelnames:
             collector.labels(*("" for _ in collector._labelnames))
-
-
-def _observe(made: CollectorRegistry) -> None:
-    """Have what counts by itself count once."""
-    for collector in list(made._collector_to_names):
-        observe = getattr(collector, "observe", None)
-        if observe is not None and not isinstance(collector, MetricWrapperBase):
-            observe("", [0], 0.0)
 
 
 def _samples(made: CollectorRegistry) -> Iterator[tuple[str, dict[str, str]]]:

@@ -125,6 +125,14 @@ def test_grafana_finds_its_dashboards_and_prometheus() -> None:
     assert (ROOT / home.replace(given["options"]["path"], "deploy/grafana")).is_file()
 
 
+def test_prometheus_keeps_what_budgets_are_made_of() -> None:
+    (days,) = re.findall(
+        r"--storage\.tsdb\.retention\.time=(\d+)d", " ".join(SERVICES["prometheus"]["command"])
+    )
+    budgets = (ROOT / "deploy" / "prometheus" / "rules" / "budgets.yml").read_text(encoding="utf-8")
+    assert int(days) > max(int(found) for found in re.findall(r"\[(\d+)d\]", budgets))
+
+
 def test_traces_are_taken_where_they_are_sent() -> None:
     collector = yaml.safe_load((ROOT / "deploy" / "otel-collector.yml").read_text())
     endpoint = collector["receivers"]["otlp"]["protocols"]["http"]["endpoint"]

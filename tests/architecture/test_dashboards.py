@@ -93,6 +93,18 @@ def test_what_rules_and_dashboards_ask_for_is_counted() -> None:
     assert [fault for each in asked() for fault in faults(each)] == []
 
 
+def test_what_every_process_has_is_asked_of_ours_alone() -> None:
+    scraped = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    ours = {each["job_name"] for each in scraped}
+    jobs = [
+        selector.labels["job"][1].split("|")
+        for each in asked()
+        for selector in parse(each.query).selectors
+        if selector.metric == "up" or selector.metric.startswith("process_")
+    ]
+    assert {frozenset(names) for names in jobs} == {frozenset(ours), frozenset({"api"})}
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -132,18 +144,52 @@ def test_every_alert_has_a_section_of_the_runbook() -> None:
     assert {anchor_of(rule["alert"]) for rule in alerts()} - anchors(RUNBOOK) == set()
 
 
-def test_every_objective_is_told_with_its_alert_and_its_budget() -> None:
-    told = OBJECTIVES.read_text(encoding="utf-8")
-    objectives = {
-        rule["labels"]["objective"]: float(re.findall(r"> 1 \* ([\d.]+)", text)[0])
-        for path in RULES
-        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
-        for rule in group["rules"][:1]
-        if "objective" in rule.get("labels", {})
-        for text in [str(group)]
-    }
-    rows = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) % \|", told, re.MULTILINE))
-    assert {name: round(1 - float(share) / 100, 6) for name, share in rows.items()} == objectives
+class Threshold(NamedTuple):
+    """An alert calls when a budget goes at so many times its rate over a window, long or short."""
+
+    objective: str
+    alert: str
+    severity: str
+    window: str
+    times: float
+    budget: float
+
+
+def told_budgets() -> dict[str, tuple[str, float]]:
+    """Give the alert of each objective, and its budget, as they are told."""
+    row = r"^\| `(\w+)` \| ([\d.]+) % \|.*\[(\w+)\]\(runbook"
+    rows = re.findall(row, OBJECTIVES.read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: (alert, round(1 - float(share) / 100, 6)) for name, share, alert in rows}
+
+
+def told_thresholds() -> Iterator[Threshold]:
+    row = r"^\| (page|ticket) \| ([\d.]+) times? \| (\d+ \w)\w* \| (\d+ \w)\w* \|"
+    for severity, times, *windows in re.findall(row, OBJECTIVES.read_text(encoding="utf-8"), re.MULTILINE):
+        for name, (alert, budget) in told_budgets().items():
+            for window in windows:
+                yield Threshold(name, alert, severity, window.replace(" ", ""), float(times), budget)
+
+
+def thresholds() -> Iterator[Threshold]:
+    term = r'ledger:errors:ratio_rate(\w+)\{objective="(\w+)"\} > ([\d.]+) \* ([\d.]+)'
+    for rule in alerts():
+        for window, name, times, budget in re.findall(term, rule["expr"]):
+            severity = rule["labels"]["severity"]
+            yield Threshold(name, rule["alert"], severity, window, float(times), float(budget))
+
+
+def test_every_threshold_is_that_of_the_objectives_as_they_are_told() -> None:
+    assert len(told_budgets()) == 4
+    assert sorted(thresholds()) == sorted(told_thresholds())
+
+
+def test_what_is_left_of_a_budget_is_left_of_the_one_that_is_told() -> None:
+    left = [rule for rule in rules() if rule.get("record") == "ledger:budget_left:ratio30d"]
+    divided = {rule["labels"]["objective"]: float(rule["expr"].split()[-1]) for rule in left}
+    assert divided == {name: budget for name, (_, budget) in told_budgets().items()}
+    assert all(
+        set(re.findall(r'objective="(\w+)"', rule["expr"])) == {rule["labels"]["objective"]} for rule in left
+    )
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
@@ -169,7 +215,7 @@ def test_promtool_takes_the_settings_and_the_rules() -> None:
 
 
 @needs_promtool
-@pytest.mark.parametrize("name", ["objectives", "correctness", "causes"])
+@pytest.mark.parametrize("name", ["objectives", "budgets", "correctness", "causes"])
 def test_alerts_call_when_they_should_and_not_otherwise(name: str) -> None:
     run_promtool("test", "rules", f"tests/{name}.test.yml")
 

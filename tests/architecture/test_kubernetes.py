@@ -1,9 +1,6 @@
 """deploy/kubernetes: what it says is valid, is what the program knows, and lets in and out no more than is needed."""
 
 import re
-import shutil
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -94,16 +91,6 @@ def test_what_is_not_valid_is_found() -> None:
         kubernetes_validate.validate(
             {**made, "spec": {**made["spec"], "replica": 3}}, VERSIONS[-1], strict=True
         )
-
-
-@pytest.mark.skipif(
-    shutil.which("kubectl") is None, reason="not run: needs kubectl, which builds them itself"
-)
-@pytest.mark.parametrize("path", OVERLAYS, ids=lambda path: path.name)
-def test_what_is_checked_here_is_what_kustomize_builds(path: Path) -> None:
-    text = subprocess.run(["kubectl", "kustomize", str(path)], capture_output=True, check=True).stdout
-    built = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(text)}
-    assert built == {(each["kind"], each["metadata"]["name"]): each for each in BUILT[path.name]}
 
 
 # What the program knows
@@ -235,7 +222,7 @@ def test_pods_may_do_little(name: str) -> None:
 
 @each_build
 def test_images_are_pinned(name: str) -> None:
-    images = {box["image"] for box in containers_in(EVERYTHING[name])} - {"stream-ledger-canary"}
+    images = {box["image"] for box in containers_in(EVERYTHING[name])}
     assert all(re.fullmatch(r"[a-z0-9./-]+:\d+\.\d+(\.\d+)?", image) for image in images), images
 
 
@@ -345,7 +332,7 @@ def test_a_provider_is_never_looked_for_inside() -> None:
     assert {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"} <= set(block["except"])
 
 
-# Autoscaling, canaries, alerts
+# Autoscaling, alerts
 
 
 @pytest.mark.parametrize("name", ["production", "keda", "hpa"])
@@ -368,16 +355,6 @@ def test_autoscalers_scale_what_there_is_by_a_lag_that_there_is(name: str) -> No
         assert {(each["topic"], each["consumerGroup"]) for each in given} <= groups
         servers = settings_of(built)["LEDGER_KAFKA_BOOTSTRAP"]
         assert all(each["bootstrapServers"] == servers for each in given)
-
-
-@pytest.mark.parametrize("kind", ["post-events", "api"])
-def test_a_canary_is_as_its_stable_kin(kind: str) -> None:
-    built = {each["metadata"]["name"]: each for each in EVERYTHING["canary"] if each["kind"] == "Deployment"}
-    stable, canary = built[f"ledger-{kind}"], built[f"ledger-{kind}-canary"]
-    told = yaml.safe_dump(canary["spec"]).replace("track: canary", "track: stable")
-    told = re.sub(r"image: stream-ledger\S*", "image: stream-ledger:0.1.0", told)
-    assert yaml.safe_load(told) == {**stable["spec"], "replicas": 1}
-    assert container(canary)["image"] != container(stable)["image"]
 
 
 def test_alerts_are_those_of_prometheus() -> None:
