@@ -230,6 +230,6 @@ def run_promtool(*arguments: str) -> None:
     if PROMTOOL is None:
         raise RuntimeError("promtool is not there")
     done = subprocess.run(
-        [PROMTOOL, *arguments], cwd=PROMETHEUS, capture_output=True, text=True, check=False, timeout=120
+        [PROMTOOL, *arguments], cwd=PROMETHEUS, capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == 0, done.stdout + done.stderr
