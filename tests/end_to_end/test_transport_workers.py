@@ -197,7 +197,7 @@ async def test_workers_outlive_a_restart_of_the_broker(make_fleet: MakeFleet, tm
             await until(lambda: read_notes(fleet.directory).handled > RECORDS_PER_S)
             kill_broker(tmp_path / "own")
             published = load.published
-            await until(lambda: load.published > published, timeout_s=60.0)
+            await until(lambda: load.published > published + RECORDS_PER_S, timeout_s=60.0)
             handled = read_notes(fleet.directory).handled
             await until(lambda: read_notes(fleet.directory).handled > handled + 3 * RECORDS_PER_S)
         verdict = await settled(fleet, PARTITIONS)
@@ -207,7 +207,7 @@ async def test_workers_outlive_a_restart_of_the_broker(make_fleet: MakeFleet, tm
 
 
 def kill_broker(state_dir: Path) -> None:
-    """kill -9, and wait until it is gone; the stack starts it again."""
+    """kill -9; the stack starts it again."""
     brokers = [
         process
         for process in psutil.Process().children(recursive=True)
@@ -216,4 +216,3 @@ def kill_broker(state_dir: Path) -> None:
     assert brokers
     for broker in brokers:
         broker.kill()
-    psutil.wait_procs(brokers, timeout=10)
