@@ -56,7 +56,7 @@ async def filled(opened: Callable[[], Awaitable[Pool]]) -> Pool:
             await asyncio.gather(*(made.fetchval("select pg_sleep(0.1)::text") for _ in range(OPEN)))
         except (TimeoutError, asyncpg.QueryCanceledError):
             await made.close()
-            await asyncio.sleep(1)
+            await asyncio.sleep(0.2)
         else:
             return made
     raise TimeoutError("the machine is too busy to open a pool in time")
