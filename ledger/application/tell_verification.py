@@ -2,7 +2,6 @@
 
 import asyncio
 
-from ledger.application.faults import TransientFaultError
 from ledger.application.reports import Verifications
 from ledger.observability.signals import Signals
 
@@ -26,8 +25,10 @@ class TellVerification:
         """Tell, if a verification was kept and the books can be asked for it."""
         try:
             last = await self._verifications.last()
-        except TransientFaultError as fault:
-            self._signals.emit("verification.not_read", fault=str(fault))
+        except (
+            Exception
+        ) as fault:  # whatever it is, books that are made anew or a key that changed: told, and asked again
+            self._signals.emit("verification.not_read", fault=f"{type(fault).__name__}: {fault}")
             return
         if last is not None:
             self._signals.emit("verification.read", topic=last.topic, violations=last.violations, at=last.at)

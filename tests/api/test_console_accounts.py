@@ -8,7 +8,7 @@ import pytest
 from ledger.adapters.memory.reader import MemoryHistory
 from ledger.api.console import filters
 from ledger.application.eventual_balance import EventualBalance
-from ledger.application.faults import TooSlowError, TransientFaultError
+from ledger.application.faults import OverloadedError, TooSlowError, TransientFaultError
 from tests.api.console_world import ConsoleWorld, visiting
 from tests.builders import NOW, event, event_id
 
@@ -145,17 +145,27 @@ async def test_books_that_are_away_are_told_in_words(
 
 
 class Away:
-    """A BalanceReader whose books are away."""
+    """A BalanceReader whose books are away, or have no place for one more."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self._fault = fault or TransientFaultError("x")
 
     def __getattr__(self, name: str) -> Any:
         async def away(*_: Any) -> None:
-            raise TransientFaultError("x")
+            raise self._fault
 
         return away
 
 
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (TransientFaultError("x"), "PostgreSQL cannot be read."),
+        (OverloadedError("queue"), "Too many reads wait already."),
+    ],
+)
 async def test_while_the_books_are_away_a_balance_is_shown_as_the_stream_knows_it(
-    world: ConsoleWorld,
+    world: ConsoleWorld, fault: Exception, says: str
 ) -> None:
     view = await world.services().balances.balance_at(1, "ann", "USD/2", NOW)
     assert view is not None
@@ -164,9 +174,9 @@ async def test_while_the_books_are_away_a_balance_is_shown_as_the_stream_knows_i
         assert (tenant_id, of.tenant, of.account, of.asset) == (1, "acme", "ann", "USD/2")
         return EventualBalance(view, "stream", 40)
 
-    text = words(await shown(world, "accounts/ann?asset=USD/2", balances=Away(), eventual=eventual))
+    text = words(await shown(world, "accounts/ann?asset=USD/2", balances=Away(fault), eventual=eventual))
     assert re.search(r"Eventual what the stream has seen [\d.]+ USD held not known to it", text)
-    assert "Strong what is committed PostgreSQL cannot be read." in text
+    assert f"Strong what is committed {says}" in text
     assert "neither the statement of the account nor its holds are shown" in text
 
 

@@ -99,6 +99,17 @@ async def test_the_id_of_a_payment_of_another_tenant_leads_operators_to_it() -> 
     assert (await asked(world, path, "admin", "rival")).status_code == 404
 
 
+async def test_an_id_that_two_tenants_have_used_leads_to_neither_by_itself() -> None:
+    world = await requested("p")
+    kept = world.books.contents
+    (payment,) = kept.payments.values()
+    kept.payments |= {("second", event_id("p")): payment}
+    operators = world.console(operators=frozenset({"rival"}))
+    found = await asked(world, f"events/{event_id('p')}", "admin", "rival", console=operators)
+    assert found.status_code == 404
+    assert all(f"/console/payments/{tenant}/{event_id('p')}" in found.text for tenant in ("acme", "second"))
+
+
 async def test_a_payment_tells_all_that_happened_and_nothing_of_it_is_a_tag() -> None:
     world = await requested("p")
     await stuck(world)

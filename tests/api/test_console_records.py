@@ -124,6 +124,7 @@ async def test_a_transaction_leads_to_its_event(world: ConsoleWorld) -> None:
         ),
         ((("traceparent", b"\xff"),), b"[]", None),
         ((), b'{"traceparent":7}', None),
+        ((("traceparent", PARENT.encode()),), b'{"traceparent":"x"}', None),
         ((), b"\xff", None),
     ],
 )

@@ -50,6 +50,16 @@ async def test_where_nothing_was_verified_nothing_is_shown() -> None:
     assert value(metrics.registry, "violations") is None
 
 
+async def test_whatever_keeps_it_from_being_read_is_told_and_ends_nothing() -> None:
+    class Odd(LastVerdict):
+        async def last(self) -> Verification | None:
+            raise LookupError("no such table")
+
+    signals = RememberedSignals()
+    await TellVerification(Odd(FOUND), signals).look()
+    assert signals.emitted == [("verification.not_read", {"fault": "LookupError: no such table"})]
+
+
 @pytest.mark.parametrize(("away", "told"), [(True, "verification.not_read"), (False, "verification.read")])
 async def test_books_that_are_away_are_told_of(away: bool, told: str) -> None:
     signals = RememberedSignals()

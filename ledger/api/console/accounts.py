@@ -105,7 +105,7 @@ async def show(request: Request, account: AccountCode) -> Response:
     visitor = await visitor_of(request)
     try:
         found = await services_of(request).balances.account(visitor.caller.tenant_id, account)
-    except TransientFaultError:
+    except (TransientFaultError, OverloadedError):
         if (known := await _known_without_books(request, visitor, account)) is None:
             raise
         return known

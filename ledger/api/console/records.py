@@ -65,12 +65,10 @@ async def show_event(request: Request, event: Id) -> Response:
     services, caller = services_of(request), visitor.caller
     facts = await services.history.event(caller.tenant_id, event.lower())
     if facts is None:
-        if tenants := await _tenants_with_payment(request, visitor, event.lower()):
+        tenants = await _tenants_with_payment(request, visitor, event.lower())
+        if len(tenants) == 1:
             return RedirectResponse(path_of("payments", tenants[0], event.lower()), 303)
-        raise NotThereError(
-            f"The books of {caller.tenant} know no event {event}: it is still on its way, was never sent, is a dead "
-            "letter, or its month was dropped."
-        )
+        raise NotThereError(_not_known(event, caller.tenant, tenants))
     transaction = (
         await services.history.transaction(caller.tenant_id, facts.id) if facts.transaction else None
     )
@@ -88,8 +86,17 @@ async def show_event(request: Request, event: Id) -> Response:
     )
 
 
+def _not_known(event: str, tenant: str, tenants: Sequence[str]) -> str:
+    known = f"The books of {tenant} know no event {event}"
+    if tenants:
+        # One tenant may have used the id of another's: a person decides whose is meant.
+        pages = ", ".join(path_of("payments", each, event.lower()) for each in tenants)
+        return f"{known}; more than one tenant has a payment of that id: {pages}."
+    return f"{known}: it is still on its way, was never sent, is a dead letter, or its month was dropped."
+
+
 async def _tenants_with_payment(request: Request, visitor: Visitor, payment: str) -> Sequence[str]:
-    """Name the other tenants that have a payment of this id: to operators, who see those of all."""
+    """Name the tenants that have a payment of this id: to operators, who see those of all."""
     payments = console_of(request).payments
     return () if payments is None or not visitor.is_operator else await payments.tenants_of(payment)
 
@@ -137,10 +144,11 @@ def _is_of(record: Record, tenant: str, event_id: str) -> bool:
 
 def trace_id_of(record: Record) -> str | None:
     """Read the id of the trace that a record belongs to: the event's own counts before that of its headers."""
+    own = _envelope(record).get("traceparent")
     headers = [
         value.decode("ascii", "replace") for name, value in record.headers if name == "traceparent" and value
     ]
-    for given in (_envelope(record).get("traceparent"), *headers):
+    for given in headers if own is None else [own]:
         found = _TRACE.fullmatch(given) if isinstance(given, str) else None
         if found is not None:
             return found[1]

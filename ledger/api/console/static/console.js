@@ -138,7 +138,10 @@
     document.addEventListener(name, function (event) {
       var note = document.createElement("p");
       note.className = "note bad";
-      note.textContent = "It could not be looked up: PostgreSQL or the API may be away. Try again.";
+      var isRefused = event.detail.xhr && event.detail.xhr.status === 429;
+      note.textContent = isRefused
+        ? "It could not be looked up: too many requests were made. Wait a moment."
+        : "It could not be looked up: PostgreSQL or the API may be away. Try again.";
       event.detail.target.replaceChildren(note);
       say(note.textContent);
     });
