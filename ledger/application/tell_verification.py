@@ -25,9 +25,8 @@ class TellVerification:
         """Tell, if a verification was kept and the books can be asked for it."""
         try:
             last = await self._verifications.last()
-        except (
-            Exception
-        ) as fault:  # whatever it is, books that are made anew or a key that changed: told, and asked again
+        except Exception as fault:
+            # Whatever it is, books that are made anew or a password that changed: it is told, and asked again.
             self._signals.emit("verification.not_read", fault=f"{type(fault).__name__}: {fault}")
             return
         if last is not None:

@@ -225,7 +225,7 @@ def test_the_page_tells_faults_findings_and_lag() -> None:
         (lambda at: 50.0 if at < 900 else 100.0, True),
         (lambda at: 100.0 if at < 2400 else 150.0, True),
         (lambda at: 100.0 + at / 100, False),
-        (lambda at: 100.0 + at / 270, False),
+        (lambda at: 100.0 + at / 200, False),
         (lambda at: 100.0 if at < 3000 else 120.0, False),
     ],
     ids=["warmed up", "holds more from a moment on", "leaks", "leaks slowly", "grew at the end"],
