@@ -20,8 +20,8 @@ from streams.embedded.state import free_port
 Statement = Callable[[Connection], Awaitable[None]]
 
 OPEN = 6
-WAIT_S = 0.6
-CONNECT_S = 0.3
+WAIT_S = 1.2
+CONNECT_S = 0.6
 TRIES = 10
 
 
