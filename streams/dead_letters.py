@@ -17,9 +17,10 @@ from ledger.application.faults import LogAwayError, RecordRefusedError
 from ledger.config import Settings
 from ledger.contract.outgoing import Message
 from streams.embedded.addresses import find_kafka, find_postgres
+from streams.publishing import to_topic
 from streams.topics import payments_bytes_max
 from streams.transport.errors import PublishError, RecordTooLargeError
-from streams.transport.publisher import BatchPublisher, Outgoing
+from streams.transport.publisher import BatchPublisher
 
 
 class KafkaPayments:
@@ -30,9 +31,7 @@ class KafkaPayments:
         self._topic = topic
 
     async def send(self, messages: Sequence[Message]) -> Sequence[Place]:
-        written = await self._publisher.publish_placed(
-            [Outgoing(self._topic, each.key, each.value, each.headers) for each in messages]
-        )
+        written = await self._publisher.publish_placed([to_topic(self._topic, each) for each in messages])
         return [Place(place.topic, place.partition, offset) for place, offset in written]
 
 

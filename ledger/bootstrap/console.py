@@ -2,12 +2,13 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from random import Random
 from time import monotonic
+from typing import Any
 
 from ledger.adapters.kafka.access import kafka_access
 from ledger.adapters.kafka.stands import KafkaStands
@@ -179,27 +180,29 @@ async def _desk(settings: Settings, pool: Pool, signals: Signals) -> AsyncIterat
     clock = DatabaseClock(pool, monotonic, SystemClock(), signals)
     outside = Outside(clock, Random().random, new_event_id_beside)  # noqa: S311 - it spreads waits
     mover = SagaMover(PostgresPayments(pool), outside, payment_rules_of(settings), signals)
-    learning = asyncio.create_task(_learn(clock, signals), name="time of the database")
-    try:
+    async with _beside(_learn(clock, signals), "time of the database"):
         providers = PostgresProviderReader.of_all(pool)
         yield PaymentDesk(PostgresPaymentReader.of_all(pool), mover, providers, clock)
-    finally:
-        learning.cancel()
-        with suppress(asyncio.CancelledError):
-            await learning
 
 
 @asynccontextmanager
 async def _verifications(pool: Pool, signals: Signals) -> AsyncIterator[PostgresVerifications]:
     """Compose where the last verdict is read, by pages and, beside them, for the metrics."""
     verifications = PostgresVerifications(pool)
-    telling = asyncio.create_task(TellVerification(verifications, signals).run(), name="last verification")
-    try:
+    async with _beside(TellVerification(verifications, signals).run(), "last verification"):
         yield verifications
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """Have `work` run until the block ends, and end with it."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
     finally:
-        telling.cancel()
+        task.cancel()
         with suppress(asyncio.CancelledError):
-            await telling
+            await task
 
 
 async def _learn(clock: DatabaseClock, signals: Signals) -> None:

@@ -8,8 +8,7 @@ from ledger.application.faults import TransientFaultError
 from ledger.config import Settings
 from ledger.observability.crash import crash_point
 from ledger.observability.signals import Signals
-from streams.publishing import PatientPublisher
-from streams.transport.publisher import Outgoing
+from streams.publishing import PatientPublisher, to_topic
 
 
 class HoldSweep:
@@ -44,8 +43,6 @@ class HoldSweep:
             return
         if messages:
             topic = self._settings.payments_topic
-            await self._publisher.publish(
-                [Outgoing(topic, each.key, each.value, each.headers) for each in messages]
-            )
+            await self._publisher.publish([to_topic(topic, each) for each in messages])
             crash_point("voids_sent")
             self._signals.emit("holds.expired", count=len(messages))

@@ -15,6 +15,19 @@ from tests.builders import NOW, event, event_id
 HOSTILE = "<script>alert('x')</script>\"><img src=x>"
 
 
+class Away:
+    """A BalanceReader whose books are away, or have no place for one more."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self._fault = fault or TransientFaultError("x")
+
+    def __getattr__(self, name: str) -> Any:
+        async def away(*_: Any) -> None:
+            raise self._fault
+
+        return away
+
+
 @pytest.fixture
 async def world() -> ConsoleWorld:
     world = ConsoleWorld()
@@ -133,28 +146,8 @@ async def test_what_others_wrote_is_text(world: ConsoleWorld) -> None:
 async def test_books_that_are_away_are_told_in_words(
     world: ConsoleWorld, fault: Exception, says: str
 ) -> None:
-    class Away:
-        def __getattr__(self, name: str) -> Any:
-            async def away(*_: Any) -> None:
-                raise fault
-
-            return away
-
-    text = await shown(world, "accounts/ann", 503, balances=Away())
+    text = await shown(world, "accounts/ann", 503, balances=Away(fault))
     assert (says in text, 'href="/console"' in text) == (True, True)
-
-
-class Away:
-    """A BalanceReader whose books are away, or have no place for one more."""
-
-    def __init__(self, fault: Exception | None = None) -> None:
-        self._fault = fault or TransientFaultError("x")
-
-    def __getattr__(self, name: str) -> Any:
-        async def away(*_: Any) -> None:
-            raise self._fault
-
-        return away
 
 
 @pytest.mark.parametrize(
