@@ -192,6 +192,10 @@ class Books:
         verdict, _ = await verify_books(self.settings)
         return verdict
 
+    async def violations(self) -> dict[str, list[dict[str, Any]]]:
+        """What a verification finds wrong, by check."""
+        return {each.name: each.violations for each in (await self.verdict()).checks if not each.ok}
+
     async def records(self, topic: str) -> list[Any]:
         """Read a topic from its beginning to its end as it is now."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.kafka_bootstrap, enable_auto_commit=False)

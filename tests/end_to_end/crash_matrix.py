@@ -301,9 +301,9 @@ async def _judge_books(lane: Lane) -> list[str]:
         states["settled"] * AMOUNT,
         (states.total() - states["settled"]) * AMOUNT,
     )
-    verdict = await lane.books.verdict()
+    violations = await lane.books.violations()
     return [
         *([f"{', '.join(accounts)} have {found}, not {wanted}"] if found != wanted else []),
         *([f"held, captured, released: {sums}, not {ended}"] if sums != ended else []),
-        *(f"check {check.name}: {check}" for check in verdict.checks if not check.ok),
+        *(f"check {name}: {each}" for name, each in violations.items()),
     ]

@@ -66,11 +66,6 @@ async def said_of_entries(books: Books) -> dict[tuple[str, int], set[bytes]]:
     return said
 
 
-async def broken(books: Books) -> dict[str, list[dict[str, Any]]]:
-    verdict = await books.verdict()
-    return {check.name: list(check.violations) for check in verdict.checks if not check.ok}
-
-
 # Killed on the way
 
 
@@ -97,7 +92,7 @@ async def test_what_was_lost_comes_again_though_the_replay_was_killed(books: Boo
     assert orjson.loads(done.stdout)["counts"].get("different", 0) == 0
     assert await books.balances() == before
     # The audit chain is not taken to be done with what stands under old times, and has no link yet.
-    assert await broken(books) == {}
+    assert await books.violations() == {}
     await books.sql("delete from chain_progress")
     assert {len(said) for said in (await said_of_entries(books)).values()} == {1}
     assert set(await books.outcomes()) == {id_of(each) for each in TRANSFERS}
@@ -147,7 +142,7 @@ async def test_an_amount_that_was_changed_is_named(books: Books, rebuilt: str) -
     change = f"update entries set amount = amount + 5 where event_id = '{entry['id']}' and amount > 0"
     async with planted(books, change):
         found, (difference, *more) = (
-            await broken(books),
+            await books.violations(),
             (await compared(books, rebuilt, View.ENTRIES)).differences,
         )
     assert (difference.account, difference.entry, more) == ("a3", entry["version"], [])
@@ -189,7 +184,7 @@ def dropped(event_id: str) -> str:
 async def test_an_event_that_was_dropped_is_named(books: Books, rebuilt: str) -> None:
     newest = await newest_of(books, "external:bank")
     async with planted(books, dropped(newest["id"])):
-        found, comparison = await broken(books), await compared(books, rebuilt, View.BALANCES)
+        found, comparison = await books.violations(), await compared(books, rebuilt, View.BALANCES)
     assert set(found) == {"no_loss"}
     assert [(each["verdict"], each["event"], each["offset"]) for each in found["no_loss"]] == [
         ("less", newest["id"], newest["offset"])
@@ -226,7 +221,7 @@ def twice(event_id: str) -> str:
 async def test_a_transaction_that_was_posted_twice_is_named(books: Books, rebuilt: str) -> None:
     once = await newest_of(books, "a5")
     async with planted(books, twice(once["id"])):
-        found, comparison = await broken(books), await compared(books, rebuilt, View.BALANCES)
+        found, comparison = await books.violations(), await compared(books, rebuilt, View.BALANCES)
     assert TWICE in orjson.dumps(found).decode()
     assert [(each["verdict"], each["event"]) for each in found["no_loss"]] == [("more", TWICE)]
     assert {each.account for each in comparison.differences} == {"a5", "external:bank"}
@@ -255,7 +250,7 @@ async def test_what_was_dropped_is_posted_again_though_the_replay_was_killed(
 ) -> None:
     before = await books.balances()
     newest = await drop_newest(books, 60)
-    assert len((await broken(books))["no_loss"]) == len(newest)
+    assert len((await books.violations())["no_loss"]) == len(newest)
     died = await command(books, *LIVE, LEDGER_BATCH_RECORDS_MAX="20", LEDGER_CRASH="committed:2")
     assert died.returncode == 137, died.stderr
     [left] = await books.sql("select count(*) as n from processed_events")
@@ -264,7 +259,7 @@ async def test_what_was_dropped_is_posted_again_though_the_replay_was_killed(
     done = await command(books, *LIVE, "--resume", "--json")
     assert done.returncode == 0, done.stderr
     assert await books.balances() == before
-    assert await broken(books) == {}
+    assert await books.violations() == {}
     again = await command(books, *LIVE, "--json")
     assert orjson.loads(again.stdout)["verdict"] == "nothing changed"
 
@@ -377,7 +372,7 @@ async def test_every_outcome_of_a_letter_is_published(books: Books, letters: lis
 async def test_letters_that_were_posted_are_no_violation_and_nothing_is_left_to_do(
     books: Books, letters: list[str]
 ) -> None:
-    assert await broken(books) == {}
+    assert await books.violations() == {}
     async with kept_letters(books.settings) as kept, kept.held():
         replaying = asyncio.create_task(replayed(books, target="live", source="dead-letters"))
         # Not while somebody has letters in hand.

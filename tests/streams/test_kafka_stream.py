@@ -8,7 +8,7 @@ import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from ledger.adapters.kafka.stream import KafkaStream, RecordsExpiredError
+from ledger.adapters.kafka.stream import KafkaStream, RecordsExpiredError, places_of
 
 PLACE = TopicPartition("payments", 0)
 
@@ -86,3 +86,32 @@ async def test_markers_are_no_hole_and_neither_is_what_expires_once_it_was_read(
     consumer = Script(([0, 1], 2), ([2, 3], 4))
     consumer.low = 4
     assert await offsets(consumer, 4, whole=True) == [0, 1, 2, 3]
+
+
+class Broker:
+    """A consumer and its client, of a broker that says no until it is of its cluster."""
+
+    def __init__(self, *answers: bool) -> None:
+        self._client = self
+        self._answers = list(answers)
+        self._told = False
+
+    async def force_metadata_update(self) -> bool:
+        self._told = self._answers.pop(0) if self._answers else False
+        return self._told
+
+    def add_topic(self, topic: str) -> None:
+        pass
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        return {1, 0} if self._told and topic == "payments" else None
+
+
+async def test_topics_are_asked_for_until_a_broker_tells() -> None:
+    assert await places_of(Broker(False, False, True), "payments") == [PLACE, TopicPartition("payments", 1)]
+    assert await places_of(Broker(True, False, True), "there is none") == []
+
+
+async def test_who_is_told_of_no_topics_does_not_take_it_for_there_being_none() -> None:
+    with pytest.raises(KafkaError, match="no broker has told what topics there are"):
+        await places_of(Broker(), "payments", wait_s=0.05)

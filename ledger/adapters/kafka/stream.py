@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from ledger.adapters.kafka.access import KafkaAccess, client_options
 from ledger.adapters.kafka.connecting import start_client
@@ -18,6 +19,7 @@ FETCH_WAIT_MS = 50
 """What is asked for of one partition is waited for before another is read, though nothing comes at the end."""
 RUN_RECORDS_MAX = 5000
 STALLED_S = 30.0
+METADATA_S, METADATA_AGAIN_S = 10.0, 0.2
 
 
 class RecordsExpiredError(Exception):
@@ -123,15 +125,23 @@ class KafkaStream:
             ) from None
 
 
-async def places_of(consumer: Any, topic: str) -> list[TopicPartition]:
-    """Find the partitions of a topic; none where there is no such topic."""
-    # A topic that was not asked for yet is looked up first.
-    await consumer._client.force_metadata_update()
-    found = consumer.partitions_for_topic(topic)
-    if found is None:
-        await consumer._client.add_topic(topic)
-        found = consumer.partitions_for_topic(topic)
-    return [TopicPartition(topic, number) for number in sorted(found or ())]
+async def places_of(consumer: Any, topic: str, *, wait_s: float = METADATA_S) -> list[TopicPartition]:
+    """Find the partitions of a topic; none where there is no such topic. Raises KafkaError where no broker tells."""
+    client = consumer._client
+    await _look_up(client, wait_s)
+    if consumer.partitions_for_topic(topic) is None:
+        client.add_topic(topic)  # one that was not asked for yet
+        await _look_up(client, wait_s)
+    return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+
+
+async def _look_up(client: Any, wait_s: float) -> None:
+    """Ask brokers for their topics until one tells: one that is not yet of its cluster answers, and knows of none."""
+    deadline = monotonic() + wait_s
+    while not await client.force_metadata_update():
+        if monotonic() >= deadline:
+            raise KafkaConnectionError(f"no broker has told what topics there are for {wait_s:g} s")
+        await asyncio.sleep(METADATA_AGAIN_S)
 
 
 def record_of(record: ConsumerRecord[Any, Any]) -> Record:
