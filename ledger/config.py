@@ -128,7 +128,6 @@ class Settings(BaseSettings):
         description="how the API and other workers reach this one; none: its host, or what Kafka sees, and port",
     )
     batch_records_max: int = Field(5000, ge=1, le=100_000, description="records posted in one transaction")
-    lane_chunks_max: int = Field(2, ge=1, description="chunks waiting for a partition's lane")
     account_cache_entries: int = Field(200_000, ge=0, description="balance rows whose ids a worker remembers")
     commit_interval_ms: int = Field(500, ge=10, description="how often the frontier is committed to Kafka")
     session_timeout_s: float = Field(

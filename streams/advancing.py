@@ -31,8 +31,8 @@ def create_payments_app(settings: Settings, signals: Signals) -> ChunkedApp:
 
 def add_advancing(app: ChunkedApp, settings: Settings, handler: Handler, webhooks: Handler) -> None:
     """Give the app its agents."""
-    lanes = PartitionLanes(app, handler, fetch_ahead=False)
-    webhook_lanes = PartitionLanes(app, webhooks, fetch_ahead=False)
+    lanes = PartitionLanes(app, handler)
+    webhook_lanes = PartitionLanes(app, webhooks)
 
     @app.agent(chunked_topic(app, settings.outcomes_topic), name="advance_payments")
     async def advance_payments(stream: StreamT[Any]) -> None:

@@ -182,7 +182,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="of what is paced at half the knee; else half of what was found",
     )
     add("--repeats", type=count, default=1, help="of each case in turn; with --full, of the main ones")
-    add("--workers", type=count, default=1, help="posting workers")
+    add("--workers", type=count, default=2, help="posting workers (2: one a core, as `ledger up` has)")
     add("--partitions", type=count, default=4)
     add(
         "--with",

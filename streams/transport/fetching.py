@@ -23,6 +23,9 @@ from streams.transport.flow import Flow
 # Faust waits 1.5 s. A broker's answer to one request can hold back all its partitions: while the partitions of a
 # request that is out are idle, one that was just emptied cannot be asked for. So a request must come back soon.
 FETCH_WAIT_MS_MAX = 100
+FETCH_WAIT_MS_BESIDE = 10
+"""While there are partitions that are asked for again as soon as their chunk is done. At the end of the log that is
+when, so that the next chunk has all that came meanwhile: small chunks cost as much as large ones."""
 
 # A fetch is small, but a MiB of compressed records may hold a GiB of zeros.
 CHUNK_BYTES_MAX = 32 * 1024**2
@@ -112,6 +115,8 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
                 chunk = self._drain(fetcher, place, state, records_max)
                 if chunk is not None:
                     chunks[place] = chunk
+        beside = any(_is_spent(fetched) for fetched in fetcher._records.values())
+        fetcher._fetch_max_wait_ms = FETCH_WAIT_MS_BESIDE if beside else FETCH_WAIT_MS_MAX
         return chunks
 
     def _wanted(self, place: TopicPartition) -> bool:
@@ -134,13 +139,27 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
             self._ask_for_more(fetcher, place)
             fetched.check_raise()
             return None
+        if _is_spent(fetched):
+            if not self.flow.is_busy(place):
+                self._ask_for_more(fetcher, place)
+            return None
         start = state.position if state.has_valid_position else None
         records = _take_out(fetched, place, records_max)
         if not fetched.has_more():
-            self._ask_for_more(fetcher, place)
+            if self._goes_on(place, state):
+                self._ask_for_more(fetcher, place)
+            else:
+                fetched._backoff = (
+                    0  # what is left here keeps the partition from being asked for, and no other
+                )
         if start is None or state.position == start:
             return None
         return Chunk(place.topic, place.partition, records, start, state.position, self._runs.get(place, 0))
+
+    def _goes_on(self, place: TopicPartition, state: Any) -> bool:
+        """Whether the log had more when it was last asked, or its records go to nobody who would say when."""
+        end = _end_of(state)
+        return place.topic not in self.flow.topics or end is None or state.position < end
 
     def _ask_for_more(self, fetcher: Fetcher, place: TopicPartition) -> None:
         del fetcher._records[place]
@@ -149,9 +168,7 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
     def readable_end(self, place: TopicPartition) -> int | None:
         """The last stable offset: what lies after it belongs to transactions that have not ended."""
         state = self._state(place)
-        if state is None:
-            return None
-        return state.highwater if state.lso is None else state.lso  # type: ignore[no-any-return]
+        return None if state is None else _end_of(state)
 
     def told(self, place: TopicPartition) -> tuple[int, float] | None:
         """Where the readable part ends, as the last fetch told, and when that was, in seconds since 1970."""
@@ -246,6 +263,15 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
             await self.crash(fault)
             return False
         return True
+
+
+def _end_of(state: Any) -> int | None:
+    return state.highwater if state.lso is None else state.lso  # type: ignore[no-any-return]
+
+
+def _is_spent(fetched: Any) -> bool:
+    """Whether all that was fetched is taken, and the partition waits to be asked for again."""
+    return isinstance(fetched, FetchResult) and not fetched.has_more()
 
 
 def _take_out(

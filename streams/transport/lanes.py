@@ -40,12 +40,10 @@ class PartitionLanes:
     process: nothing after it may be committed.
     """
 
-    def __init__(self, app: ChunkedApp, handler: Handler, *, fetch_ahead: bool = True) -> None:
-        """Without `fetch_ahead` the next chunk is fetched when the last is done, and has all that came meanwhile."""
+    def __init__(self, app: ChunkedApp, handler: Handler) -> None:
         self._app = app
         self._flow = app.flow
         self._handler = handler
-        self._fetch_ahead = fetch_ahead
         self._lanes: dict[TopicPartition, Lane] = {}
         self._failed = False
         app.flow.lanes.append(self)
@@ -56,11 +54,9 @@ class PartitionLanes:
             self._put(event)
 
     def has_room(self, place: TopicPartition) -> bool:
-        """Whether one more chunk may wait."""
+        """Whether a chunk may come: one may wait while another runs."""
         lane = self._lanes.get(place)
-        if lane is None or lane.task is None:
-            return True
-        return self._fetch_ahead and len(lane.waiting) < self._flow.settings.lane_chunks_max
+        return lane is None or not lane.waiting
 
     def is_busy(self, place: TopicPartition) -> bool:
         """Whether a chunk of this partition runs or waits."""
@@ -96,8 +92,7 @@ class PartitionLanes:
         finally:
             lane.task = None
             self._release(lane)
-            if not self._fetch_ahead:
-                self._consumer.wake()
+            self._consumer.wake()
 
     async def _take(self, event: EventT[Any]) -> None:
         chunk = _chunk(event)

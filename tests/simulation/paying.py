@@ -156,7 +156,7 @@ async def pay_worker(running: Running) -> None:
         settings.webhooks_topic: HearWebhooks(advance, store, parts.signals, patience),
     }
     beside = (timer.run(), count_payments(store, parts.database_clock, parts.signals))
-    parts.begin(handlers, *beside, fetch_ahead=False)
+    parts.begin(handlers, *beside)
 
 
 def _note(running: Running, fault: BaseException) -> None:

@@ -206,7 +206,6 @@ async def roll_worker(running: Running) -> None:
         checkpoints.run(),
         watch_versions(book, parts.settings, parts.signals),
         table.mend_recovery(),
-        fetch_ahead=False,
     )
 
 

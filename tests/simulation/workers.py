@@ -72,12 +72,10 @@ class Parts:
         self.database_clock = Clock(world)
         running.stop = self.consumer.stop
 
-    def begin(self, handlers: dict[str, Handler], *beside: Any, fetch_ahead: bool = True) -> None:
+    def begin(self, handlers: dict[str, Handler], *beside: Any) -> None:
         """Begin the agents, the consumer, and what runs beside them."""
         agents = [
-            PartitionLanes(self.app, handler, fetch_ahead=fetch_ahead).run(
-                cast(Any, self.consumer.streams[topic])
-            )
+            PartitionLanes(self.app, handler).run(cast(Any, self.consumer.streams[topic]))
             for topic, handler in handlers.items()
         ]
         self.running.spawn(*agents, *self.consumer.tasks(), *beside)

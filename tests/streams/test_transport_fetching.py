@@ -35,6 +35,7 @@ class FakeFetcher:
     def __init__(self) -> None:
         self._records: dict[TopicPartition, object] = {}
         self._wait_consume_future = None
+        self._fetch_max_wait_ms = fetching.FETCH_WAIT_MS_MAX
         self.asked = 0
         subscription = SimpleNamespace(assignment=Assignment([PLACE]))
         self._subscriptions = SimpleNamespace(reassignment_in_progress=False, subscription=subscription)
@@ -47,13 +48,14 @@ class FakeFetcher:
     def _notify(self, _: object) -> None:
         self.asked += 1
 
-    def fetched(self, *batches: bytes) -> None:
-        """An answer of the broker to a request from the present position."""
+    def fetched(self, *batches: bytes, end: int | None = None) -> None:
+        """An answer of the broker to a request from the present position; the log is read up to `end`."""
+        self.state.highwater = end
         records = PartitionRecords(
             PLACE, MemoryRecords(b"".join(batches)), [], self.state.position, None, None, True, 1
         )
         assignment = self._subscriptions.subscription.assignment
-        self._records[PLACE] = FetchResult(PLACE, assignment=assignment, partition_records=records, backoff=0)
+        self._records[PLACE] = FetchResult(PLACE, assignment=assignment, partition_records=records, backoff=1)
 
 
 class Scene:
@@ -90,6 +92,28 @@ async def test_a_chunk_holds_what_was_fetched_and_asks_for_more() -> None:
     assert scene.took() == (0, [0, 1, 2], 3)
     assert scene.fetcher.asked == 1
     assert scene.take() is None
+
+
+@pytest.mark.parametrize(("busy", "asked"), [(True, 0), (False, 1)])
+async def test_at_the_end_of_the_log_more_is_asked_for_when_the_chunk_is_done(busy: bool, asked: int) -> None:
+    scene = Scene()
+    scene.thread.flow.lanes.append(SimpleNamespace(has_room=lambda _: True, is_busy=lambda _: busy))
+    scene.fetcher.fetched(batch(0, 0, 1, 2), end=3)
+
+    assert scene.took() == (0, [0, 1, 2], 3)
+    assert (scene.fetcher.asked, scene.fetcher._fetch_max_wait_ms) == (0, fetching.FETCH_WAIT_MS_BESIDE)
+    assert cast(Any, scene.fetcher._records[PLACE]).calculate_backoff() == 0
+    assert scene.take() is None
+    assert scene.fetcher.asked == asked
+    assert (scene.fetcher._fetch_max_wait_ms == fetching.FETCH_WAIT_MS_MAX) is not busy
+
+
+async def test_before_the_end_of_the_log_more_is_asked_for_at_once() -> None:
+    scene = Scene()
+    scene.fetcher.fetched(batch(0, 0, 1, 2), end=4)
+
+    assert scene.took() == (0, [0, 1, 2], 3)
+    assert (scene.fetcher.asked, scene.fetcher._records) == (1, {})
 
 
 async def test_a_chunk_takes_no_more_than_its_maximum_and_the_next_goes_on_there() -> None:

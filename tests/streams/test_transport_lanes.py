@@ -180,11 +180,11 @@ async def test_a_partition_is_worked_in_order_and_another_beside_it() -> None:
     await scene.end()
 
 
-async def test_a_lane_has_room_for_as_many_waiting_chunks_as_the_setting_says() -> None:
+async def test_one_chunk_may_wait_while_another_runs() -> None:
     recorder = Recorder(held=True)
-    scene = Scene(recorder, lane_chunks_max=2)
+    scene = Scene(recorder)
     place = TopicPartition(TOPIC, 0)
-    events = [scene.stream.put(chunk(start, start + 5)) for start in (0, 5, 10)]
+    events = [scene.stream.put(chunk(start, start + 5)) for start in (0, 5)]
 
     await scene.until(lambda: not scene.flow.has_room(place))
     assert scene.flow.has_room(TopicPartition(TOPIC, 1))
