@@ -76,7 +76,6 @@ def create_windows_app(settings: Settings, signals: Signals, partitions: int, **
 
 def add_rolling(app: ChunkedApp, settings: Settings, handler: Handler) -> None:
     """Give the app its agent."""
-    # A lane waits for its checkpoint: what comes meanwhile had better be one chunk.
     lanes = PartitionLanes(app, handler)
 
     @app.agent(chunked_topic(app, settings.entries_topic), name="roll_windows")

@@ -23,9 +23,9 @@ from streams.transport.flow import Flow
 # Faust waits 1.5 s. A broker's answer to one request can hold back all its partitions: while the partitions of a
 # request that is out are idle, one that was just emptied cannot be asked for. So a request must come back soon.
 FETCH_WAIT_MS_MAX = 100
-FETCH_WAIT_MS_BESIDE = 10
-"""While there are partitions that are asked for again as soon as their chunk is done. At the end of the log that is
-when, so that the next chunk has all that came meanwhile: small chunks cost as much as large ones."""
+FETCH_WAIT_MS_BESIDE, RESTING_S = 10, 1.0
+"""While a partition rests, the others' answers are waited for no longer than this, for it may have to be asked for
+soon; one that has rested for so many seconds waits for something that is away."""
 
 # A fetch is small, but a MiB of compressed records may hold a GiB of zeros.
 CHUNK_BYTES_MAX = 32 * 1024**2
@@ -38,6 +38,21 @@ class Beginning:
     offset: int
     committed: int | None
     run: int
+
+
+class Resting:
+    """Stands among what was fetched for a partition that is at the end of its log, until its chunk is done.
+
+    For aiokafka it is something that nobody has taken yet, so the partition is not asked for. The next chunk then has
+    all that came meanwhile: a small one costs as much as a large one.
+    """
+
+    def __init__(self) -> None:
+        self.since = monotonic()
+
+    def calculate_backoff(self) -> float:
+        """For how many seconds the other partitions are not to be asked for either."""
+        return 0.0
 
 
 class ChunkedConsumerThread(AIOKafkaConsumerThread):
@@ -115,8 +130,9 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
                 chunk = self._drain(fetcher, place, state, records_max)
                 if chunk is not None:
                     chunks[place] = chunk
-        beside = any(_is_spent(fetched) for fetched in fetcher._records.values())
-        fetcher._fetch_max_wait_ms = FETCH_WAIT_MS_BESIDE if beside else FETCH_WAIT_MS_MAX
+        resting = [each for each in fetcher._records.values() if isinstance(each, Resting)]
+        soon = any(monotonic() - each.since < RESTING_S for each in resting)
+        fetcher._fetch_max_wait_ms = FETCH_WAIT_MS_BESIDE if soon else FETCH_WAIT_MS_MAX
         return chunks
 
     def _wanted(self, place: TopicPartition) -> bool:
@@ -135,31 +151,25 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
         while it begins at the position. So the records are all that is readable between the two offsets.
         """
         fetched = fetcher._records[place]
+        if isinstance(fetched, Resting):
+            if not self.flow.is_busy(place):
+                self._ask_for_more(fetcher, place)
+            return None
         if not isinstance(fetched, FetchResult):
             self._ask_for_more(fetcher, place)
             fetched.check_raise()
             return None
-        if _is_spent(fetched):
-            if not self.flow.is_busy(place):
-                self._ask_for_more(fetcher, place)
-            return None
         start = state.position if state.has_valid_position else None
         records = _take_out(fetched, place, records_max)
+        chunk = None
+        if start is not None and state.position != start:
+            run = self._runs.get(place, 0)
+            chunk = Chunk(place.topic, place.partition, records, start, state.position, run)
         if not fetched.has_more():
-            if self._goes_on(place, state):
-                self._ask_for_more(fetcher, place)
-            else:
-                fetched._backoff = (
-                    0  # what is left here keeps the partition from being asked for, and no other
-                )
-        if start is None or state.position == start:
-            return None
-        return Chunk(place.topic, place.partition, records, start, state.position, self._runs.get(place, 0))
-
-    def _goes_on(self, place: TopicPartition, state: Any) -> bool:
-        """Whether the log had more when it was last asked, or its records go to nobody who would say when."""
-        end = _end_of(state)
-        return place.topic not in self.flow.topics or end is None or state.position < end
+            self._ask_for_more(fetcher, place)
+            if chunk is not None and place.topic in self.flow.topics and _end_of(state) == chunk.end_offset:
+                fetcher._records[place] = Resting()
+        return chunk
 
     def _ask_for_more(self, fetcher: Fetcher, place: TopicPartition) -> None:
         del fetcher._records[place]
@@ -267,11 +277,6 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
 
 def _end_of(state: Any) -> int | None:
     return state.highwater if state.lso is None else state.lso  # type: ignore[no-any-return]
-
-
-def _is_spent(fetched: Any) -> bool:
-    """Whether all that was fetched is taken, and the partition waits to be asked for again."""
-    return isinstance(fetched, FetchResult) and not fetched.has_more()
 
 
 def _take_out(

@@ -1,4 +1,4 @@
-"""What Faust and aiokafka do around the real frontiers and lanes: fetch ahead, rebalance, drop, wait, seek, commit.
+"""What Faust and aiokafka do around the real frontiers and lanes: fetch, rest, rebalance, drop, wait, seek, commit.
 
 It does to chunks what a real worker was seen to do to them: around a rebalance it gives up what it has fetched and is
 about to deliver, and fetching goes on behind it.
@@ -67,6 +67,7 @@ class SimulatedConsumer:
         self._unacked: dict[Event, None] = {}
         self._something = asyncio.Event()
         self._hungry = asyncio.Event()
+        self._resting: set[TopicPartition] = set()
         self._rejoin = asyncio.Event()
         self._acked = asyncio.Event()
         self._joined = False
@@ -122,6 +123,7 @@ class SimulatedConsumer:
             raise IllegalStateError(f"{place} is not assigned")
         self._positions[place] = offset
         self._fetched.pop(place, None)
+        self._resting.discard(place)
         run = self._runs[place] = next(self._run_numbers)
         self._something.set()
         self._hungry.set()
@@ -226,6 +228,7 @@ class SimulatedConsumer:
         self._assignment = joined.places
         self._positions = {}
         self._fetched = {}
+        self._resting = set()
         self._joined = True
         self.flow.frontiers.open()
         self.flow.signals.emit("partitions.assigned", count=len(joined.places), generation=joined.generation)
@@ -261,7 +264,7 @@ class SimulatedConsumer:
             wanted = {
                 place: position
                 for place, position in self._positions.items()
-                if place in self._runs and place not in self._fetched
+                if place in self._runs and place not in self._fetched and place not in self._resting
             }
             if not wanted:
                 self._hungry.clear()
@@ -283,6 +286,7 @@ class SimulatedConsumer:
         while True:
             await self._something.wait()
             self._something.clear()
+            self._end_rests()
             if self.flow_active:
                 generation = self.generation
                 chunks = [
@@ -296,6 +300,13 @@ class SimulatedConsumer:
                     if not self._hand_over(chunk, generation):
                         break
 
+    def _end_rests(self) -> None:
+        """Ask again for partitions that were at the end of their logs and whose chunks are done."""
+        for place in tuple(self._resting):
+            if not self.flow.is_busy(place):
+                self._resting.discard(place)
+                self._hungry.set()
+
     def _take(self, place: TopicPartition) -> Chunk:
         fetched = self._fetched[place]
         most = self.flow.settings.batch_records_max
@@ -304,7 +315,10 @@ class SimulatedConsumer:
         end = records[-1].offset + 1 if fetched.records else fetched.end
         if not fetched.records:
             del self._fetched[place]
-            self._hungry.set()
+            if self._ends[place][0] == end > start:
+                self._resting.add(place)
+            else:
+                self._hungry.set()
         self._positions[place] = end
         return Chunk(place.topic, place.partition, records, start, end, self._runs[place])
 

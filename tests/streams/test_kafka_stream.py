@@ -113,5 +113,5 @@ async def test_topics_are_asked_for_until_a_broker_tells() -> None:
 
 
 async def test_who_is_told_of_no_topics_does_not_take_it_for_there_being_none() -> None:
-    with pytest.raises(KafkaError, match="no broker has told what topics there are"):
+    with pytest.raises(KafkaError, match="no broker tells what topics there are"):
         await places_of(Broker(), "payments", wait_s=0.05)

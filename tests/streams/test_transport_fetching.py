@@ -45,6 +45,12 @@ class FakeFetcher:
         """aiokafka's state of the partition."""
         return self._subscriptions.subscription.assignment.state_value(PLACE)
 
+    @property
+    def rests(self) -> bool:
+        """Whether the partition is kept from being asked for, and the others are not."""
+        held = self._records.get(PLACE)
+        return isinstance(held, fetching.Resting) and not held.calculate_backoff()
+
     def _notify(self, _: object) -> None:
         self.asked += 1
 
@@ -94,18 +100,40 @@ async def test_a_chunk_holds_what_was_fetched_and_asks_for_more() -> None:
     assert scene.take() is None
 
 
-@pytest.mark.parametrize(("busy", "asked"), [(True, 0), (False, 1)])
+@pytest.mark.parametrize(("busy", "asked"), [(True, 1), (False, 2)])
 async def test_at_the_end_of_the_log_more_is_asked_for_when_the_chunk_is_done(busy: bool, asked: int) -> None:
     scene = Scene()
     scene.thread.flow.lanes.append(SimpleNamespace(has_room=lambda _: True, is_busy=lambda _: busy))
     scene.fetcher.fetched(batch(0, 0, 1, 2), end=3)
 
     assert scene.took() == (0, [0, 1, 2], 3)
-    assert (scene.fetcher.asked, scene.fetcher._fetch_max_wait_ms) == (0, fetching.FETCH_WAIT_MS_BESIDE)
-    assert cast(Any, scene.fetcher._records[PLACE]).calculate_backoff() == 0
+    assert scene.fetcher.rests
+    assert scene.fetcher.asked == 1, "the other partitions would not be asked for"
+    assert scene.fetcher._fetch_max_wait_ms == fetching.FETCH_WAIT_MS_BESIDE
     assert scene.take() is None
+    assert scene.fetcher.rests is busy
     assert scene.fetcher.asked == asked
-    assert (scene.fetcher._fetch_max_wait_ms == fetching.FETCH_WAIT_MS_MAX) is not busy
+    assert (scene.fetcher._fetch_max_wait_ms == fetching.FETCH_WAIT_MS_BESIDE) is busy
+
+
+async def test_others_are_not_asked_again_and_again_beside_a_partition_that_rests_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fetching, "RESTING_S", 0.0)
+    scene = Scene()
+    scene.fetcher.fetched(batch(0, 0, 1, 2), end=3)
+
+    assert scene.took() == (0, [0, 1, 2], 3)
+    assert scene.fetcher._fetch_max_wait_ms == fetching.FETCH_WAIT_MS_MAX
+
+
+async def test_a_fetch_that_gives_no_chunk_is_asked_for_again_though_it_is_at_the_end() -> None:
+    scene = Scene()
+    scene.fetcher.fetched(batch(0, 0, 1, 2), end=3)
+
+    assert scene.took(3) == (0, [0, 1, 2], 3)
+    assert scene.take() is None
+    assert (scene.fetcher._records, scene.fetcher.asked) == ({}, 1)
 
 
 async def test_before_the_end_of_the_log_more_is_asked_for_at_once() -> None:

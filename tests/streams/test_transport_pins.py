@@ -120,6 +120,10 @@ def test_aiokafka_keeps_what_it_fetched_and_the_ends_of_logs_where_they_are_look
         "tp_state.highwater = ",
     ):
         assert name in text
+    asked = source(fetcher.Fetcher._get_actions_per_node)
+    assert "if tp in self._records:" in asked, "what rests is kept from being asked for"
+    assert "backoff = record.calculate_backoff()" in asked
+    assert "self._fetch_max_wait_ms," in asked
     made = source(aiokafka.AIOKafkaConsumer)
     for name in ("_fetch_max_wait_ms", "_isolation_level", "_max_poll_records", "_fetcher", "_closed"):
         assert f"self.{name}" in made

@@ -132,7 +132,7 @@ class KafkaFeed:
             await consumer.stop()
 
     async def _seek_to_end(self, consumer: Any) -> None:
-        places = await places_of(consumer, self._topic)
+        places = await places_of(consumer, self._topic, wait_s=ANSWER_S)
         if not places:
             raise KafkaError(f"there is no topic {self._topic}")
         consumer.assign(places)

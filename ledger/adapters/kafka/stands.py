@@ -99,7 +99,7 @@ class KafkaStands:
     async def _look(self, topic: str, group: str) -> StreamStand:
         outside = KafkaGroup(self._admin, self._kafka, group)
         committed = await outside.committed(topic)
-        places = await places_of(self._consumer, topic)
+        places = await places_of(self._consumer, topic, wait_s=ANSWER_S / 2)
         begins = await self._consumer.beginning_offsets(places)
         ends = await self._consumer.end_offsets(places)
         stands = [

@@ -127,20 +127,19 @@ class KafkaStream:
 
 async def places_of(consumer: Any, topic: str, *, wait_s: float = METADATA_S) -> list[TopicPartition]:
     """Find the partitions of a topic; none where there is no such topic. Raises KafkaError where no broker tells."""
-    client = consumer._client
-    await _look_up(client, wait_s)
+    client, deadline = consumer._client, monotonic() + wait_s
+    await _look_up(client, deadline)
     if consumer.partitions_for_topic(topic) is None:
         client.add_topic(topic)  # one that was not asked for yet
-        await _look_up(client, wait_s)
+        await _look_up(client, deadline)
     return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
 
 
-async def _look_up(client: Any, wait_s: float) -> None:
+async def _look_up(client: Any, deadline: float) -> None:
     """Ask brokers for their topics until one tells: one that is not yet of its cluster answers, and knows of none."""
-    deadline = monotonic() + wait_s
     while not await client.force_metadata_update():
         if monotonic() >= deadline:
-            raise KafkaConnectionError(f"no broker has told what topics there are for {wait_s:g} s")
+            raise KafkaConnectionError("no broker tells what topics there are")
         await asyncio.sleep(METADATA_AGAIN_S)
 
 
