@@ -13,8 +13,8 @@ from tests.contract import fuzzed
 from tests.contract.fuzzed import READERS, MishandledError, is_handled, read
 from tests.contract.hostile import CORPUS, huge, kept, records
 
-CPU_S_MAX = 0.5
-"""Wide: the largest record takes about a fiftieth of it."""
+CPU_S_MAX = 2.0
+"""Wide, for a busy machine: the slowest of them takes 0.12 s on an idle one, and what is quadratic takes minutes."""
 MEMORY_FACTOR_MAX = 40
 MEMORY_BYTES_BASE = 4 * 1024**2
 
