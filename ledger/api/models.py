@@ -360,7 +360,9 @@ class BreakerAnswer(Model):
         Literal["closed", "half_open", "open"],
         Field(description="Closed: calls pass. Open: none does. Half-open: one at a time tries."),
     ]
-    since: Moment
+    since: Annotated[
+        Moment, Field(description="When it closed; of one that is not closed, when calls ceased to pass.")
+    ]
     retry_at: Annotated[
         datetime | None,
         Field(description="When it tries again; null: it is not open.", examples=[EXAMPLE_TIME]),

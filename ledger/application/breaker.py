@@ -59,6 +59,7 @@ class BreakerView(NamedTuple):
 
     state: BreakerState
     since: float
+    """When it closed; of one that is not closed, when it left off being so: a trial that fails begins nothing new."""
     retry_at: float | None
     """When a trial may be made; none unless it is open."""
     calls: int
@@ -101,8 +102,7 @@ class Breaker:
             self._forget_old()
             return BreakerView(state, self._since, None, len(self._calls), self._bad)
         retry_at = rested_at if state is BreakerState.OPEN else None
-        since = rested_at if self._is_rested() else self._since
-        return BreakerView(state, since, retry_at, *self._opened_by)
+        return BreakerView(state, self._since, retry_at, *self._opened_by)
 
     @contextmanager
     def calling(self) -> Iterator[None]:
@@ -186,7 +186,8 @@ class Breaker:
 
     def _enter(self, state: BreakerState) -> None:
         before, self._state = self._state, state
-        self._since = self._monotonic()
+        if BreakerState.CLOSED in (before, state):
+            self._since = self._monotonic()
         if before is BreakerState.CLOSED:
             self._opened_by = len(self._calls), self._bad
         self._round += 1

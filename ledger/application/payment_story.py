@@ -30,6 +30,13 @@ def why(saga: Saga, shut: BreakerTold | None = None) -> str:
     return _because(saga, f"The books have not posted its {_DOES[saga.step]} yet." if saga.step else "")
 
 
+def goes_on_at(saga: Saga, shut: BreakerTold | None = None) -> datetime | None:
+    """Tell when a payment goes on by itself: not before its provider is tried again. None: it is at an end."""
+    if saga.next_at is None or shut is None or shut.retry_at is None or not _waiting(saga, shut):
+        return saga.next_at
+    return max(saga.next_at, shut.retry_at) if saga.step in (Step.CHARGE, Step.REFUND) else saga.next_at
+
+
 def _ended(saga: Saga) -> str:
     if saga.state is State.SETTLED:
         return "It is settled."
@@ -53,14 +60,15 @@ def _asking(saga: Saga) -> str:
 
 def _waiting(saga: Saga, shut: BreakerTold | None) -> str:
     """Tell of a provider that is not asked: then its breaker says when a payment goes on."""
-    if shut is None or shut.retry_at is None or saga.awaiting is not None:
+    if shut is None or saga.awaiting is not None:
         return ""
-    since, retry_at = _moment(shut.since), _moment(shut.retry_at)
     cause = f"{shut.bad} of {shut.calls} calls failed or were slow" if shut.calls else NOT_CALLABLE
-    told = f" Its provider is not asked since {since}: {cause}."
-    until = f" It is tried again at {retry_at}"
+    told = f" Its provider is not asked since {_moment(shut.since)}: {cause}."
+    if shut.retry_at is None:
+        return f"{told} It is tried again with the next call."
     is_later = saga.next_at is not None and saga.next_at < shut.retry_at
-    return f"{told}{until}, so this payment goes on later than at next_at." if is_later else f"{told}{until}."
+    then = ", and this payment does not go on before" if is_later else ""
+    return f"{told} It is tried again at {_moment(shut.retry_at)}{then}."
 
 
 def _moment(at: datetime) -> str:

@@ -70,9 +70,12 @@ def fresh_since(now: datetime) -> datetime:
 
 
 def shut(breakers: Sequence[BreakerTold], tenant: str, provider: str) -> BreakerTold | None:
-    """Give the open breaker of a provider that tries again last; None where somebody's calls pass."""
+    """Give the breaker of a provider that tries again last; None where somebody's calls pass.
+
+    One that may try has not recovered: with few payments it is a while until somebody does.
+    """
     its = [each for each in breakers if (each.tenant, each.provider) == (tenant, provider)]
-    if not its or any(each.state is not BreakerState.OPEN for each in its):
+    if not its or any(each.state is BreakerState.CLOSED for each in its):
         return None
     return max(its, key=lambda each: each.retry_at or each.since)
 

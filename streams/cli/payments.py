@@ -9,6 +9,7 @@ import typer
 
 from ledger.application.decide_payments import NoPaymentError, NotForOperatorsError, PaymentDesk
 from ledger.application.payment_ports import Line, NumberedLine, Payment, PaymentKey
+from ledger.application.payment_story import goes_on_at
 from ledger.application.payment_story import why as story
 from ledger.application.provider_reading import BreakerTold, shut
 from ledger.bootstrap.payments import payment_desk
@@ -81,8 +82,9 @@ def show(payment: str = _NAME, json_output: bool = _JSON) -> None:
     terms = found.terms
     print(f"{_named(found)}: {found.saga.state}. {_story(found, breakers)}")
     print(f"{terms.amount} {terms.asset} from {terms.debit} to {terms.credit} by {terms.provider}")
-    if found.saga.next_at is not None:
-        print(f"It goes on by itself at {_written(found.saga.next_at)}.")
+    goes_on = goes_on_at(found.saga, _shut(found, breakers))
+    if goes_on is not None:
+        print(f"It goes on by itself at {_written(goes_on)}.")
     for each in lines:
         print(_told(each.number, each.line))
 
@@ -205,7 +207,11 @@ def _named(payment: Payment) -> str:
 
 
 def _story(payment: Payment, breakers: Sequence[BreakerTold]) -> str:
-    return story(payment.saga, shut(breakers, payment.saga.tenant, payment.terms.provider))
+    return story(payment.saga, _shut(payment, breakers))
+
+
+def _shut(payment: Payment, breakers: Sequence[BreakerTold]) -> BreakerTold | None:
+    return shut(breakers, payment.saga.tenant, payment.terms.provider)
 
 
 def _facts(payment: Payment, breakers: Sequence[BreakerTold] = ()) -> dict[str, Any]:

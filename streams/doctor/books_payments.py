@@ -30,13 +30,13 @@ async def look_at_payments(connection: Any, settings: Settings) -> PaymentFacts:
 
 
 async def _down(connection: Any) -> tuple[list[str], list[str]]:
-    """Name those whose breaker is open at every worker, and those that no worker can call at all."""
+    """Name those whose breaker is closed at no worker, and those that no worker can call at all."""
     states, calls = defaultdict(set), Counter[str]()
     for row in await connection.fetch(sql("read_breakers"), fresh_since(datetime.now(UTC))):
         name = f"{row['tenant']}/{row['provider']}"
         states[name].add(row["state"])
         calls[name] += row["calls"]
-    shut = sorted(name for name, found in states.items() if found == {BreakerState.OPEN.value})
+    shut = sorted(name for name, found in states.items() if BreakerState.CLOSED.value not in found)
     return [name for name in shut if calls[name]], [name for name in shut if not calls[name]]
 
 

@@ -145,6 +145,12 @@ def stack_finding(settings: Settings) -> Finding:
 def _running(state: StateDirectory, pid: int) -> Finding:
     record = state.read()
     unready = [process.name for process in record.processes if not process.ready]
-    detail = f"{record.phase}, process {pid}" + (f"; not ready: {', '.join(unready)}" if unready else "")
+    detail = (
+        f"not ready: {', '.join(unready)}; process {pid}" if unready else f"{record.phase}, process {pid}"
+    )
     broken = record.phase != "ready" or unready
-    return judged("stack", detail, wrong=f"`ledger status`; logs are in {state.logs}." if broken else "")
+    return judged(
+        "stack",
+        detail,
+        wrong=f"`ledger status`; why it does not come is in the logs in {state.logs}." if broken else "",
+    )

@@ -26,7 +26,7 @@ class PaymentFacts:
     overdue: int = 0
     providers: Sequence[str] = ()
     down: Sequence[str] = ()
-    """Those whose breaker is open at every worker that asks them."""
+    """Those whose breaker is closed at no worker that asks them."""
     uncallable: Sequence[str] = ()
     """Those that have payments, and are not there or cannot be called as they are set."""
     closed_seals: Sequence[str] = ()

@@ -16,7 +16,7 @@ from ledger.api.routes.payments import timeline_members
 from ledger.application.breaker import BreakerState
 from ledger.application.payment_calls import Heard
 from ledger.application.payment_ports import Change, Line, NumberedLine, Payment, PaymentKey
-from ledger.application.payment_story import why
+from ledger.application.payment_story import goes_on_at, why
 from ledger.application.provider_reading import BreakerTold, shut
 from ledger.application.saga_mover import Outside, SagaMover
 from ledger.domain.payments.commands import Charge, QueryCharge
@@ -230,10 +230,25 @@ SHUT = (
 
 
 @pytest.mark.parametrize(
-    ("after_s", "tells"), [(1, f"{SHUT}, so this payment goes on later than at next_at."), (9, f"{SHUT}.")]
+    ("after_s", "tells"), [(1, f"{SHUT}, and this payment does not go on before."), (9, f"{SHUT}.")]
 )
 def test_the_story_tells_of_an_open_breaker(after_s: int, tells: str) -> None:
     assert why(replace(SAGA, next_at=NOW + timedelta(seconds=after_s)), told_of()) == tells
+
+
+def test_a_payment_goes_on_when_it_is_time_and_its_provider_is_tried_again() -> None:
+    soon, late = NOW + timedelta(seconds=1), NOW + timedelta(seconds=9)
+    retry_at = told_of().retry_at
+    assert goes_on_at(replace(SAGA, next_at=soon), told_of()) == retry_at
+    assert goes_on_at(replace(SAGA, next_at=late), told_of()) == late
+    assert goes_on_at(replace(SAGA, next_at=soon)) == soon
+    assert goes_on_at(replace(SAGA, next_at=soon, step=Step.RELEASE), told_of()) == soon
+    assert goes_on_at(replace(SAGA, next_at=None), told_of()) is None
+
+
+def test_the_story_tells_of_a_breaker_that_lets_one_call_try() -> None:
+    told = why(replace(SAGA, next_at=NOW), told_of(BreakerState.HALF_OPEN))
+    assert told.endswith("calls failed or were slow. It is tried again with the next call.")
 
 
 @pytest.mark.parametrize(
@@ -252,6 +267,8 @@ def test_a_provider_is_shut_when_no_worker_asks_it() -> None:
     later = told_of(worker="w2", retry_at=NOW + timedelta(seconds=8))
     assert shut([told_of(), later], "acme", "bank") == later
     assert shut([told_of(), told_of(BreakerState.CLOSED, worker="w2")], "acme", "bank") is None
+    on_trial = told_of(BreakerState.HALF_OPEN)
+    assert shut([on_trial], "acme", "bank") == on_trial, "that it may be tried does not mend it"
     assert shut([told_of()], "acme", "other") is shut([told_of()], "rival", "bank") is None
 
 

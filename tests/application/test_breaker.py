@@ -207,11 +207,12 @@ def test_an_open_breaker_tells_what_opened_it_and_when_it_tries_again() -> None:
     scene.now += 1
     assert scene.breaker.view() == (BreakerState.OPEN, opened_at, opened_at + 5, 4, 3)
     scene.now += 4
-    assert scene.breaker.view() == (BreakerState.HALF_OPEN, opened_at + 5, None, 4, 3)
+    assert scene.breaker.view() == (BreakerState.HALF_OPEN, opened_at, None, 4, 3)
 
 
 def test_a_trial_that_fails_opens_it_anew_by_the_same_calls() -> None:
     scene = Scene().opened()
+    opened_at = scene.now
     scene.now += 5
     scene.calls("x")
-    assert scene.breaker.view() == (BreakerState.OPEN, scene.now, scene.now + 5, 4, 4)
+    assert scene.breaker.view() == (BreakerState.OPEN, opened_at, scene.now + 5, 4, 4)

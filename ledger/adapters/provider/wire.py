@@ -61,7 +61,7 @@ def read_answer(reply: Reply, request: MoneyRequest, now: datetime) -> Answer:
     try:
         return _verdict(reply, request)
     except MessageRefusedError as fault:
-        return Unknown(f"{reply.code}: {fault}")
+        return _unread(reply, fault)
 
 
 def read_status(reply: Reply, request: MoneyRequest, now: datetime) -> StatusAnswer:
@@ -71,7 +71,12 @@ def read_status(reply: Reply, request: MoneyRequest, now: datetime) -> StatusAns
     try:
         return _state(reply, request)
     except MessageRefusedError as fault:
-        return Unknown(f"{reply.code}: {fault}")
+        return _unread(reply, fault)
+
+
+def _unread(reply: Reply, fault: MessageRefusedError) -> Unknown:
+    """Tell of what is no answer. What a server in trouble says is not its own words, so its code alone tells."""
+    return Unknown(f"the provider answered {reply.code}" if reply.code >= 500 else f"{reply.code}: {fault}")
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:

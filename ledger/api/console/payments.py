@@ -24,6 +24,7 @@ from ledger.api.parameters import ID_PATTERN
 from ledger.api.problems import NotAvailableError
 from ledger.application.decide_payments import NoPaymentError, NotForOperatorsError
 from ledger.application.payment_ports import NumberedLine, Payment, PaymentKey, PaymentReader
+from ledger.application.payment_story import goes_on_at
 from ledger.application.payment_story import why as story
 from ledger.application.provider_reading import BreakerTold, fresh_since, shut
 from ledger.domain.payments.happenings import Decision
@@ -128,6 +129,7 @@ async def _shown(
         status=status,
         payment=found,
         why=story(found.saga, shut_since),
+        goes_on_at=goes_on_at(found.saga, shut_since),
         levels=LEVELS,
         lines=_readable(lines[:LINES_A_PAGE], found),
         following=lines[LINES_A_PAGE - 1].number if len(lines) > LINES_A_PAGE else None,
