@@ -36,7 +36,10 @@ class BalanceCache(Protocol):
     async def put(
         self, balance: BalanceId, lease: bytes, view: BalanceView, age_s: float, ttl_s: float
     ) -> bool:
-        """Keep a balance that is `age_s` old already, for `ttl_s` from its reading; False: the lease has ended."""
+        """Keep a balance that is `age_s` old already, for `ttl_s` from its reading; False: the lease has ended.
+
+        It is taken to be as old as its lease at least: what is put may be long on its way.
+        """
         ...
 
     async def forget(self, balances: Sequence[BalanceId]) -> None:

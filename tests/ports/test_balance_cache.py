@@ -69,6 +69,14 @@ def view(version: int = 1, held: int | None = 0, amount: int = 5) -> BalanceView
     return BalanceView("customer:ann", USD, "debit", 0, amount, held, version, NOW)
 
 
+async def test_what_was_long_on_its_way_is_as_old_as_its_lease(cache: BalanceCache) -> None:
+    balance = ann()
+    lease = (await cache.get(balance)).lease
+    await asyncio.sleep(0.1)
+    assert await cache.put(balance, lease, view(), 0.0, 60.0)
+    assert (await cache.get(balance)).age_s >= 0.1
+
+
 async def test_what_was_put_is_found_with_its_age(cache: BalanceCache) -> None:
     balance = ann()
     missed = await cache.get(balance)

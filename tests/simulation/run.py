@@ -149,10 +149,10 @@ async def _a_while() -> None:
 @contextmanager
 def _virtual(world: World) -> Iterator[None]:
     """Replace clocks, chance and crash points of the code under test by those of the world."""
+    hooks = stamina.instrumentation.get_on_retry_hooks()  # the first time, this loads what draws at random
     state, collects = random.getstate(), gc.isenabled()
     random.seed(world.plan.seed)
     gc.disable()
-    hooks = stamina.instrumentation.get_on_retry_hooks()
     stamina.instrumentation.set_on_retry_hooks([])
     try:
         with world.stack:

@@ -1,5 +1,6 @@
 """Balances cached in the process: the ones used last, each for its time."""
 
+import struct
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -8,6 +9,8 @@ import msgspec
 
 from ledger.application.balance_cache import BalanceId, Found
 from ledger.application.reading import BalanceView
+
+_TIME = struct.Struct(">d")
 
 
 class _Slot(msgspec.Struct):
@@ -18,7 +21,10 @@ class _Slot(msgspec.Struct):
 
 
 class MemoryCache:
-    """A BalanceCache. `monotonic` counts seconds, from whenever."""
+    """A BalanceCache. `monotonic` counts seconds, from whenever.
+
+    A lease comes with the time: what is put was read after that, however long it takes to get here.
+    """
 
     def __init__(self, entries_max: int, monotonic: Callable[[], float]) -> None:
         self._entries_max = entries_max
@@ -37,19 +43,19 @@ class MemoryCache:
             if len(self._slots) > self._entries_max:
                 self._slots.popitem(last=False)
         self._slots.move_to_end(balance)
-        age_s = now - slot.begun
+        age_s, lease = now - slot.begun, _TIME.pack(now) + slot.lease
         if slot.view is None or age_s >= slot.ttl_s:
-            return Found(None, 0.0, 0.0, slot.lease)
-        return Found(slot.view, age_s, slot.ttl_s, slot.lease)
+            return Found(None, 0.0, 0.0, lease)
+        return Found(slot.view, age_s, slot.ttl_s, lease)
 
     async def put(
         self, balance: BalanceId, lease: bytes, view: BalanceView, age_s: float, ttl_s: float
     ) -> bool:
         slot = self._slots.get(balance)
-        if slot is None or slot.lease != lease:
+        if slot is None or slot.lease != lease[_TIME.size :]:
             return False
-        now = self._monotonic()
-        self._slots[balance] = _Slot(self._lease(), view, now - age_s, ttl_s)
+        (leased,) = _TIME.unpack(lease[: _TIME.size])
+        self._slots[balance] = _Slot(self._lease(), view, min(self._monotonic() - age_s, leased), ttl_s)
         self._slots.move_to_end(balance)
         return True
 
