@@ -70,7 +70,7 @@ async def test_nothing_is_lost_while_workers_come_and_go(make_fleet: MakeFleet, 
     await make_scene(fleet, PARTITIONS)
     async with Load(fleet.bootstrap, fleet.topic, RECORDS_PER_S).running() as load:
         first, second, third = fleet.start(), fleet.start(), fleet.start()
-        await until(lambda: len(list(fleet.directory.glob("*.notes"))) == 3)
+        await until(lambda: joined(fleet) == 3, timeout_s=60.0)
         await until(lambda: read_notes(fleet.directory).handled > 2 * RECORDS_PER_S)
         fleet.send(first, signal.SIGTERM)
         assert await fleet.ended(first) == Exit.CLEAN
