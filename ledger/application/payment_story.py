@@ -19,7 +19,7 @@ NOT_CALLABLE = "it was removed, or its settings or secrets are not such as it ca
 def why(saga: Saga, shut: BreakerTold | None = None) -> str:
     """Tell why a payment is where it is; when it goes on by itself stands in `Saga.next_at`.
 
-    `shut`: the open breaker of its provider, if it has one.
+    `shut`: the breaker of its provider, if nobody's calls pass.
     """
     if saga.state is State.NEEDS_OPERATOR:
         return f"It needs an operator: {saga.stuck or 'a step could not be done'}."
@@ -32,9 +32,14 @@ def why(saga: Saga, shut: BreakerTold | None = None) -> str:
 
 def goes_on_at(saga: Saga, shut: BreakerTold | None = None) -> datetime | None:
     """Tell when a payment goes on by itself: not before its provider is tried again. None: it is at an end."""
-    if saga.next_at is None or shut is None or shut.retry_at is None or not _waiting(saga, shut):
+    if saga.next_at is None or shut is None or shut.retry_at is None or not _will_ask(saga):
         return saga.next_at
-    return max(saga.next_at, shut.retry_at) if saga.step in (Step.CHARGE, Step.REFUND) else saga.next_at
+    return max(saga.next_at, shut.retry_at)
+
+
+def _will_ask(saga: Saga) -> bool:
+    """Whether its provider is what it asks next."""
+    return saga.step in (Step.CHARGE, Step.REFUND) and saga.awaiting is None
 
 
 def _ended(saga: Saga) -> str:
@@ -60,7 +65,7 @@ def _asking(saga: Saga) -> str:
 
 def _waiting(saga: Saga, shut: BreakerTold | None) -> str:
     """Tell of a provider that is not asked: then its breaker says when a payment goes on."""
-    if shut is None or saga.awaiting is not None:
+    if shut is None or not _will_ask(saga):
         return ""
     cause = f"{shut.bad} of {shut.calls} calls failed or were slow" if shut.calls else NOT_CALLABLE
     told = f" Its provider is not asked since {_moment(shut.since)}: {cause}."

@@ -1,6 +1,6 @@
 """Providers as readers see them: how they are set, and how the breakers of the workers stand. Never their secrets."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -69,13 +69,18 @@ def fresh_since(now: datetime) -> datetime:
     return now - timedelta(seconds=STALE_S)
 
 
-def shut(breakers: Sequence[BreakerTold], tenant: str, provider: str) -> BreakerTold | None:
-    """Give the breaker of a provider that tries again last; None where somebody's calls pass.
+def none_passes(states: Collection[BreakerState]) -> bool:
+    """Whether no calls pass by breakers in these states.
 
     One that may try has not recovered: with few payments it is a while until somebody does.
     """
+    return BreakerState.CLOSED not in states
+
+
+def shut(breakers: Sequence[BreakerTold], tenant: str, provider: str) -> BreakerTold | None:
+    """Give the breaker of a provider that tries again last; None where somebody's calls pass."""
     its = [each for each in breakers if (each.tenant, each.provider) == (tenant, provider)]
-    if not its or any(each.state is BreakerState.CLOSED for each in its):
+    if not its or not none_passes([each.state for each in its]):
         return None
     return max(its, key=lambda each: each.retry_at or each.since)
 

@@ -8,7 +8,7 @@ from typing import Any
 from ledger.adapters.postgres.statements import sql
 from ledger.application.breaker import BreakerState
 from ledger.application.payment_ports import SealError
-from ledger.application.provider_reading import fresh_since
+from ledger.application.provider_reading import fresh_since, none_passes
 from ledger.bootstrap.providers import seals_of
 from ledger.config import Settings
 from streams.doctor.payments import PaymentFacts
@@ -34,9 +34,9 @@ async def _down(connection: Any) -> tuple[list[str], list[str]]:
     states, calls = defaultdict(set), Counter[str]()
     for row in await connection.fetch(sql("read_breakers"), fresh_since(datetime.now(UTC))):
         name = f"{row['tenant']}/{row['provider']}"
-        states[name].add(row["state"])
+        states[name].add(BreakerState(row["state"]))
         calls[name] += row["calls"]
-    shut = sorted(name for name, found in states.items() if BreakerState.CLOSED.value not in found)
+    shut = sorted(name for name, found in states.items() if none_passes(found))
     return [name for name in shut if calls[name]], [name for name in shut if not calls[name]]
 
 

@@ -132,8 +132,10 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
                 chunk = self._drain(fetcher, place, state, records_max)
                 if chunk is not None:
                     chunks[place] = chunk
-        resting = [each for each in fetcher._records.values() if isinstance(each, Resting)]
-        soon = any(monotonic() - each.since < RESTING_S for each in resting)
+        now = monotonic()
+        soon = any(
+            isinstance(each, Resting) and now - each.since < RESTING_S for each in fetcher._records.values()
+        )
         fetcher._fetch_max_wait_ms = FETCH_WAIT_MS_BESIDE if soon else FETCH_WAIT_MS_MAX
         return chunks
 
