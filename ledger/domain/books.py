@@ -164,7 +164,8 @@ class Books(msgspec.Struct):
         """
         done = [each.last_posted_at for each in self.balances.values() if each.last_posted_at]
         done += [each.placed_at for each in self.holds.values() if each.placed_at]
-        last = max((at for at in done if now <= at <= now + CLOCKS_DIFFER), default=None)
+        until = now + CLOCKS_DIFFER
+        last = max((at for at in done if now <= at <= until), default=None)
         return now if last is None else last + MOMENT
 
     def account(self, tenant: str, code: str) -> Account:

@@ -28,7 +28,7 @@ from loadtests.bench.cases import (
 )
 from loadtests.bench.compare import compare, unlike
 from loadtests.bench.growth import NoRoomError
-from loadtests.bench.machine import this_machine, versions
+from loadtests.bench.machine import at_once, this_machine, versions
 from loadtests.bench.page import page
 from loadtests.bench.report import render, render_comparison
 from loadtests.bench.results import Report, UnreadableReportError, encode, load, save, slim
@@ -68,8 +68,13 @@ def run(given: argparse.Namespace) -> int:
 
 async def _run(given: argparse.Namespace, options: Options, names: list[str]) -> Report:
     cancel_on_sigterm()
+    together = await at_once()
     async with servers() as own:
         report = Report(this_machine(), await versions(own), datetime.now(UTC).isoformat(timespec="seconds"))
+        report.notes.append(
+            f"The {report.machine.cores} cores together get {together:.1f} times as much done as one of them alone: "
+            "what one process does is held against what several do at once."
+        )
         measuring = Run(own, options, report)
         for number, name in enumerate(names, 1):
             begun = monotonic()

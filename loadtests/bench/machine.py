@@ -3,6 +3,7 @@
 import asyncio
 import platform
 import re
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -22,6 +23,15 @@ PACKAGES = (
     "uvicorn",
     "confluent-kafka",
 )
+_COUNTING = """
+import sys
+from time import perf_counter
+end, rounds = perf_counter() + float(sys.argv[1]), 0
+while perf_counter() < end:
+    rounds += 1
+    sum(range(1000))
+print(rounds)
+"""
 _ROOT = Path(__file__).parents[2]
 _BROKER = re.compile(r"^org\.apache\.kafka:kafka_[\d.]+:(\S+)", re.MULTILINE)
 _MODEL = re.compile(r"^model name\s*:\s*(.+)$", re.MULTILINE)
@@ -37,6 +47,25 @@ def this_machine() -> Machine:
         memory_mib=psutil.virtual_memory().total // 2**20,
         kernel=f"{platform.system()} {platform.release()}",
     )
+
+
+async def at_once(seconds: float = 0.5) -> float:
+    """Measure how much all cores get done together, where one alone gets 1 done: threads of one core share it."""
+    cores = psutil.cpu_count() or 1
+    before, together, after = [await _counted(count, seconds) for count in (1, cores, 1)]
+    return 2 * together / (before + after)
+
+
+async def _counted(processes: int, seconds: float) -> int:
+    """Count in so many processes at once; gives the sum."""
+    started = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _COUNTING, str(seconds), stdout=asyncio.subprocess.PIPE
+        )
+        for _ in range(processes)
+    ]
+    said = await asyncio.gather(*(each.communicate() for each in started))
+    return sum(int(counted) for counted, _ in said)
 
 
 async def versions(servers: Servers) -> dict[str, str]:

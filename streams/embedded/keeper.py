@@ -124,6 +124,7 @@ class Keeper:
             part.environment,
             directory=part.directory,
             account=part.account,
+            niceness=part.niceness,
             death_signal=part.stop_signal,
         )
 

@@ -1,12 +1,14 @@
 """Run as a script: ties a server's life to its supervisor's, gives up root's rights, and becomes the server.
 
-Arguments: the supervisor's pid, the signal for when it dies, the uid (-1: stay), the gid, the capability to
-keep (-1: none), then the command. It imports nothing of this project, so that it starts in milliseconds.
+Arguments: the supervisor's pid, the signal for when it dies, how far it lets others go first, the uid (-1: stay),
+the gid, the capability to keep (-1: none), then the command. It imports nothing of this project, so that it starts in
+milliseconds.
 """
 
 import ctypes
 import os
 import sys
+from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1
 PR_SET_KEEPCAPS = 8
@@ -52,6 +54,15 @@ def become(uid: int, gid: int, capability: int) -> None:
         keep_only(capability)
 
 
+def yield_to_others(niceness: int) -> None:
+    """Let other processes go first. Linux may weigh whole sessions, and a server is one of its own."""
+    os.nice(niceness)
+    with suppress(OSError):
+        group = os.open("/proc/self/autogroup", os.O_WRONLY)
+        os.write(group, b"%d" % niceness)
+        os.close(group)
+
+
 def follow(supervisor: int, signal_number: int) -> None:
     """Have the kernel send the signal when the supervisor dies, however it dies (Linux only)."""
     if sys.platform == "linux":
@@ -63,11 +74,13 @@ def follow(supervisor: int, signal_number: int) -> None:
 
 def main(arguments: list[str]) -> None:
     """Become the command."""
-    supervisor, signal_number, uid, gid, capability = (int(argument) for argument in arguments[:5])
+    supervisor, signal_number, niceness, uid, gid, capability = (int(argument) for argument in arguments[:6])
+    if niceness:
+        yield_to_others(niceness)
     if uid >= 0:
         become(uid, gid, capability)
     follow(supervisor, signal_number)
-    os.execv(arguments[5], arguments[5:])  # noqa: S606
+    os.execv(arguments[6], arguments[6:])  # noqa: S606
 
 
 if __name__ == "__main__":

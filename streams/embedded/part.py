@@ -30,6 +30,8 @@ class Part:
     stop_timeout_s: float = 20.0
     start_timeout_s: float = 60.0
     url: str | None = None
+    niceness: int = 0
+    """How far it lets others go first, from 0 to 19."""
 
 
 def inherited(**changes: str) -> dict[str, str]:

@@ -31,12 +31,13 @@ async def spawn(
     *,
     directory: Path | None = None,
     account: Account | None = None,
+    niceness: int = 0,
     death_signal: signal.Signals = signal.SIGTERM,
 ) -> Process:
     """Start the command in a session of its own; what it prints goes to the log of `name`."""
     with rotated(state.log(name)).open("ab") as log:
         return await asyncio.create_subprocess_exec(
-            *launched(command, account, death_signal),
+            *launched(command, account, death_signal, niceness),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -46,11 +47,13 @@ async def spawn(
         )
 
 
-def launched(command: Sequence[str], account: Account | None, death_signal: signal.Signals) -> list[str]:
+def launched(
+    command: Sequence[str], account: Account | None, death_signal: signal.Signals, niceness: int = 0
+) -> list[str]:
     """The command behind the launcher, which becomes it: the process id stays."""
     who = (-1, -1, None) if account is None else (account.uid, account.gid, account.capability)
     uid, gid, capability = who
-    numbers = (getpid(), int(death_signal), uid, gid, -1 if capability is None else capability)
+    numbers = (getpid(), int(death_signal), niceness, uid, gid, -1 if capability is None else capability)
     return [sys.executable, "-I", "-S", str(LAUNCHER), *map(str, numbers), *command]
 
 

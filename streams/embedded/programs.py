@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,8 @@ Program = Callable[[StateDirectory, Settings], Part]
 PROGRAM = "streams.cli"
 READY = "/health/ready"
 PROVIDER = "provider"
+WORKER_NICENESS = 5
+"""On one machine PostgreSQL goes first: it works for whoever holds the locks, on whom everybody else waits."""
 SIMULATED = "simulated"
 """What tenants call the provider of the stack."""
 DEVELOPMENT_TENANT = "acme"
@@ -86,7 +89,8 @@ def _windows_names(count: int) -> list[str]:
 
 def _worker(name: str, kind: str) -> Program:
     def make(state: StateDirectory, settings: Settings) -> Part:
-        return _part(state, settings, name, ("worker", kind), "worker_port", worker_url="")
+        part = _part(state, settings, name, ("worker", kind), "worker_port", worker_url="")
+        return replace(part, niceness=WORKER_NICENESS)
 
     return make
 

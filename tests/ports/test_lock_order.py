@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ledger.adapters.postgres.directory import BalanceRow, Tenant
-from ledger.adapters.postgres.locking import Locking, Turn
+from ledger.adapters.postgres.locking import FIRST_LOCKED, MANY, Locking, Turn
 from ledger.adapters.postgres.statements import sql
 from ledger.application.faults import TransientFaultError
 from ledger.domain.books import needs_of
@@ -21,18 +21,24 @@ class Asked:
 
     def __init__(self) -> None:
         self.rows: list[tuple[int, int]] = []
+        self.counts: list[int] = []
 
     async def fetch(self, statement: str, tenants: list[int], rows: list[int]) -> list[Any]:
         assert statement == sql("lock_balances")
-        self.rows = list(zip(tenants, rows, strict=True))
+        # A column of one tenant holds for all.
+        self.rows += zip(tenants * len(rows) if len(tenants) == 1 else tenants, rows, strict=True)
+        self.counts.append(len(rows))
         return []
 
 
-async def test_balances_are_locked_in_the_order_of_their_keys() -> None:
+@pytest.mark.parametrize(
+    ("count", "statements"), [(2, [6]), (MANY // 3 + 1, [FIRST_LOCKED, MANY // 3 * 3 + 3 - FIRST_LOCKED])]
+)
+async def test_balances_are_locked_in_the_order_of_their_keys(count: int, statements: list[int]) -> None:
     connection: Any = Asked()
     directory: Any = type("Directory", (), {"forget": lambda self: None})()
     locking = Locking(connection, directory, TENANTS, needs_of([]), Turn(asyncio.Lock()))
-    keys = [(code, f"account-{number}", "USD/2") for code in TENANTS for number in range(50)]
+    keys = [(code, f"account-{number}", "USD/2") for code in TENANTS for number in range(count)]
     numbers = Random(1).sample(range(10_000), len(keys))
     rows = {key: BalanceRow(number, number, "credit", 0) for key, number in zip(keys, numbers, strict=True)}
     locking._rows.update(dict(Random(2).sample(list(rows.items()), len(rows))))
@@ -40,7 +46,7 @@ async def test_balances_are_locked_in_the_order_of_their_keys() -> None:
     with pytest.raises(TransientFaultError):
         await lock()
     assert connection.rows == sorted(connection.rows)
-    assert len(connection.rows) == len(keys)
+    assert connection.counts == statements
 
 
 @pytest.mark.parametrize("name", ["lock_holds", "lock_accounts", "lock_payments"])

@@ -68,6 +68,15 @@ async def test_a_part_that_dies_is_started_again_and_counted(stage: Stage) -> No
     assert stage.supervisor.records()[0].pid != killed
 
 
+async def test_a_part_may_let_others_go_first(stage: Stage) -> None:
+    await stage.supervisor.start(shell("one", "exec sleep 100", niceness=3))
+    pid = stage.supervisor.records()[0].pid
+    await eventually(lambda: psutil.Process(pid).nice() == os.nice(0) + 3)
+    group = Path(f"/proc/{pid}/autogroup")
+    if group.exists():
+        await eventually(lambda: group.read_text().split()[-1] == "3")
+
+
 async def test_a_part_that_never_lives_fails_with_its_last_words(stage: Stage) -> None:
     with pytest.raises(PartFailedError, match="died 3 times") as caught:
         await stage.supervisor.start(shell("one", "echo no such luck; exit 3", ready=False))

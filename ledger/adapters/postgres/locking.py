@@ -19,6 +19,15 @@ from ledger.domain.transaction import Line, Original
 
 TURN_WAIT_S = 1.0
 
+FIRST_LOCKED = 16
+"""Of many balances so many are locked ahead of the others: batches that share most of theirs wait for each other there.
+
+A statement that waited looks one by one at what changed meanwhile: 6,300 balances took 108 ms instead of 68.
+"""
+
+MANY = 500
+"""From so many balances on that is worth a trip."""
+
 RowKey = tuple[int, int]
 """(tenant id, balance id)"""
 
@@ -79,17 +88,24 @@ class Locking:
 
     async def _wait_for_turn(self) -> None:
         """Wait, without a lock yet, if accounts may open themselves that nobody has opened."""
-        unknown = [
-            key
-            for key in self._wanted
-            if self._directory.row(key) is None and self._tenants[key[0]].auto_open
-        ]
+        unknown = [key for key in self._look_up() if self._tenants[key[0]].auto_open]
         found = await self._fetch_rows(unknown) if unknown else []
         if len(found) < len(unknown):
             await self._turn.take()  # and look again: what was found may have changed meanwhile
         else:
             for row in found:
                 self._learn(row)
+
+    def _look_up(self) -> list[BalanceKey]:
+        """Take the wanted rows that are remembered; gives those that are not."""
+        unknown = []
+        for key in self._wanted - self._rows.keys():
+            row = self._directory.row(key)
+            if row is None:
+                unknown.append(key)
+            else:
+                self._rows[key] = row
+        return unknown
 
     async def _lock_holds(self) -> None:
         for row in await self._by_event("lock_holds", self._needs.holds):
@@ -132,11 +148,7 @@ class Locking:
 
     async def _find_rows(self) -> set[AccountKey]:
         """Find the rows of the wanted balances. Returns standing accounts that lack one: an asset new to them."""
-        for key in self._wanted:
-            row = self._directory.row(key)
-            if row is not None:
-                self._rows[key] = row
-        unknown = [key for key in self._wanted if key not in self._rows]
+        unknown = self._look_up()
         by_name = [(*key, "") for key in self._needs.accounts]
         if not unknown and not by_name:
             return set()
@@ -195,38 +207,37 @@ class Locking:
         keys: dict[RowKey, BalanceKey] = dict(
             sorted(((self._tenants[key[0]].id, row.balance_id), key) for key, row in self._rows.items())
         )
-        found = await self._connection.fetch(
-            sql("lock_balances"), column([tenant for tenant, _ in keys]), [balance for _, balance in keys]
-        )
-        self._books.balances = {
-            key: self._balance(key, row)
-            for row in found
-            if (key := keys[row["tenant_id"], row["balance_id"]])
-            == (row["tenant"], row["account"], row["asset"])
-        }
+        rows = list(keys)
+        ahead = FIRST_LOCKED if len(rows) >= MANY else 0
+        for some in (rows[:ahead], rows[ahead:]):
+            if some:
+                await self._lock_rows(some, keys)
         if len(self._books.balances) != len(keys):
             # A row never changes its name, so these are other books than those remembered: restored, failed over.
             self._directory.forget()
             raise TransientFaultError("remembered balances are not in the books; looking them up anew")
 
-    def _balance(self, key: BalanceKey, row: asyncpg.Record) -> Balance:
-        tenant, code, asset = key
-        account = self._books.accounts.get((tenant, code))
-        if account is None:
-            account = self._rows[key].account(tenant, code, closed=row["closed"])
-            self._books.accounts[tenant, code] = account
-        # What the lock shows is newer than what was found before it.
-        account.closed = row["closed"]
-        return Balance(
-            account,
-            asset,
-            row["posted_debits"],
-            row["posted_credits"],
-            row["held"],
-            row["version"],
-            row["last_posted_at"],
-            row["balance_id"],
+    async def _lock_rows(self, rows: list[RowKey], keys: dict[RowKey, BalanceKey]) -> None:
+        """Lock balances, and take those into the books that have the names they are remembered by."""
+        found = await self._connection.fetch(
+            sql("lock_balances"), column([tenant for tenant, _ in rows]), [balance for _, balance in rows]
         )
+        # By place: to look up each value by its name takes as long again.
+        for tenant, code, asset, tenant_id, row, closed, debited, credited, held, version, last_at in found:
+            key = (tenant, code, asset)
+            if keys[tenant_id, row] == key:
+                account = self._account(key, closed=closed)
+                self._books.balances[key] = Balance(
+                    account, asset, debited, credited, held, version, last_at, row
+                )
+
+    def _account(self, key: BalanceKey, *, closed: bool) -> Account:
+        account = self._books.accounts.get(key[:2])
+        if account is None:
+            account = self._books.accounts[key[:2]] = self._rows[key].account(*key[:2], closed=closed)
+        # What the lock shows is newer than what was found before it.
+        account.closed = closed
+        return account
 
     async def _lock_payments(self) -> None:
         """Learn what the sagas of locked holds want to be done with them; they store it before they publish it."""
