@@ -137,6 +137,7 @@ class Stage:
         self.groups = {
             self.settings.posting_group: self.settings.payments_topic,
             self.settings.windows_group: self.settings.entries_topic,
+            self.settings.payments_group: self.settings.outcomes_topic,
             self.settings.chain_group: self.settings.outcomes_topic,
         }
         self.watch = Watch(Gauge(self.kafka, self.groups, PARTITIONS))

@@ -8,7 +8,7 @@ milliseconds.
 import ctypes
 import os
 import sys
-from contextlib import suppress
+import time
 
 PR_SET_PDEATHSIG = 1
 PR_SET_KEEPCAPS = 8
@@ -57,10 +57,17 @@ def become(uid: int, gid: int, capability: int) -> None:
 def yield_to_others(niceness: int) -> None:
     """Let other processes go first. Linux may weigh whole sessions, and a server is one of its own."""
     os.nice(niceness)
-    with suppress(OSError):
-        group = os.open("/proc/self/autogroup", os.O_WRONLY)
-        os.write(group, b"%d" % niceness)
-        os.close(group)
+    # Who is not root may do this ten times a second, all of them together.
+    for _ in range(10):
+        try:
+            with open("/proc/self/autogroup", "wb", buffering=0) as group:  # noqa: PTH123 - pathlib takes a while to import
+                group.write(b"%d" % niceness)
+        except BlockingIOError:
+            time.sleep(0.11)
+        except OSError:
+            return
+        else:
+            return
 
 
 def follow(supervisor: int, signal_number: int) -> None:

@@ -20,7 +20,7 @@ from loadtests.chaos.checker.options import Options, Topics
 from loadtests.chaos.checker.run import check
 from tests.end_to_end.books import WAIT_S, Books, event, id_of, transfer
 from tests.end_to_end.crash_matrix import RULES
-from tests.end_to_end.crash_table import KINDS, POINTS, POSTED, POSTING, Row
+from tests.end_to_end.crash_table import BEFORE_THE_COMMIT, KINDS, POINTS, POSTED, POSTING, SPECIAL, Row
 from tests.end_to_end.forking import Forked, Nursery
 from tests.provider import SECRET, Simulator
 
@@ -136,11 +136,19 @@ class Deaths:
             for time in (1, 2) if number % twice_each == 0 else (1,):
                 group = f"{self.books.settings.postgres_schema}-{number}-{time}"
                 await self.die(POSTER, f"{point}:{number + 1}", LEDGER_POSTING_GROUP=group)
+                await self._is_posted(kind, point not in BEFORE_THE_COMMIT)
                 self.note(point, [kind], time)
         async with self.running(*POSTER):
             await self.books.until_handled(len(self.sent))
             ids = {id_of(value) for kind, value in self.sent.items() if kind != "poison"}
             await self.books.until_answered(ids)
+
+    async def _is_posted(self, kind: str, wanted: bool) -> None:
+        """See that a worker died with this record in hand, and not with one beside it."""
+        if kind not in SPECIAL[1:]:  # whose ids are those of others, or none
+            query = "select count(*) from processed_events where event_id = $1"
+            [found] = await self.books.sql(query, id_of(self.sent[kind]))
+            assert found["count"] == wanted, kind
 
     async def expire(self) -> None:
         """Let the worker die when it has sent the void of a hold past its time; what it sent, others post."""

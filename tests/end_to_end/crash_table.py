@@ -41,6 +41,8 @@ POINTS: Mapping[str, Point] = {
     "batch_replayed": Point("replay", tuple(kind for kind in KINDS if kind != "poison")),
 }
 POSTING = tuple(name for name, point in POINTS.items() if point.part == "post-events")
+BEFORE_THE_COMMIT = ("claimed", "before_commit")
+"""Where a worker that dies leaves nothing of its record."""
 
 
 class Row(NamedTuple):

@@ -1,5 +1,6 @@
 """Books that are not what a worker remembers: rows under other names, months dropped by somebody else."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from ledger.adapters.postgres import locking
 from ledger.adapters.postgres.books import PostgresBooks
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.payments import PostgresPayments
@@ -41,6 +43,14 @@ async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
     await pool.close()
 
 
+@pytest.fixture(params=[False, True], ids=["few", "many"])
+def many(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the balances of small batches locked as those of large ones, too."""
+    if request.param:
+        monkeypatch.setattr(locking, "MANY", 2)
+        monkeypatch.setattr(locking, "FIRST_LOCKED", 1)
+
+
 def poster(pool: Pool, rules: Rules | None = None) -> PostEvents:
     return PostEvents(PostgresBooks(pool), SystemClock(), rules or Rules(), Signals(), backoff_max_s=0.01)
 
@@ -52,6 +62,7 @@ async def credit_of(pool: Pool, account: str) -> Any:
     )
 
 
+@pytest.mark.usefixtures("many")
 async def test_remembered_row_under_another_name_is_not_posted_to(pool: Pool) -> None:
     post = poster(pool)
     await post(Batch([decode_event(transfer("external:bank", "ann", 1))]))
@@ -63,6 +74,23 @@ async def test_remembered_row_under_another_name_is_not_posted_to(pool: Pool) ->
     assert await credit_of(pool, "ann") == 5000
 
 
+@pytest.mark.usefixtures("many")
+async def test_row_of_two_names_is_neither(pool: Pool) -> None:
+    """What is remembered of one name and what is read of another may be one row: ids were given anew."""
+    post = poster(pool)
+    await post(Batch([decode_event(transfer("external:bank", "ann", 1))]))
+    await pool.execute("update accounts set code = 'bob' where code = 'ann'")
+    await poster(pool)(Batch([decode_event(transfer("external:bank", "ann", 20))]))
+
+    both = [transfer("external:bank", "ann", 300), transfer("external:bank", "bob", 4000)]
+    async with asyncio.timeout(20):
+        outcomes = await post(Batch([decode_event(each) for each in both]))
+
+    assert [outcome.kind for outcome in outcomes] == ["posted", "posted"]
+    assert (await credit_of(pool, "ann"), await credit_of(pool, "bob")) == (320, 4001)
+
+
+@pytest.mark.usefixtures("many")
 async def test_remembered_tenant_under_another_name_is_not_posted_to(pool: Pool) -> None:
     post = poster(pool)
     await post(Batch([decode_event(transfer("external:bank", "ann", 1))]))

@@ -121,8 +121,10 @@ class PostgresUnitOfWork:
             claims = self._claims(*_in_order(events, at))
             told = await self._connection.execute(sql("claim_new_events"), *claims)
             await self._check_oldest_id()
+            if told != f"INSERT 0 {len(events)}":
+                return False
             crash_point("claimed")
-            return told == f"INSERT 0 {len(events)}"
+            return True
 
     async def _check_oldest_id(self) -> None:
         """Start anew where ids that were still known before this batch are not known any more, or are again."""

@@ -11,7 +11,12 @@ from time import monotonic
 from loadtests.chaos.checker.options import Options, Topics
 from loadtests.chaos.checker.run import check
 
-GROUPS = ("ledger-post=payments", "ledger-windows=entries")
+GROUPS = (
+    "ledger-post=payments",
+    "ledger-windows=entries",
+    "ledger-payments=outcomes",
+    "ledger-chain=outcomes",
+)
 
 
 def parse(arguments: Sequence[str]) -> tuple[Options, bool]:
