@@ -42,13 +42,13 @@ async def live(lane: Deaths, rotation: int) -> list[str]:
 
 async def _step(lane: Deaths, step: Callable[[], Awaitable[None]], name: str) -> list[str]:
     """Take one step; what does not hold in it is told, and the next one is taken all the same."""
-    began, before = monotonic(), len(lane.lived)
+    began, before = monotonic(), lane.deaths
     try:
         await step()
     except (AssertionError, TimeoutError) as fault:
         return [f"{name}: {fault}"]
     finally:
-        sys.stderr.write(f"{name}: {len(lane.lived) - before} deaths, {monotonic() - began:.1f} s\n")
+        sys.stderr.write(f"{name}: {lane.deaths - before} deaths, {monotonic() - began:.1f} s\n")
     return []
 
 
@@ -91,7 +91,9 @@ async def main(rotations: int) -> int:
         for row in rows()
         if row not in lived and not (row.time == 2 and POINTS[row.point].part == "advance-payments")
     ]
-    print(f"{len(lived)} of {len(rows())} deaths, {len(ONCE)} cannot be; {monotonic() - began:.0f} s")  # noqa: T201
+    died = sum(lane.deaths for lane in lanes)
+    told = f"{died} deaths, {len(lived)} of {len(rows())} rows lived through, {len(ONCE)} cannot be"
+    print(f"{told}; {monotonic() - began:.0f} s")  # noqa: T201
     print("\n".join([*(f"not lived through: {row}" for row in missing), *faults]))  # noqa: T201
     return 1 if missing or faults else 0
 

@@ -76,6 +76,7 @@ class Deaths:
         self._nursery = nursery
         self._simulator = simulator
         self.lived: list[Row] = []
+        self.deaths = 0
         self.sent: dict[str, bytes] = {}
         self.directory = books.directory
 
@@ -108,7 +109,8 @@ class Deaths:
             await program.kill()
 
     def note(self, point: str, kinds: Sequence[str], time: int) -> None:
-        """Note that the deaths of these rows were lived through."""
+        """Note a death that was lived through: with one record of a kind in hand, or with one of each."""
+        self.deaths += 1
         self.lived += [Row(point, kind, time) for kind in kinds]
 
     async def until(self, query: str, wanted: object = True) -> None:

@@ -175,6 +175,16 @@ async def test_new_asset_of_one_account_by_two_at_once(bench: Bench) -> None:
 # Closing
 
 
+async def test_account_opened_while_its_closing_waits_is_not_there_yet(bench: Bench) -> None:
+    """It was looked for before, and is not locked; a third batch may move it at the same time."""
+    await bench.post(event("account.open.v1", {"account": "ann"}, name="o", tenant=bench.tenant))
+    euros = {"debit": "external:cash", "credit": "ann", "asset": "EUR/2", "amount": 1}
+    waiting = event("transfer.post.v1", euros, name="waits", tenant=bench.tenant)
+    closing = event("account.close.v1", {"account": "fresh"}, name="c", tenant=bench.tenant)
+    opening = [pay(bench, "external:bank", name, name) for name in ("ann", "fresh")]
+    assert await after_a_zombie(bench, opening, [waiting, closing]) == ["posted", "account_not_found"]
+
+
 async def test_close_waits_for_a_new_asset(bench: Bench) -> None:
     await bench.post(event("account.open.v1", {"account": "ann"}, name="o", tenant=bench.tenant))
     zombie = Zombie(bench)

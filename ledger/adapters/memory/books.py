@@ -116,17 +116,19 @@ class MemoryUnitOfWork:
     async def _lock_balances(self, books: Books, needs: Needs) -> None:
         """Lock accounts that close or take on an asset, then the balances that there are: as they stood before."""
         wanted = needs.balances | _keys_behind(books)
-        found = sorted(key for key in wanted if key in self._kept.balances)
-        crowded = {key[:2] for key in wanted if key not in self._kept.balances} | needs.closing
-        await self._take("account", sorted(name for name in crowded if name in self._kept.accounts))
-        closing = {key for key in self._kept.balances if key[:2] in needs.closing}
-        found = sorted({*found, *closing})
-        named = needs.accounts | {key[:2] for key in wanted}
-        names = {name for name in named if name in self._kept.accounts} | {key[:2] for key in found}
-        await self._take("balance", found)
+        found = {key for key in wanted if key in self._kept.balances}
+        # What another batch opens while this one waits is not among them: it would be read without a lock.
+        standing = {
+            name for name in needs.accounts | {key[:2] for key in wanted} if name in self._kept.accounts
+        }
+        crowded = {key[:2] for key in wanted - found} | needs.closing
+        await self._take("account", sorted(standing & crowded))
+        found |= {key for key in self._kept.balances if key[:2] in standing & needs.closing}
+        names = standing | {key[:2] for key in found}
+        await self._take("balance", sorted(found))
         for name in sorted(names):
             books.accounts[name] = copy.copy(self._kept.accounts[name])
-        for key in found:
+        for key in sorted(found):
             balance = books.balances[key] = copy.copy(self._kept.balances[key])
             balance.account = books.accounts[key[:2]]
             balance.changed = False
