@@ -72,8 +72,8 @@ async def _run(given: argparse.Namespace, options: Options, names: list[str]) ->
     async with servers() as own:
         report = Report(this_machine(), await versions(own), datetime.now(UTC).isoformat(timespec="seconds"))
         report.notes.append(
-            f"When the run began, the {report.machine.cores} cores together got {together:.1f} times as much done as one "
-            "of them alone: what several processes do at once is held against what one does."
+            f"When the run began, the {report.machine.cores} cores together got {together:.1f} times as much done as "
+            "one of them alone: what several processes do at once is held against what one does."
         )
         measuring = Run(own, options, report)
         for number, name in enumerate(names, 1):
