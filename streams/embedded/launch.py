@@ -9,12 +9,14 @@ import ctypes
 import os
 import sys
 import time
+from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1
 PR_SET_KEEPCAPS = 8
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CAPABILITY_VERSION_3 = 0x20080522
+WEIGHING_TRIES = 10
 
 
 class _Header(ctypes.Structure):
@@ -55,19 +57,26 @@ def become(uid: int, gid: int, capability: int) -> None:
 
 
 def yield_to_others(niceness: int) -> None:
-    """Let other processes go first. Linux may weigh whole sessions, and a server is one of its own."""
+    """Let other processes go first."""
     os.nice(niceness)
-    # Who is not root may do this ten times a second, all of them together.
-    for _ in range(10):
-        try:
-            with open("/proc/self/autogroup", "wb", buffering=0) as group:  # noqa: PTH123 - pathlib takes a while to import
-                group.write(b"%d" % niceness)
-        except BlockingIOError:
+    with suppress(OSError):
+        weigh_session(niceness)
+
+
+def weigh_session(niceness: int) -> None:
+    """Have Linux weigh this session less, where it weighs sessions; raises OSError.
+
+    All who are not root may do so ten times a second together.
+    """
+    group = os.open("/proc/self/autogroup", os.O_WRONLY)
+    try:
+        for _ in range(WEIGHING_TRIES):
+            with suppress(BlockingIOError):
+                os.write(group, b"%d" % niceness)
+                return
             time.sleep(0.11)
-        except OSError:
-            return
-        else:
-            return
+    finally:
+        os.close(group)
 
 
 def follow(supervisor: int, signal_number: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-LOCKS = ("requirements.lock", "requirements-bootstrap.lock")
+LOCKS = ("requirements.lock", "requirements-bootstrap.lock", "deploy/requirements.lock")
 TIMEOUT_S = 60
 ACCEPTED: Mapping[str, str] = {}
 """Advisories that do not concern this project, by their ids, each with the reason."""
