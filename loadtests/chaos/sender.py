@@ -14,7 +14,7 @@ from threading import Thread
 from typing import Any, BinaryIO
 
 import msgspec
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 
 from ledger.contract.outgoing import CONTENT_TYPE
 from loadtests.bench.packing import PACKED
@@ -68,17 +68,9 @@ class Sender:
         self._opened = False
         self._sent = self._acknowledged = self._failed = 0
         self._told = 0.0
-        self._producer = Producer(
-            {
-                **PACKED,
-                "bootstrap.servers": order.kafka,
-                "linger.ms": 5,
-                "log_level": 0,
-                "message.max.bytes": 2_000_000,
-                "message.timeout.ms": int(DELIVERY_S * 1000),
-                "reconnect.backoff.max.ms": 500,
-            }
-        )
+        self._kafka = order.kafka
+        self._is_stuck = False
+        self._producer = _producer(order.kafka)
 
     def run(self) -> None:
         """Send until the input ends."""
@@ -102,8 +94,17 @@ class Sender:
             if not pace.rate:
                 due = now
             self._producer.poll(REST_S)
+            if self._is_stuck:
+                self._begin_anew()
             if now - self._told > TELL_S:
                 self._tell()
+
+    def _begin_anew(self) -> None:
+        """Take another producer: librdkafka was seen to connect no more after its broker had come back."""
+        self._producer.purge()
+        self._producer.flush(DELIVERY_S)
+        self._producer = _producer(self._kafka)
+        self._is_stuck = False
 
     def _produce(self, record: Record) -> None:
         answered = partial(self._answered, record, time.time())
@@ -121,6 +122,7 @@ class Sender:
     def _answered(self, record: Record, at: float, error: Any, message: Any) -> None:
         self._failed += error is not None
         self._acknowledged += error is None
+        self._is_stuck |= error is not None and error.code() == KafkaError._MSG_TIMED_OUT
         place = (None, None, str(error)) if error else (message.partition(), message.offset(), None)
         line = SentRecord(at, record.kind, record.key, record.value, *place)
         self._truth.write(self._encoder.encode(line) + b"\n")
@@ -136,6 +138,20 @@ class Sender:
         told = Told(self._sent, self._acknowledged, self._failed, self._opened)
         sys.stdout.buffer.write(self._encoder.encode(told) + b"\n")
         sys.stdout.buffer.flush()
+
+
+def _producer(kafka: str) -> Producer:
+    return Producer(
+        {
+            **PACKED,
+            "bootstrap.servers": kafka,
+            "linger.ms": 5,
+            "log_level": 0,
+            "message.max.bytes": 2_000_000,
+            "message.timeout.ms": int(DELIVERY_S * 1000),
+            "reconnect.backoff.max.ms": 500,
+        }
+    )
 
 
 def main() -> None:

@@ -296,20 +296,25 @@ class Stage:
     async def until_recovered(self, within_s: float) -> float:
         """Wait until all that was there is handled and hardly more waits; says how long that took.
 
-        Raises StageError with the lag that was left.
+        Where something is being sent, the broker must have taken some of it: nothing lags behind a load that stands
+        still. Raises StageError with the lag that was left.
         """
-        begun = monotonic()
+        begun, taken = monotonic(), self.load.told.acknowledged
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 ends = (await self.watch.fresh(within_s)).ends or {}
-                while not self._is_recovered(await self.watch.fresh(within_s), ends):
+                while not self._is_recovered(await self.watch.fresh(within_s), ends, taken):
                     pass
                 return monotonic() - begun
-        raise StageError(f"not recovered within {within_s:g} s: lag {self.watch.said}")
+        more = self.load.told.acknowledged - taken
+        raise StageError(
+            f"not recovered within {within_s:g} s: lag {self.watch.said}, {more:,} more acknowledged"
+        )
 
-    def _is_recovered(self, sample: Sample, ends: Mapping[str, list[int]]) -> bool:
+    def _is_recovered(self, sample: Sample, ends: Mapping[str, list[int]], taken: int) -> bool:
         most = max(200.0, NEARLY_S * self.load.rate * len(ends))
-        return sample.has_done(ends) and (sample.lag or 0) <= most
+        is_fed = not self.load.rate or self.load.told.acknowledged > taken
+        return is_fed and sample.has_done(ends) and (sample.lag or 0) <= most
 
     async def until_quiet(self, within_s: float = QUIET_S) -> float:
         """Send nothing more, and wait until nothing is left to do; says how long that took. Raises StageError."""
