@@ -18,9 +18,20 @@ from ledger.bootstrap.providers import providers_in
 from ledger.contract.signature import WEBHOOK, sign
 from loadtests.chaos.checker.options import Options, Topics
 from loadtests.chaos.checker.run import check
-from tests.end_to_end.books import WAIT_S, Books, event, id_of, transfer
+from tests.end_to_end.books import WAIT_S, Books, event, id_of
 from tests.end_to_end.crash_matrix import RULES
-from tests.end_to_end.crash_table import BEFORE_THE_COMMIT, KINDS, POINTS, POSTED, POSTING, SPECIAL, Row
+from tests.end_to_end.crash_table import (
+    AMOUNT,
+    BEFORE_THE_COMMIT,
+    KINDS,
+    PAYER_ACCOUNT,
+    POINTS,
+    POSTED,
+    POSTING,
+    SPECIAL,
+    Row,
+    records,
+)
 from tests.end_to_end.forking import Forked, Nursery
 from tests.provider import SECRET, Simulator
 
@@ -30,42 +41,8 @@ PAYER = ("worker", "advance-payments")
 CHAINER = ("worker", "chain-transactions")
 DIED = 137
 KEY = b"one"
-PAYER_ACCOUNT = "external:payer"
-AMOUNT = 250
 EXPIRE_S = (2.0, 6.0, 20.0)
 """One of these is over when a worker has begun, and placed the hold before that."""
-
-
-def records() -> dict[str, bytes]:
-    """Make one record of each kind, in an order in which each can be done."""
-    hold, transferred = new_event_id(), new_event_id()
-    entries = [(PAYER_ACCOUNT, -30), ("payee", 20), ("spare", 10)]
-    lines = [{"account": code, "asset": "USD/2", "amount": amount} for code, amount in entries]
-    payment = {
-        "debit": PAYER_ACCOUNT,
-        "credit": "payee",
-        "amount": AMOUNT,
-        "asset": "USD/2",
-        "provider": "bank",
-    }
-    first = transfer(PAYER_ACCOUNT, "payee", 100, transferred)
-    return {
-        "account.open.v1": event("account.open.v1", {"account": "empty"}),
-        "transfer.post.v1": first,
-        "transaction.post.v1": event("transaction.post.v1", {"entries": lines}),
-        "transaction.reverse.v1": event("transaction.reverse.v1", {"transaction": transferred, "amount": 40}),
-        "hold.place.v1": event(
-            "hold.place.v1", {"debit": PAYER_ACCOUNT, "credit": "payee", "amount": 50, "asset": "USD/2"}, hold
-        ),
-        "hold.capture.v1": event("hold.capture.v1", {"hold": hold, "amount": 20, "final": False}),
-        "hold.void.v1": event("hold.void.v1", {"hold": hold}),
-        "payment.request.v1": event("payment.request.v1", payment),
-        "account.close.v1": event("account.close.v1", {"account": "empty"}),
-        "rejected": transfer("payee", PAYER_ACCOUNT, 10**12),
-        "duplicate": first,
-        "reused": transfer(PAYER_ACCOUNT, "payee", 101, transferred),
-        "poison": b"no event",
-    }
 
 
 class Deaths:

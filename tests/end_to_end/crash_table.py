@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ledger.adapters.system import new_event_id
 from ledger.contract.event_types import COMMANDS
+from tests.end_to_end.books import event, transfer
 
+PAYER_ACCOUNT = "external:payer"
+AMOUNT = 250
 SPECIAL = ("rejected", "duplicate", "reused", "poison")
 """Records beside the types: a refusal, the same event again, its id with other content, and what is no event."""
 KINDS = (*COMMANDS, *SPECIAL)
@@ -66,3 +70,35 @@ def rows() -> list[Row]:
         Row(name, kind, time) for name, point in POINTS.items() for kind in point.kinds for time in (1, 2)
     )
     return [row for row in found if row not in ONCE]
+
+
+def records() -> dict[str, bytes]:
+    """Make one record of each kind, in an order in which each can be done."""
+    hold, transferred = new_event_id(), new_event_id()
+    entries = [(PAYER_ACCOUNT, -30), ("payee", 20), ("spare", 10)]
+    lines = [{"account": code, "asset": "USD/2", "amount": amount} for code, amount in entries]
+    payment = {
+        "debit": PAYER_ACCOUNT,
+        "credit": "payee",
+        "amount": AMOUNT,
+        "asset": "USD/2",
+        "provider": "bank",
+    }
+    first = transfer(PAYER_ACCOUNT, "payee", 100, transferred)
+    return {
+        "account.open.v1": event("account.open.v1", {"account": "empty"}),
+        "transfer.post.v1": first,
+        "transaction.post.v1": event("transaction.post.v1", {"entries": lines}),
+        "transaction.reverse.v1": event("transaction.reverse.v1", {"transaction": transferred, "amount": 40}),
+        "hold.place.v1": event(
+            "hold.place.v1", {"debit": PAYER_ACCOUNT, "credit": "payee", "amount": 50, "asset": "USD/2"}, hold
+        ),
+        "hold.capture.v1": event("hold.capture.v1", {"hold": hold, "amount": 20, "final": False}),
+        "hold.void.v1": event("hold.void.v1", {"hold": hold}),
+        "payment.request.v1": event("payment.request.v1", payment),
+        "account.close.v1": event("account.close.v1", {"account": "empty"}),
+        "rejected": transfer("payee", PAYER_ACCOUNT, 10**12),
+        "duplicate": first,
+        "reused": transfer(PAYER_ACCOUNT, "payee", 101, transferred),
+        "poison": b"no event",
+    }

@@ -9,9 +9,9 @@ import pytest
 
 from ledger.contract.event_types import COMMANDS
 from tests.architecture.tree import ROOT
-from tests.end_to_end.crash_lanes import Deaths, deaths, records
+from tests.end_to_end.crash_lanes import Deaths, deaths
 from tests.end_to_end.crash_matrix import PAYING_POINTS, POSTING_POINTS
-from tests.end_to_end.crash_table import KINDS, ONCE, POINTS, POSTING, Row, rows
+from tests.end_to_end.crash_table import KINDS, ONCE, POINTS, POSTING, Row, records, rows
 from tests.end_to_end.forking import Nursery
 from tests.provider import Simulator
 
