@@ -115,14 +115,14 @@ class Deaths:
             for time in (1, 2) if number % twice_each == 0 else (1,):
                 group = f"{self.books.settings.postgres_schema}-{number}-{time}"
                 await self.die(POSTER, f"{point}:{number + 1}", LEDGER_POSTING_GROUP=group)
-                await self._is_posted(kind, point not in BEFORE_THE_COMMIT)
+                await self._see_posted(kind, point not in BEFORE_THE_COMMIT)
                 self.note(point, [kind], time)
         async with self.running(*POSTER):
             await self.books.until_handled(len(self.sent))
             ids = {id_of(value) for kind, value in self.sent.items() if kind != "poison"}
             await self.books.until_answered(ids)
 
-    async def _is_posted(self, kind: str, wanted: bool) -> None:
+    async def _see_posted(self, kind: str, wanted: bool) -> None:
         """See that a worker died with this record in hand, and not with one beside it."""
         if kind not in SPECIAL[1:]:  # whose ids are those of others, or none
             query = "select count(*) from processed_events where event_id = $1"

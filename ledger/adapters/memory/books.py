@@ -123,16 +123,16 @@ class MemoryUnitOfWork:
         }
         crowded = {key[:2] for key in wanted - found} | needs.closing
         await self._take("account", sorted(standing & crowded))
-        found |= {key for key in self._kept.balances if key[:2] in standing & needs.closing}
-        names = standing | {key[:2] for key in found}
-        await self._take("balance", sorted(found))
-        for name in sorted(names):
+        closing = standing & needs.closing
+        keys = sorted(found | {key for key in self._kept.balances if key[:2] in closing})
+        await self._take("balance", keys)
+        for name in sorted(standing):
             books.accounts[name] = copy.copy(self._kept.accounts[name])
-        for key in sorted(found):
+        for key in keys:
             balance = books.balances[key] = copy.copy(self._kept.balances[key])
             balance.account = books.accounts[key[:2]]
             balance.changed = False
-        self._found = {("account", name) for name in names} | {("balance", key) for key in found}
+        self._found = {("account", name) for name in standing} | {("balance", key) for key in keys}
         self._lacked = {("balance", key) for key in wanted if key not in books.balances}
         self._lacked |= {("account", key[:2]) for key in wanted if key[:2] not in books.accounts}
 

@@ -47,13 +47,12 @@ async def _partitions(stage: Stage, random: Random) -> dict[str, Any]:
         async with _weather(proxies, weather):
             await asyncio.sleep(HELD_S)
         await asyncio.sleep(random.uniform(2.0, 4.0))
-    held = [name for name, *_ in cases]
+    did: dict[str, Any] = {"held": [name for name, *_ in cases], "for_s": HELD_S}
     lacking = programs("ip")()
     if lacking is not None:
-        raise DidNotHappenError(
-            f"the link of a worker was not cut: {lacking}", {"held": held, "for_s": HELD_S}
-        )
-    return {"held": held + await _link_cut(stage, random), "for_s": HELD_S}
+        raise DidNotHappenError(f"the link of a worker was not cut: {lacking}", did)
+    did["held"] += await _link_cut(stage, random)
+    return did
 
 
 async def _link_cut(stage: Stage, random: Random) -> list[str]:
