@@ -1,6 +1,5 @@
 """Kafka, looked at: reached, with its topics, their partitions and replicas, and the group's positions."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -100,7 +99,7 @@ async def bounds(kafka: KafkaAccess | str, topic: str, partitions: int) -> dict[
     try:
         await start_client(consumer, kafka)
         places = [TopicPartition(topic, number) for number in range(partitions)]
-        begins, ends = await asyncio.gather(consumer.beginning_offsets(places), consumer.end_offsets(places))
+        begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
         return {place.partition: (begins[place], ends[place]) for place in places}
     finally:
         await consumer.stop()

@@ -1,5 +1,6 @@
 """Connecting clients to Kafka: where that fails, the fault says why, which aiokafka tells its own log alone."""
 
+import asyncio
 import ssl
 from typing import Any
 
@@ -15,6 +16,8 @@ from aiokafka.protocol.metadata import MetadataRequest
 from ledger.adapters.kafka.access import KafkaAccess, client_options
 
 PROBE_S = 3.0
+ENDING_S = 1.0
+"""How long a start that is given up may take to come to its end."""
 
 
 class KafkaRefusedError(KafkaConnectionError):  # type: ignore[misc]  # aiokafka has no types
@@ -31,12 +34,25 @@ class KafkaRefusedError(KafkaConnectionError):  # type: ignore[misc]  # aiokafka
 async def start_client(client: Any, kafka: KafkaAccess | str) -> None:
     """Start a client of aiokafka; raises KafkaRefusedError where no server can be used, else as the client does."""
     try:
-        await client.start()
+        await _start(client)
     except KafkaConnectionError as error:
         why = await _refusals(kafka)
         if why is None:
             raise
         raise KafkaRefusedError(why) from error
+
+
+async def _start(client: Any) -> None:
+    """Start a client; one that is given up meanwhile may end first, for aiokafka forgets a connection it asks on."""
+    starting = asyncio.create_task(client.start())
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait([starting], timeout=ENDING_S)
+        raise
+    finally:
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
 
 
 async def _refusals(kafka: KafkaAccess | str) -> str | None:
