@@ -6,6 +6,7 @@ import signal
 from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from ledger.observability.signals import Signals
 from streams.embedded.keeper import Keeper, Patience
@@ -160,10 +161,8 @@ class Crew:
         """Start one more process of a part, with changes to its environment; `prefix` runs its command."""
         self._made += 1
         name = f"{part.name}-extra-{self._made}"
-        command = [*prefix, *await part.command()]
-        process = await spawn(
-            self._state, name, command, {**part.environment, **environment}, directory=part.directory
-        )
+        made = replace(part, name=name, environment={**part.environment, **environment})
+        process = await spawn(self._state, made, [*prefix, *await part.command()])
         extra = Extra(name, process, self._state, part)
         self._extras.append(extra)
         return extra

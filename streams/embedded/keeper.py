@@ -108,25 +108,12 @@ class Keeper:
     async def _run(self) -> str:
         """Start the process and wait for its end; why it ended."""
         try:
-            self._process = await self._spawn(list(await self.part.command()))
+            self._process = await spawn(self._state, self.part, await self.part.command())
         except (EmbeddedError, OSError) as error:
             if not self._was_ready:
                 raise
             return str(error)
         return await self._watched(self._process)
-
-    async def _spawn(self, command: list[str]) -> Process:
-        part = self.part
-        return await spawn(
-            self._state,
-            part.name,
-            command,
-            part.environment,
-            directory=part.directory,
-            account=part.account,
-            niceness=part.niceness,
-            death_signal=part.stop_signal,
-        )
 
     async def _watched(self, process: Process) -> str:
         self._changed()

@@ -15,6 +15,7 @@ import psutil
 
 from streams.embedded.account import Account
 from streams.embedded.errors import PartFailedError
+from streams.embedded.part import Part
 from streams.embedded.state import StateDirectory
 
 MARK = "LEDGER_STACK"
@@ -23,26 +24,16 @@ LOG_BYTES_MAX = 16 * 1024**2
 SWEEPS_MAX = 10
 
 
-async def spawn(
-    state: StateDirectory,
-    name: str,
-    command: Sequence[str],
-    environment: Mapping[str, str],
-    *,
-    directory: Path | None = None,
-    account: Account | None = None,
-    niceness: int = 0,
-    death_signal: signal.Signals = signal.SIGTERM,
-) -> Process:
-    """Start the command in a session of its own; what it prints goes to the log of `name`."""
-    with rotated(state.log(name)).open("ab") as log:
+async def spawn(state: StateDirectory, part: Part, command: Sequence[str]) -> Process:
+    """Start the command of a part in a session of its own; what it prints goes to the log of the part."""
+    with rotated(state.log(part.name)).open("ab") as log:
         return await asyncio.create_subprocess_exec(
-            *launched(command, account, death_signal, niceness),
+            *launched(command, part.account, part.stop_signal, part.niceness),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={**environment, MARK: str(state)},
-            cwd=directory,
+            env={**part.environment, MARK: str(state)},
+            cwd=part.directory,
             start_new_session=True,
         )
 

@@ -12,12 +12,12 @@ from tests.architecture.tree import ROOT
 NEEDED = ("promtool", "chromium")
 
 
-def run(directory: Path, *tools: str) -> subprocess.CompletedProcess[str]:
-    """Run it where there is nothing but some tools, and a make that finds nothing wrong."""
+def run(directory: Path, *tools: str, said: str = "all is well") -> subprocess.CompletedProcess[str]:
+    """Run it where there is nothing but some tools, and a make that finds nothing wrong, and says something."""
     for name in ("make", *tools):
-        (directory / name).write_text("#!/bin/sh\nexit 0\n")
+        (directory / name).write_text(f"#!/bin/sh\necho '{said}'\n")
         (directory / name).chmod(0o755)
-    for name in ("bash", "dirname", "id", "sh"):
+    for name in ("bash", "dirname", "grep", "id", "mktemp", "rm", "sh", "tee"):
         (directory / name).symlink_to(str(shutil.which(name)))
     return subprocess.run(
         [str(directory / "bash"), str(ROOT / ".ci" / "run")],
@@ -37,6 +37,11 @@ def test_a_run_without_kubectl_passes_and_says_what_was_not_tested(tmp_path: Pat
     done = run(tmp_path, *NEEDED)
     assert done.returncode == 0
     assert done.stderr.startswith("NOT TESTED: what kubectl builds")
+
+
+def test_dependencies_that_could_not_be_audited_are_told_at_its_end(tmp_path: Path) -> None:
+    done = run(tmp_path, *NEEDED, "kubectl", said="lock: NOT AUDITED: no network")
+    assert (done.returncode, done.stderr) == (0, "lock: NOT AUDITED: no network\n")
 
 
 @pytest.mark.parametrize("missing", NEEDED)

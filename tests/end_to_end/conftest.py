@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from cryptography.fernet import Fernet
 
 from tests.end_to_end.books import Books
 from tests.end_to_end.serving_api import ServedApi, served
@@ -21,8 +22,9 @@ async def books(
 async def api(books: Books) -> AsyncIterator[ServedApi]:
     """The API beside a posting worker that works."""
     settings = books.settings
-    shared = ("kafka_bootstrap", "payments_topic", "outcomes_topic")
+    shared = ("kafka_bootstrap", "payments_topic", "outcomes_topic", "webhooks_topic")
     given = {name: getattr(settings, name) for name in shared}
+    given["sealing_keys"] = Fernet.generate_key().decode()
     async with (
         books.worker(),
         served(str(settings.postgres_dsn), settings.postgres_schema, **given) as api,

@@ -3,13 +3,14 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from ledger.adapters.system import new_event_id
 from tests.end_to_end.books import Books, event, id_of, transfer
-from tests.end_to_end.serving_api import ServedApi, served
+from tests.end_to_end.serving_api import ServedApi, fuzz, served
 
 ONE, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
 NAME = "api_events"
@@ -119,3 +120,11 @@ async def test_while_kafka_is_away_events_are_refused_and_balances_read(api: Ser
             path = f"/v1/accounts/ann/balance?asset=USD/2&consistency={consistency}"
             assert (await client.get(path)).json()["balance"] == 500
         assert await books.handled() == before
+
+
+async def test_fuzzing_what_is_sent_finds_nothing(api: ServedApi, tmp_path: Path) -> None:
+    key = str(await api.key("admin"))
+    only = ("--include-method", "POST", "--phases", "examples,coverage,fuzzing")
+    options = ("--max-examples", "5", "--generation-deterministic", "--max-time", "20")
+    code, said = await fuzz(api.url, key, tmp_path, *only, *options)
+    assert code == 0, said[-6000:]

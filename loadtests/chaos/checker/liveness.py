@@ -42,7 +42,7 @@ async def check_liveness(connection: Any, log: Log, options: Options, report: Re
 
 
 async def lag(connection: Any, log: Log, options: Options) -> Lag:
-    """Give what is behind. A group that never committed anything is not there, and is not behind."""
+    """Give what is behind; a group that never committed anything stands at 0."""
     ends = await log.spans(options.topics.payments)
     positions = {
         row["partition"]: row["next_offset"]
@@ -52,8 +52,7 @@ async def lag(connection: Any, log: Log, options: Options) -> Lag:
     for group, topic in options.groups.items():
         committed = await log.committed(group)
         at = {partition: offset for (name, partition), offset in committed.items() if name == topic}
-        if at:
-            found |= behind(f"group {group} in {topic}", at, await log.spans(topic))
+        found |= behind(f"group {group} in {topic}", at, await log.spans(topic))
     under_way = await connection.fetchval(_UNDER_WAY)
     return found | ({"payments under way": (under_way, 0)} if under_way else {})
 

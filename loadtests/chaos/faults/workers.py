@@ -41,15 +41,15 @@ async def _storm(stage: Stage, random: Random) -> dict[str, Any]:
                 beside.append(await stage.another(kind))
                 done["came"] += 1
             else:
-                await _send_away(beside.pop(random.randrange(len(beside))), random, done)
+                leaving = beside.pop(random.randrange(len(beside)))
+                await _send_away(leaving, random.choice((signal.SIGTERM, signal.SIGKILL)), done)
             await asyncio.sleep(random.uniform(3.0, 5.0))
     finally:
-        await asyncio.gather(*(each.end() for each in beside))
+        await asyncio.gather(*(_send_away(each, signal.SIGTERM, done) for each in beside))
     return dict(done)
 
 
-async def _send_away(extra: Extra, random: Random, done: Counter[str]) -> None:
-    number = random.choice((signal.SIGTERM, signal.SIGKILL))
+async def _send_away(extra: Extra, number: signal.Signals, done: Counter[str]) -> None:
     code = await extra.end(number)
     done[f"ended with {code} by {number.name}"] += 1
 
