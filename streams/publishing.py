@@ -55,10 +55,13 @@ class PatientPublisher:
             async for attempt in attempts:
                 if attempt.num == 2:
                     waits.enter_context(self._flow.waiting_for("kafka"))
-                if attempt.num > 1:
-                    self._signals.emit("publishing.delayed", attempt=attempt.num, records=len(records))
                 with attempt:
-                    return await publish()
+                    try:
+                        return await publish()
+                    except PublishError as error:
+                        told = {"attempt": attempt.num, "records": len(records), "fault": str(error)}
+                        self._signals.emit("publishing.delayed", **told)
+                        raise
         raise PublishError("no attempt was made")
 
 

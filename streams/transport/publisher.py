@@ -70,9 +70,13 @@ class BatchPublisher:
         self._partitioner = Partitioner()
         self._jitter = Random()  # noqa: S311  # it only spreads retries
         self._producer: AIOKafkaProducer | None = None
+        self._renewing = asyncio.Lock()
 
     async def start(self) -> None:
         """Connect; raises PublishError when Kafka cannot be reached."""
+        self._producer = await self._connected()
+
+    async def _connected(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
             **client_options(self._kafka),
             acks="all",
@@ -85,7 +89,15 @@ class BatchPublisher:
         except KafkaError as error:
             await producer.stop()
             raise PublishError(f"Kafka at {self._kafka} cannot be reached: {error}") from error
-        self._producer = producer
+        return producer
+
+    async def _renew(self) -> None:
+        """Put another producer in the place of one that has ended; raises PublishError while none can be had."""
+        async with self._renewing:
+            ended = self._started()
+            if _has_ended(ended):
+                self._producer = await self._connected()
+                await ended.stop()
 
     async def stop(self) -> None:
         """Send what is on its way, and disconnect."""
@@ -216,8 +228,11 @@ class BatchPublisher:
         return self._batches(first.records, (len(first.records) + 1) // 2) + rest
 
     async def _back_off(self, attempt: int, deadline: float, error: KafkaError) -> None:
+        has_ended = _has_ended(self._started())
+        if has_ended:
+            await self._renew()
         wait = min(BACKOFF_S_MAX, BACKOFF_S_MIN * 2**attempt) * self._jitter.uniform(0.5, 1.0)
-        if not _passes(error) or monotonic() + wait > deadline:
+        if not (has_ended or _passes(error)) or monotonic() + wait > deadline:
             raise PublishError(f"not acknowledged: {error!r}") from error
         await asyncio.sleep(wait)
 
@@ -225,6 +240,11 @@ class BatchPublisher:
         if self._producer is None:
             raise PublishError("the publisher is not running")
         return self._producer
+
+
+def _has_ended(producer: AIOKafkaProducer) -> bool:
+    """Tell whether a producer sends no more: a fault that aiokafka does not expect ends its sender for good."""
+    return bool(producer._sender.sender_task.done())
 
 
 def _passes(error: KafkaError) -> bool:

@@ -50,6 +50,8 @@ class Builder:
 class SimulatedProducer:
     """An AIOKafkaProducer, as far as the publisher uses it."""
 
+    _sender = SimpleNamespace(sender_task=SimpleNamespace(done=lambda: False))
+
     def __init__(self, broker: Broker, network: Network, faults: Faults, process: str) -> None:
         self._broker = broker
         self._network = network

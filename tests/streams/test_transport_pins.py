@@ -41,6 +41,8 @@ SIGNATURES: list[tuple[Callable[..., Any], str]] = [
     (driver.Consumer.verify_event_path, "self, now, tp"),
     (driver.AIOKafkaConsumerThread._create_worker_consumer, "self, transport"),
     (client.AIOKafkaClient.send, "self, node_id, request, group"),
+    (conn.AIOKafkaConnection.send, "self, request, expect_response"),
+    (conn.AIOKafkaConnection._send_sasl_token, "self, payload, expect_response"),
     (driver.AIOKafkaConsumerThread._commit, "self, offsets"),
     # what it calls
     (driver.AIOKafkaConsumerThread._ensure_consumer, "self"),

@@ -1,6 +1,7 @@
 """Publishing: partitions as everyone computes them, whole batches, retries in order, and a deadline."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
 import pytest
@@ -27,6 +28,8 @@ class Acknowledged(NamedTuple):
 
 class FakeProducer:
     """Keeps what is sent, and fails as it is told: one entry of `faults` for each batch that comes."""
+
+    _sender = SimpleNamespace(sender_task=SimpleNamespace(done=lambda: False))
 
     def __init__(self, partitions: int, faults: list[Exception | None], batch_bytes_max: int) -> None:
         self.written: Written = []

@@ -14,6 +14,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.metadata import MetadataRequest
 
 from ledger.adapters.kafka.access import KafkaAccess, client_options
+from ledger.adapters.kafka.broken import tell_broken_connections
 
 PROBE_S = 3.0
 ENDING_S = 1.0
@@ -33,6 +34,7 @@ class KafkaRefusedError(KafkaConnectionError):  # type: ignore[misc]  # aiokafka
 
 async def start_client(client: Any, kafka: KafkaAccess | str) -> None:
     """Start a client of aiokafka; raises KafkaRefusedError where no server can be used, else as the client does."""
+    tell_broken_connections()
     try:
         await _start(client)
     except KafkaConnectionError as error:
