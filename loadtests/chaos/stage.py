@@ -69,6 +69,8 @@ MAKERS = {
 AGAIN_S = 1.0
 _EXTRA_FROM = 10
 POSTGRES = "postgres"
+GOING_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asking a PostgreSQL raises that ends just then."""
 _OPEN_PAYMENTS = "select count(*) from payments where due_at is not null"
 _OPEN_HOLDS = "select count(*) from holds where state = 'open' and expires_at is not null"
 
@@ -331,7 +333,7 @@ class Stage:
 
     async def _left(self, within_s: float) -> dict[str, Any]:
         sample = await self.watch.fresh(within_s)
-        with suppress(OSError, asyncpg.PostgresError, TimeoutError):
+        with suppress(*GOING_AWAY):
             payments, holds = [(await self.sql(query))[0][0] for query in (_OPEN_PAYMENTS, _OPEN_HOLDS)]
             left = {"records": sample.lag, "payments": payments, "holds": holds}
             return {name: count for name, count in left.items() if count}

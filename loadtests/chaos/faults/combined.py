@@ -42,6 +42,7 @@ KEPT_FROM_IT = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
 )
 """Another fault had just then taken away what this one needs; anything else is a finding."""
 

@@ -8,10 +8,8 @@ from random import Random
 from time import monotonic
 from typing import Any
 
-import asyncpg
-
 from loadtests.chaos.fault import DidNotHappenError, Fault
-from loadtests.chaos.stage import POSTGRES, Stage
+from loadtests.chaos.stage import GOING_AWAY, POSTGRES, Stage
 
 WAYS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT, "killed": signal.SIGKILL}
 KILLS = 3
@@ -47,7 +45,7 @@ async def _kill_one(stage: Stage) -> None:
     """Look at what backends do, as fast as it goes, and kill the first that commits; raises DidNotHappenError."""
     ends = monotonic() + HUNT_S
     while monotonic() < ends:
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with suppress(*GOING_AWAY):
             async with stage.connection() as connection:
                 while monotonic() < ends:
                     rows = await connection.fetch(_COMMITTING)
