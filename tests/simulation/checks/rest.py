@@ -45,20 +45,24 @@ def _books_behind(world: World) -> Iterator[str]:
 
 def _windows_away(world: World) -> Iterator[str]:
     if world.plan.windows:
-        held = windows_held(world)
-        for partition in range(world.plan.partitions):
-            if partition not in held:
+        for partition, books in _answering(world).items():
+            if not books:
                 yield f"nobody answers for the windows of partition {partition}"
+            elif len(books) > 1:
+                # One has lost it and was not told yet: what it answers is as old as it says.
+                yield f"{len(books)} workers answer for the windows of partition {partition}"
 
 
 def windows_held(world: World) -> dict[int, WindowBook]:
     """Find who answers for the windows of each partition."""
+    return {partition: books[0] for partition, books in _answering(world).items() if books}
+
+
+def _answering(world: World) -> dict[int, list[WindowBook]]:
+    alive = [book for running, book in world.books_of_windows.values() if not running.process.is_dead]
     return {
-        partition: book
-        for running, book in world.books_of_windows.values()
-        if not running.process.is_dead
+        partition: [book for book in alive if book.holds(partition)]
         for partition in range(world.plan.partitions)
-        if book.holds(partition)
     }
 
 
