@@ -162,6 +162,7 @@ class PostEvents:
         if is_ahead:
             async with meanwhile(unit.claim_new(*self._dated(firsts, now))) as claiming:
                 decided = await self._judged(firsts, books, now)
+                unit.decided()
             if not claiming.result():
                 self._clean = 0
                 return None

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from ledger.adapters.postgres.copying import (
     entry_rows,
     transaction_columns,
     transaction_rows,
+    transaction_rows_as_decided,
 )
 from ledger.adapters.postgres.directory import Tenant, json_text
 from ledger.adapters.postgres.statements import column, sql
@@ -52,14 +53,25 @@ _HOLD_COLUMNS = (
 )
 
 
+async def write_as_decided(
+    connection: Any, tenants: Tenants, books: Books, is_decided: Callable[[], bool]
+) -> None:
+    """Write transactions while others are decided, until all are."""
+    ids = _ids(tenants)
+    rows = transaction_rows_as_decided(books.changes.transactions, ids, is_decided)
+    await connection.copy_to_table("transactions", source=rows, columns=TRANSACTION_COLUMNS, format="binary")
+
+
 async def write(
     connection: Any,
     tenants: Tenants,
     books: Books,
     decided: Sequence[Outcome],
     letters: Sequence[DeadLetter],
+    *,
+    begun: bool = False,
 ) -> list[Balance]:
-    """Write the changes of a batch, and give the balances that are new.
+    """Write the changes of a batch, and give the balances that are new; `begun`: its transactions are written.
 
     Raises TransientFaultError where another batch opened the same account.
     """
@@ -67,7 +79,7 @@ async def write(
     made = [balance for balance in changes.balances if balance.row is None]
     await _insert_accounts(connection, tenants, books, decided)
     await _insert_balances(connection, tenants, made)
-    await _post(connection, tenants, books)
+    await _post(connection, tenants, books, begun=begun)
     await _write_holds(connection, tenants, books)
     await insert_payments(connection, tenants, changes.payments)
     await _write_reversals(connection, tenants, books)
@@ -139,12 +151,12 @@ def _totals(balances: Sequence[Balance]) -> list[list[Any]]:
     ]
 
 
-async def _post(connection: Any, tenants: Tenants, books: Books) -> None:
+async def _post(connection: Any, tenants: Tenants, books: Books, *, begun: bool) -> None:
     changed = [balance for balance in books.changes.balances if balance.changed]
     balances = _balance_columns(tenants, changed)
     posted = books.changes.transactions
-    ids = {code: tenant.id for code, tenant in tenants.items()}.__getitem__
-    if posted and len(posted) <= FEW:
+    ids = _ids(tenants)
+    if posted and len(posted) <= FEW and not begun:
         columns = (*balances, *transaction_columns(posted, ids), *entry_columns(posted, ids))
         await connection.execute(sql("post_few"), *columns)
         return
@@ -154,11 +166,16 @@ async def _post(connection: Any, tenants: Tenants, books: Books) -> None:
         return
     # The locks are held for less time if the server is at work while rows are packed.
     async with meanwhile(connection.execute(sql("update_balances"), *balances)):
-        transactions = transaction_rows(posted, ids)
+        transactions = b"" if begun else transaction_rows(posted, ids)
         await asyncio.sleep(0)  # what a socket did not take at once is sent
         entries = entry_rows(posted, ids)
-    await _copy(connection, "transactions", TRANSACTION_COLUMNS, transactions)
+    if not begun:
+        await _copy(connection, "transactions", TRANSACTION_COLUMNS, transactions)
     await _copy(connection, "entries", ENTRY_COLUMNS, entries)
+
+
+def _ids(tenants: Tenants) -> Callable[[str], int]:
+    return {code: tenant.id for code, tenant in tenants.items()}.__getitem__
 
 
 def _balance_columns(tenants: Tenants, changed: Sequence[Balance]) -> tuple[Sequence[Any], ...]:
