@@ -4,16 +4,21 @@ import json
 from datetime import datetime
 from itertools import pairwise
 from random import Random
+from types import ModuleType
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.adapters.postgres import writing
+from ledger.adapters.postgres import books, copying, writing
+from ledger.application import post_events
+from ledger.application.post_events import Batch, DecideNow, PostEvents
 from ledger.contract.dead_letter import DeadLetter, NotAnEventError, Record
 from ledger.contract.decode import METADATA_DEPTH_MAX, decode_event
+from ledger.domain.books import Books, Rules
 from ledger.domain.commands import Event
+from ledger.domain.outcome import Outcome
 from tests.builders import NOW, TRANSFER, body, event
 from tests.ports.conftest import Bench
 from tests.ports.payments import Office
@@ -27,15 +32,29 @@ def batches(chance: Random, stream: list[Event]) -> list[list[Event]]:
     return [piece for piece in pieces for _ in range(1 + (chance.random() < 0.2))]
 
 
-WAYS = {"by COPY": 0, "as it comes": writing.FEW, "in one statement": 1000}
-"""Up to how many transactions go in one statement."""
+WAYS: dict[str, dict[tuple[ModuleType, str], int]] = {
+    "by COPY": {(writing, "FEW"): 0},
+    "as it comes": {},
+    "in one statement": {(writing, "FEW"): 1000},
+    "while others are decided": {
+        (books, "MANY"): 1,
+        (copying, "PACKED_AT_ONCE"): 3,
+        (post_events, "AT_ONCE"): 2,
+    },
+}
+"""How transactions are written, by what decides on it."""
 
 
-@pytest.mark.parametrize("seed", range(12))
+def write(way: str, patch: pytest.MonkeyPatch) -> None:
+    for (module, name), value in WAYS[way].items():
+        patch.setattr(module, name, value)
+
+
+@pytest.mark.parametrize("seed", range(16))
 async def test_memory_and_postgres_agree(
     memory_office: Office, postgres_office: Office, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "FEW", list(WAYS.values())[seed % len(WAYS)])
+    write(list(WAYS)[seed % len(WAYS)], monkeypatch)
     memory, postgres = memory_office.bench, postgres_office.bench
     memory.tenant = postgres.tenant
     for office in (memory_office, postgres_office):
@@ -47,6 +66,34 @@ async def test_memory_and_postgres_agree(
         postgres.clock.time = memory.clock.time
     assert await postgres.digest() == await memory.digest()
     assert (await memory.digest())["payments"]
+
+
+class Failing(DecideNow):
+    """Fails at the fourth event that it decides."""
+
+    def __init__(self) -> None:
+        self._left = 3
+
+    def decide(self, event: Event, books: Books, now: datetime, rules: Rules) -> Outcome:
+        if not self._left:
+            raise ZeroDivisionError
+        self._left -= 1
+        return super().decide(event, books, now, rules)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_nothing_is_left_of_a_batch_of_which_an_event_could_not_be_decided(
+    postgres: Bench, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(way, monkeypatch)
+    before = await postgres.digest()
+    stream = [event(data=TRANSFER, name=number, tenant=postgres.tenant) for number in range(8)]
+    post = PostEvents(postgres.store, postgres.clock, Rules(), postgres.signals, judge=Failing())
+    for _ in range(12):  # more often than there are connections
+        with pytest.raises(ZeroDivisionError):
+            await post(Batch(stream))
+    assert await postgres.digest() == before
+    assert await postgres.answers(*stream) == ["posted"] * 8
 
 
 async def test_any_memory_of_rows_gives_the_same(memory: Bench, forgetful: Bench) -> None:
@@ -98,9 +145,9 @@ def sent(bench: Bench, metadata: Any, reference: str, name: object) -> bytes:
 
 
 @settings(max_examples=80)
-@given(values=st.lists(st.tuples(METADATA, TEXTS), min_size=1, max_size=8), few=st.sampled_from([0, 1000]))
+@given(values=st.lists(st.tuples(METADATA, TEXTS), min_size=1, max_size=8), way=st.sampled_from(list(WAYS)))
 async def test_whatever_decodes_can_be_stored(
-    postgres_for_fuzz: Bench, values: list[tuple[Any, str]], few: int
+    postgres_for_fuzz: Bench, values: list[tuple[Any, str]], way: str
 ) -> None:
     bench = postgres_for_fuzz
     events, letters = [], []
@@ -114,30 +161,30 @@ async def test_whatever_decodes_can_be_stored(
             record = Record(bench.topic, 0, offset, None, value)
             letters.append(DeadLetter(record, error.reason, error.detail, NOW))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writing, "FEW", few)
+        write(way, patch)
         assert len(await bench.post(*events, letters=tuple(letters))) == len(events)
 
 
-@pytest.mark.parametrize("few", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("depth", [1, 2, METADATA_DEPTH_MAX])
 async def test_nesting_to_the_limit_can_be_stored(
-    bench: Bench, depth: int, few: int, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, depth: int, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "FEW", few)
+    write(way, monkeypatch)
     event = decode_event(sent(bench, nested(depth), "r", "e"))
     assert await bench.answers(event) == ["posted"]
     [stored] = (await bench.digest())["transactions"].values()
     assert stored[3] == nested(depth)
 
 
-@pytest.mark.parametrize("few", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
     "at", ["0001-01-01T00:00:01Z", "1969-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999998Z"]
 )
 async def test_times_of_any_century_can_be_stored(
-    postgres: Bench, at: str, few: int, monkeypatch: pytest.MonkeyPatch
+    postgres: Bench, at: str, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "FEW", few)
+    write(way, monkeypatch)
     data = TRANSFER | {"effective_at": at, "metadata": {"ö": [1.5, None]}, "reference": "–"}
     assert await postgres.answers(event(data=data, tenant=postgres.tenant)) == ["posted"]
     [stored] = (await postgres.digest())["transactions"].values()
