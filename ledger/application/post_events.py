@@ -23,7 +23,7 @@ from ledger.observability.signals import Signals
 CLEAN_BATCHES = 8
 """After so many batches without an event that was known, the next is decided while its ids are claimed."""
 
-AT_ONCE = 1000
+AT_ONCE = 500
 """So many events are decided before the loop may go on with what it sends."""
 
 TRIES_WHOLE = 3

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count
 from random import Random
 from time import monotonic, time
@@ -29,6 +30,7 @@ Header = tuple[str, bytes | None]
 
 BACKOFF_S_MIN = 0.05
 BACKOFF_S_MAX = 2.0
+CLOSING_S = 1.0
 
 
 class Outgoing(NamedTuple):
@@ -86,18 +88,25 @@ class BatchPublisher:
         )
         try:
             await start_client(producer, self._kafka)
-        except KafkaError as error:
+        except BaseException as error:
             await producer.stop()
-            raise PublishError(f"Kafka at {self._kafka} cannot be reached: {error}") from error
+            if isinstance(error, KafkaError):
+                raise PublishError(f"Kafka at {self._kafka} cannot be reached: {error}") from error
+            raise
         return producer
 
     async def _renew(self) -> None:
         """Put another producer in the place of one that has ended; raises PublishError while none can be had."""
         async with self._renewing:
             ended = self._started()
-            if _has_ended(ended):
-                self._producer = await self._connected()
-                await ended.stop()
+            if not _has_ended(ended):
+                return
+            producer = await self._connected()
+            if self._producer is ended:
+                self._producer, producer = producer, ended
+            # Either the one that ended, or one that comes after `stop`.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(producer.stop(), CLOSING_S)
 
     async def stop(self) -> None:
         """Send what is on its way, and disconnect."""

@@ -1,17 +1,19 @@
 """Whole streams of random events: books in memory and in PostgreSQL answer and hold the same."""
 
+import asyncio
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
 from random import Random
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.adapters.postgres import books, copying, writing
+from ledger.adapters.postgres import books, writing
 from ledger.application import post_events
 from ledger.application.post_events import Batch, DecideNow, PostEvents
 from ledger.contract.dead_letter import DeadLetter, NotAnEventError, Record
@@ -32,14 +34,20 @@ def batches(chance: Random, stream: list[Event]) -> list[list[Event]]:
     return [piece for piece in pieces for _ in range(1 + (chance.random() < 0.2))]
 
 
-WAYS: dict[str, dict[tuple[ModuleType, str], int]] = {
+async def a_while(_: float) -> None:
+    """As long as the server takes for an answer."""
+    await asyncio.sleep(0.005)
+
+
+WAYS: dict[str, dict[tuple[ModuleType, str], Any]] = {
     "by COPY": {(writing, "FEW"): 0},
     "as it comes": {},
     "in one statement": {(writing, "FEW"): 1000},
     "while others are decided": {
         (books, "MANY"): 1,
-        (copying, "PACKED_AT_ONCE"): 3,
-        (post_events, "AT_ONCE"): 2,
+        (writing, "PIECE"): 1,
+        (post_events, "AT_ONCE"): 1,
+        (post_events, "asyncio"): SimpleNamespace(sleep=a_while),
     },
 }
 """How transactions are written, by what decides on it."""
@@ -69,10 +77,10 @@ async def test_memory_and_postgres_agree(
 
 
 class Failing(DecideNow):
-    """Fails at the fourth event that it decides."""
+    """Fails at an event that it decides after so many others."""
 
-    def __init__(self) -> None:
-        self._left = 3
+    def __init__(self, after: int) -> None:
+        self._left = after
 
     def decide(self, event: Event, books: Books, now: datetime, rules: Rules) -> Outcome:
         if not self._left:
@@ -81,19 +89,43 @@ class Failing(DecideNow):
         return super().decide(event, books, now, rules)
 
 
+@pytest.fixture
+def pieces(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes of transactions went at once, each time."""
+    found: list[int] = []
+    copy = writing._copy
+
+    async def seen(connection: Any, table: str, columns: Sequence[str], rows: bytes) -> None:
+        found.extend([len(rows)] if table == "transactions" else [])
+        await copy(connection, table, columns, rows)
+
+    monkeypatch.setattr(writing, "_copy", seen)
+    return found
+
+
+async def test_transactions_are_written_while_others_are_decided(
+    postgres: Bench, monkeypatch: pytest.MonkeyPatch, pieces: list[int]
+) -> None:
+    write("while others are decided", monkeypatch)
+    stream = [event(data=TRANSFER, name=number, tenant=postgres.tenant) for number in range(40)]
+    assert await postgres.answers(*stream) == ["posted"] * 40
+    assert len(pieces) > 2
+    assert len((await postgres.digest())["transactions"]) == 40
+
+
 @pytest.mark.parametrize("way", WAYS)
 async def test_nothing_is_left_of_a_batch_of_which_an_event_could_not_be_decided(
-    postgres: Bench, way: str, monkeypatch: pytest.MonkeyPatch
+    postgres: Bench, way: str, monkeypatch: pytest.MonkeyPatch, pieces: list[int]
 ) -> None:
     write(way, monkeypatch)
     before = await postgres.digest()
-    stream = [event(data=TRANSFER, name=number, tenant=postgres.tenant) for number in range(8)]
-    post = PostEvents(postgres.store, postgres.clock, Rules(), postgres.signals, judge=Failing())
-    for _ in range(12):  # more often than there are connections
-        with pytest.raises(ZeroDivisionError):
-            await post(Batch(stream))
+    stream = [event(data=TRANSFER, name=number, tenant=postgres.tenant) for number in range(40)]
+    post = PostEvents(postgres.store, postgres.clock, Rules(), postgres.signals, judge=Failing(after=30))
+    with pytest.raises(ZeroDivisionError):
+        await post(Batch(stream))
+    assert bool(pieces) == (way == "while others are decided")
     assert await postgres.digest() == before
-    assert await postgres.answers(*stream) == ["posted"] * 8
+    assert await postgres.answers(*stream) == ["posted"] * 40
 
 
 async def test_any_memory_of_rows_gives_the_same(memory: Bench, forgetful: Bench) -> None:

@@ -28,6 +28,8 @@ def _telling(send: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return send(connection, *arguments, **options)
         except RuntimeError as error:
+            if connection._writer is None or not connection._writer.transport.is_closing():
+                raise
             connection.close(reason=CloseReason.CONNECTION_BROKEN)
             raise KafkaConnectionError(f"{connection.host}:{connection.port}: {error}") from error
 

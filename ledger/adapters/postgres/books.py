@@ -22,7 +22,7 @@ from ledger.domain.outcome import Earlier, Outcome
 from ledger.observability.crash import crash_point
 from ledger.observability.signals import Signals
 
-MANY = 500
+MANY = 1000
 """Events of which those that are decided are written while the others are decided."""
 
 
@@ -89,7 +89,7 @@ class PostgresUnitOfWork:
         self._locking: Locking | None = None
         self._made: list[Balance] = []
         self._is_decided = False
-        self._begun = False
+        self._written = 0
         self.ended = False
 
     async def lock(self, needs: Needs) -> Books:
@@ -135,8 +135,9 @@ class PostgresUnitOfWork:
 
     async def _begin_to_write(self) -> None:
         """Write transactions while others are decided: the server has nothing else to do, and the locks are held."""
-        self._begun = True
-        await writing.write_as_decided(self._connection, self._tenants, self._books, lambda: self._is_decided)
+        self._written = await writing.write_as_decided(
+            self._connection, self._tenants, self._books, lambda: self._is_decided
+        )
 
     def decided(self) -> None:
         self._is_decided = True
@@ -176,7 +177,7 @@ class PostgresUnitOfWork:
     async def write(self, books: Books, decided: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
         with transient_faults():
             self._made = await writing.write(
-                self._connection, self._tenants, books, decided, letters, begun=self._begun
+                self._connection, self._tenants, books, decided, letters, written=self._written
             )
 
     async def advance(self, position: Position) -> None:

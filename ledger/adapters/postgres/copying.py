@@ -4,8 +4,7 @@ asyncpg encodes a value at a time, by looking up how: with twenty-nine values an
 costs a worker. Here the values of fixed size are packed at once. Format: PostgreSQL's manual, COPY, "Binary Format".
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from struct import Struct
 from typing import Any
@@ -40,9 +39,6 @@ ENTRY_COLUMNS = (
     "posted_at",
 )
 
-PACKED_AT_ONCE = 500
-"""Transactions that are sent together while others are decided: each trip to the socket is a task."""
-
 _BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
@@ -60,26 +56,7 @@ TenantIds = Callable[[str], int]
 
 def transaction_rows(transactions: Iterable[Transaction], tenant_id: TenantIds) -> bytes:
     """Pack rows of `transactions`, in the order of TRANSACTION_COLUMNS."""
-    return b"".join((_BEGIN, _packed_transactions(transactions, tenant_id), _END))
-
-
-async def transaction_rows_as_decided(
-    transactions: Sequence[Transaction], tenant_id: TenantIds, is_decided: Callable[[], bool]
-) -> AsyncIterator[bytes]:
-    """Pack the same of transactions to which more come until `is_decided`."""
-    yield _BEGIN
-    packed = 0
-    while not is_decided():
-        if len(transactions) - packed >= PACKED_AT_ONCE:
-            yield _packed_transactions(transactions[packed : packed + PACKED_AT_ONCE], tenant_id)
-            packed += PACKED_AT_ONCE
-        await asyncio.sleep(0)
-    yield _packed_transactions(transactions[packed:], tenant_id)
-    yield _END
-
-
-def _packed_transactions(transactions: Iterable[Transaction], tenant_id: TenantIds) -> bytes:
-    parts = []
+    parts = [_BEGIN]
     texts, moments = _Packed(_text), _Packed(_moment)
     for each in transactions:
         parts.append(_transaction_ids(9, 16, _uuid(each.id), 4, tenant_id(each.tenant)))
@@ -89,6 +66,7 @@ def _packed_transactions(transactions: Iterable[Transaction], tenant_id: TenantI
         parts.append(_optional(_json, each.metadata))
         parts.append(_optional(_id, each.reverses))
         parts.append(_optional(_id, each.captures))
+    parts.append(_END)
     return b"".join(parts)
 
 
