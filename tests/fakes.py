@@ -51,9 +51,6 @@ class _FailingUnit:
         self._store.fail("claim")
         return await self._unit.claim_new(*given)
 
-    def decided(self) -> None:
-        self._unit.decided()
-
     async def recall(self, *given: Any) -> Any:
         self._store.fail("recall")
         return await self._unit.recall(*given)

@@ -46,13 +46,8 @@ class UnitOfWork(Protocol):
     async def claim_new(self, events: Sequence[Event], at: Sequence[datetime]) -> bool:
         """Claim ids as `claim` does, for less: only whether all of them were new is told.
 
-        False: one was claimed before, and the unit is of no more use. It may last until `decided` is called, for what
-        is decided of the books meanwhile may be written meanwhile.
+        False: one was claimed before, and the unit is of no more use.
         """
-        ...
-
-    def decided(self) -> None:
-        """Say that all claimed events are decided."""
         ...
 
     async def recall(self, events: Sequence[Event], earlier: Mapping[EventKey, Earlier]) -> list[Outcome]:

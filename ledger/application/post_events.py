@@ -23,7 +23,7 @@ from ledger.observability.signals import Signals
 CLEAN_BATCHES = 8
 """After so many batches without an event that was known, the next is decided while its ids are claimed."""
 
-AT_ONCE = 500
+AT_ONCE = 1000
 """So many events are decided before the loop may go on with what it sends."""
 
 TRIES_WHOLE = 3
@@ -162,7 +162,6 @@ class PostEvents:
         if is_ahead:
             async with meanwhile(unit.claim_new(*self._dated(firsts, now))) as claiming:
                 decided = await self._judged(firsts, books, now)
-                unit.decided()
             if not claiming.result():
                 self._clean = 0
                 return None

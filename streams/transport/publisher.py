@@ -21,7 +21,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from ledger.adapters.kafka.access import KafkaAccess, client_options
-from ledger.adapters.kafka.connecting import start_client
+from ledger.adapters.kafka.connecting import started
 from ledger.config import COMPRESSION
 from streams.transport.errors import PublishError, RecordTooLargeError
 from streams.transport.partitioning import Partitioner
@@ -87,13 +87,9 @@ class BatchPublisher:
             request_timeout_ms=int(self._request_timeout_s * 1000),
         )
         try:
-            await start_client(producer, self._kafka)
-        except BaseException as error:
-            await producer.stop()
-            if isinstance(error, KafkaError):
-                raise PublishError(f"Kafka at {self._kafka} cannot be reached: {error}") from error
-            raise
-        return producer
+            return await started(producer, producer.stop, self._kafka)
+        except KafkaError as error:
+            raise PublishError(f"Kafka at {self._kafka} cannot be reached: {error}") from error
 
     async def _renew(self) -> None:
         """Put another producer in the place of one that has ended; raises PublishError while none can be had."""

@@ -141,3 +141,12 @@ async def fuzz(url: str, key: str, directory: Path, *options: str) -> tuple[int,
     )
     said, _ = await process.communicate()
     return process.returncode or 0, said.decode()
+
+
+async def fuzzing_finds_nothing(
+    api: ServedApi, scope: str, directory: Path, seconds: int, *only: str
+) -> None:
+    """Fuzz a part of a served API for a moment, in the same way each time; raises AssertionError with what it found."""
+    options = ("--max-examples", "5", "--generation-deterministic", "--max-time", str(seconds))
+    code, said = await fuzz(api.url, str(await api.key(scope)), directory, *only, *options)
+    assert code == 0, said[-6000:]

@@ -220,9 +220,6 @@ class Unit:
     async def claim_new(self, events: Sequence[Event], at: Sequence[datetime]) -> bool:
         return not await self.claim(events, at)
 
-    def decided(self) -> None:
-        """Nothing is written before `write`."""
-
     async def recall(self, events: Sequence[Event], earlier: Mapping[EventKey, Earlier]) -> list[Outcome]:
         return await self._run("recall", lambda: self._session.unit.recall(events, earlier))  # type: ignore[no-any-return]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiokafka.conn import collect_hosts, create_conn
@@ -42,6 +43,16 @@ async def start_client(client: Any, kafka: KafkaAccess | str) -> None:
         if why is None:
             raise
         raise KafkaRefusedError(why) from error
+
+
+async def started(client: Any, close: Callable[[], Awaitable[None]], kafka: KafkaAccess | str) -> Any:
+    """Start a client and give it; one that does not start, or is not waited for, is closed. Raises as start_client."""
+    try:
+        await start_client(client, kafka)
+    except BaseException:
+        await close()
+        raise
+    return client
 
 
 async def _start(client: Any) -> None:

@@ -1,7 +1,7 @@
 """Where topics and groups stand, and single records, asked of Kafka again and again over one connection."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from ledger.adapters.kafka.access import KafkaAccess, client_options
-from ledger.adapters.kafka.connecting import start_client
+from ledger.adapters.kafka.connecting import started
 from ledger.adapters.kafka.group import KafkaGroup
 from ledger.adapters.kafka.records import read_any_header_names
 from ledger.adapters.kafka.stream import places_of, record_of
@@ -75,7 +75,7 @@ class KafkaStands:
     async def _connect(self) -> None:
         if self._admin is None:
             admin = AIOKafkaAdminClient(**client_options(self._kafka))
-            self._admin = await self._started(admin, admin.close)
+            self._admin = await started(admin, admin.close, self._kafka)
         if self._consumer is None:
             read_any_header_names()
             consumer = AIOKafkaConsumer(
@@ -85,16 +85,7 @@ class KafkaStands:
                 max_partition_fetch_bytes=1,  # a batch comes whole, and no second one
                 fetch_max_wait_ms=50,
             )
-            self._consumer = await self._started(consumer, consumer.stop)
-
-    async def _started(self, client: Any, close: Callable[[], Awaitable[None]]) -> Any:
-        """Start a client and give it; one that could not be, or was not waited for, is let go of."""
-        try:
-            await start_client(client, self._kafka)
-        except BaseException:
-            await close()
-            raise
-        return client
+            self._consumer = await started(consumer, consumer.stop, self._kafka)
 
     async def _look(self, topic: str, group: str) -> StreamStand:
         outside = KafkaGroup(self._admin, self._kafka, group)

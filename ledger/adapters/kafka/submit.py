@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import murmur2
 
 from ledger.adapters.kafka.access import KafkaAccess, client_options
-from ledger.adapters.kafka.connecting import start_client
+from ledger.adapters.kafka.connecting import started
 from ledger.adapters.kafka.queueing import Keyed, PartitionQueue
 from ledger.application.faults import LogAwayError, RecordRefusedError
 from ledger.config import COMPRESSION
@@ -125,12 +125,7 @@ class KafkaEventLog:
             max_request_size=2 * (self._bytes_max + ADDRESS_BYTES_MAX + BATCH_OVERHEAD),
             request_timeout_ms=int(self._delivery_s * 1000),
         )
-        try:
-            await start_client(producer, self._kafka)
-        except BaseException:
-            await producer.stop()
-            raise
-        return producer
+        return await started(producer, producer.stop, self._kafka)
 
     def _failed(self, error: Exception) -> None:
         self._paused_until = self._now() + PAUSE_S

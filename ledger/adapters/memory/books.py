@@ -158,9 +158,6 @@ class MemoryUnitOfWork:
     async def claim_new(self, events: Sequence[Event], at: Sequence[datetime]) -> bool:
         return not await self.claim(events, at)
 
-    def decided(self) -> None:
-        """Nothing is written before `write`."""
-
     async def recall(self, events: Sequence[Event], earlier: Mapping[EventKey, Earlier]) -> list[Outcome]:
         return [self._recall(event, earlier[event.identity]) for event in events]
 

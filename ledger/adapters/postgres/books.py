@@ -22,9 +22,6 @@ from ledger.domain.outcome import Earlier, Outcome
 from ledger.observability.crash import crash_point
 from ledger.observability.signals import Signals
 
-MANY = 1000
-"""Events of which those that are decided are written while the others are decided."""
-
 
 class PostgresBooks:
     """A BookStore in PostgreSQL; one connection of `pool` for each unit of work."""
@@ -88,8 +85,6 @@ class PostgresUnitOfWork:
         self._books = Books()
         self._locking: Locking | None = None
         self._made: list[Balance] = []
-        self._is_decided = False
-        self._written = 0
         self.ended = False
 
     async def lock(self, needs: Needs) -> Books:
@@ -129,18 +124,7 @@ class PostgresUnitOfWork:
             if told != f"INSERT 0 {len(events)}":
                 return False
             crash_point("claimed")
-            if len(events) >= MANY:
-                await self._begin_to_write()
             return True
-
-    async def _begin_to_write(self) -> None:
-        """Write transactions while others are decided: the server has nothing else to do, and the locks are held."""
-        self._written = await writing.write_as_decided(
-            self._connection, self._tenants, self._books, lambda: self._is_decided
-        )
-
-    def decided(self) -> None:
-        self._is_decided = True
 
     async def _check_oldest_id(self) -> None:
         """Start anew where ids that were still known before this batch are not known any more, or are again."""
@@ -176,9 +160,7 @@ class PostgresUnitOfWork:
 
     async def write(self, books: Books, decided: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
         with transient_faults():
-            self._made = await writing.write(
-                self._connection, self._tenants, books, decided, letters, written=self._written
-            )
+            self._made = await writing.write(self._connection, self._tenants, books, decided, letters)
 
     async def advance(self, position: Position) -> None:
         at = (position.topic, position.partition)

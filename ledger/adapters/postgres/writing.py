@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -32,9 +32,6 @@ Tenants = Mapping[str, Tenant]
 FEW = 50
 """Transactions that go in one statement with what they move: a trip costs more than COPY spares."""
 
-PIECE = 500
-"""So many transactions are worth a trip while others are decided."""
-
 LETTERS_BYTES_MAX = 8 * 1024**2
 """Of dead letters written by one statement, unless it is one alone."""
 
@@ -55,34 +52,14 @@ _HOLD_COLUMNS = (
 )
 
 
-async def write_as_decided(
-    connection: Any, tenants: Tenants, books: Books, is_decided: Callable[[], bool]
-) -> int:
-    """Write transactions while others are decided; gives how many of them are written when all are.
-
-    In pieces, each of them whole: a COPY that is left open is not ended by the server, whatever became of the client.
-    """
-    posted, ids, written = books.changes.transactions, _ids(tenants), 0
-    while not is_decided():
-        if len(posted) - written >= PIECE:
-            piece = posted[written:]
-            await _copy(connection, "transactions", TRANSACTION_COLUMNS, transaction_rows(piece, ids))
-            written += len(piece)
-        else:
-            await asyncio.sleep(0)
-    return written
-
-
 async def write(
     connection: Any,
     tenants: Tenants,
     books: Books,
     decided: Sequence[Outcome],
     letters: Sequence[DeadLetter],
-    *,
-    written: int = 0,
 ) -> list[Balance]:
-    """Write the changes of a batch, and give the balances that are new; so many transactions are `written` already.
+    """Write the changes of a batch, and give the balances that are new.
 
     Raises TransientFaultError where another batch opened the same account.
     """
@@ -90,7 +67,7 @@ async def write(
     made = [balance for balance in changes.balances if balance.row is None]
     await _insert_accounts(connection, tenants, books, decided)
     await _insert_balances(connection, tenants, made)
-    await _post(connection, tenants, books, written)
+    await _post(connection, tenants, books)
     await _write_holds(connection, tenants, books)
     await insert_payments(connection, tenants, changes.payments)
     await _write_reversals(connection, tenants, books)
@@ -162,12 +139,12 @@ def _totals(balances: Sequence[Balance]) -> list[list[Any]]:
     ]
 
 
-async def _post(connection: Any, tenants: Tenants, books: Books, written: int) -> None:
+async def _post(connection: Any, tenants: Tenants, books: Books) -> None:
     changed = [balance for balance in books.changes.balances if balance.changed]
     balances = _balance_columns(tenants, changed)
     posted = books.changes.transactions
-    ids = _ids(tenants)
-    if posted and len(posted) <= FEW and not written:
+    ids = {code: tenant.id for code, tenant in tenants.items()}.__getitem__
+    if posted and len(posted) <= FEW:
         columns = (*balances, *transaction_columns(posted, ids), *entry_columns(posted, ids))
         await connection.execute(sql("post_few"), *columns)
         return
@@ -177,16 +154,11 @@ async def _post(connection: Any, tenants: Tenants, books: Books, written: int) -
         return
     # The locks are held for less time if the server is at work while rows are packed.
     async with meanwhile(connection.execute(sql("update_balances"), *balances)):
-        transactions = transaction_rows(posted[written:], ids)
+        transactions = transaction_rows(posted, ids)
         await asyncio.sleep(0)  # what a socket did not take at once is sent
         entries = entry_rows(posted, ids)
-    if written < len(posted):
-        await _copy(connection, "transactions", TRANSACTION_COLUMNS, transactions)
+    await _copy(connection, "transactions", TRANSACTION_COLUMNS, transactions)
     await _copy(connection, "entries", ENTRY_COLUMNS, entries)
-
-
-def _ids(tenants: Tenants) -> Callable[[str], int]:
-    return {code: tenant.id for code, tenant in tenants.items()}.__getitem__
 
 
 def _balance_columns(tenants: Tenants, changed: Sequence[Balance]) -> tuple[Sequence[Any], ...]:
