@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ledger.application.faults import LogAwayError
-from ledger.contract.outgoing import CONTENT_TYPE
+from ledger.contract.outgoing import HEADERS
 from streams.transport.errors import PublishError
 from streams.transport.publisher import BatchPublisher, Outgoing
 
@@ -30,7 +30,7 @@ class SharedLog:
 
     async def publish(self, key: bytes, value: bytes) -> None:
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(Outgoing(self._topic, key, value, (CONTENT_TYPE,)), written))
+        self._waiting.append(_Waiting(Outgoing(self._topic, key, value, HEADERS), written))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
         await written

@@ -8,7 +8,7 @@ import stamina
 from aiokafka import TopicPartition
 
 from ledger.config import Settings
-from ledger.contract.outgoing import Message, messages
+from ledger.contract.outgoing import HEADERS, Message, outcome_headers, written
 from ledger.domain.outcome import Outcome
 from ledger.observability.signals import Signals
 from streams.transport.errors import PublishError, RecordTooLargeError
@@ -67,9 +67,10 @@ class PatientPublisher:
 
 def outgoing(outcome: Outcome, settings: Settings) -> list[Outgoing]:
     """Give the records that tell of an outcome: itself, and each of its entries."""
-    said, entries = messages(outcome)
+    event, (said, entries) = outcome.event, written(outcome)
+    first = Outgoing(settings.outcomes_topic, event.key, said, outcome_headers(event))
     topic = settings.entries_topic
-    return [Outgoing(settings.outcomes_topic, *said), *[Outgoing(topic, *each) for each in entries]]
+    return [first, *[Outgoing(topic, key, value, HEADERS) for key, value in entries]]
 
 
 def to_topic(topic: str, message: Message) -> Outgoing:

@@ -10,7 +10,7 @@ from ledger.adapters.system import new_event_id
 from ledger.contract.dead_letter import NotAnEventError
 from ledger.contract.decode import RECORD_BYTES_MAX, check_address, decode_event
 from ledger.contract.keys import KeyChooser
-from ledger.contract.outgoing import CONTENT_TYPE
+from ledger.contract.outgoing import HEADERS, Headers
 
 FILL_HINT = "--fill supplies what is missing of specversion, id, source and time"
 
@@ -25,8 +25,8 @@ class Line(NamedTuple):
     fault: str | None = None
 
     @property
-    def headers(self) -> tuple[tuple[str, bytes], ...]:
-        return (CONTENT_TYPE,)
+    def headers(self) -> Headers:
+        return HEADERS
 
 
 def read_lines(lines: Iterable[bytes], *, fill: bool, bytes_max: int = RECORD_BYTES_MAX) -> Iterator[Line]:
@@ -43,7 +43,7 @@ def checked_line(number: int, value: bytes, chooser: KeyChooser, bytes_max: int)
     try:
         event = decode_event(value, bytes_max=bytes_max)
         key = chooser.key_for(event, value)
-        check_address(key, (CONTENT_TYPE,))
+        check_address(key, HEADERS)
     except NotAnEventError as fault:
         return Line(number, None, None, value, f"{fault.reason}: {fault.detail}")
     return Line(number, event.id, key, value)

@@ -11,7 +11,7 @@ from ledger.application.outcome_feed import Awaited, Notice, OutcomeFeed
 from ledger.contract.dead_letter import NotAnEventError
 from ledger.contract.decode import RECORD_BYTES_MAX, check_address, decode_event
 from ledger.contract.keys import KeyChooser
-from ledger.contract.outgoing import CONTENT_TYPE
+from ledger.contract.outgoing import HEADERS
 from ledger.domain.commands import Event
 from ledger.domain.rejection import Reason
 
@@ -155,7 +155,7 @@ class SubmitEvents:
         if event.tenant != marks.tenant:
             raise WrongTenantError(index)
         key = self._chooser.key_for(event, value)
-        check_address(key, (CONTENT_TYPE,))
+        check_address(key, HEADERS)
         return Submission(event, key, value)
 
     async def send(

@@ -9,9 +9,14 @@ import orjson
 
 from ledger.contract.dead_letter import DeadLetter, Record, bytes_of_address
 from ledger.contract.decode import ADDRESS_BYTES_MAX
+from ledger.domain.commands import Event
 from ledger.domain.outcome import Outcome
 
+Headers = tuple[tuple[str, bytes | None], ...]
+
 CONTENT_TYPE = ("content-type", b"application/cloudevents+json")
+HEADERS: Headers = (CONTENT_TYPE,)
+"""Of a record that holds an event in JSON, and of which no more need be said."""
 SOURCE = "ledger"
 FINGERPRINT = "ledger-fingerprint"
 """Header of an outcome: the 16 bytes of its event's fingerprint, to tell events of one id and other content apart."""
@@ -32,7 +37,7 @@ class Message(NamedTuple):
 
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...] = (CONTENT_TYPE,)
+    headers: Headers = HEADERS
 
 
 def record_key(tenant: str, account: str) -> bytes:
@@ -42,20 +47,26 @@ def record_key(tenant: str, account: str) -> bytes:
 
 def outcome_message(outcome: Outcome) -> Message:
     """Write an outcome under the key that its event came with."""
-    return messages(outcome)[0]
+    value, _ = written(outcome)
+    return Message(outcome.event.key, value, outcome_headers(outcome.event))
 
 
 def entry_messages(outcome: Outcome) -> list[Message]:
     """Write the entries of a posted outcome, each under its account's key."""
-    return messages(outcome)[1]
+    return [Message(*each) for each in written(outcome)[1]]
+
+
+def outcome_headers(event: Event) -> Headers:
+    """Give the headers of the record that tells of the outcome of an event."""
+    return CONTENT_TYPE, (FINGERPRINT, event.fingerprint)
 
 
 # Written by hand: a dictionary for each of three records costs as much as deciding the event. Ids, types, tenants,
 # accounts and assets have no character that JSON would escape; whatever else is text goes through orjson.
 
 
-def messages(outcome: Outcome) -> tuple[Message, list[Message]]:
-    """Write an outcome, and the entries of one that posted any."""
+def written(outcome: Outcome) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    """Write an outcome, and the key and value of each of its entries."""
     event, posted_at = outcome.event, _utc(outcome.posted_at)
     envelope = f'"time":{posted_at},"tenant":"{event.tenant}","datacontenttype":"application/json"'
     if event.correlation_id is not None:
@@ -73,8 +84,7 @@ def messages(outcome: Outcome) -> tuple[Message, list[Message]]:
         f'{envelope},"data":{{"event_id":"{event.id}","event_type":"{event.type}",'
         f'{_members(outcome, entries)}"posted_at":{posted_at}}}}}'
     )
-    said = Message(event.key, value.encode(), (CONTENT_TYPE, (FINGERPRINT, event.fingerprint)))
-    return said, _entry_messages(outcome, envelope, entries) if entries else []
+    return value.encode(), _entries(outcome, envelope, entries) if entries else []
 
 
 def _members(outcome: Outcome, entries: Sequence[str]) -> str:
@@ -94,7 +104,7 @@ def _members(outcome: Outcome, entries: Sequence[str]) -> str:
     return members
 
 
-def _entry_messages(outcome: Outcome, envelope: str, entries: Sequence[str]) -> list[Message]:
+def _entries(outcome: Outcome, envelope: str, entries: Sequence[str]) -> list[tuple[bytes, bytes]]:
     """Write the entries of an outcome; `envelope` has the last members of each, `entries` those of each alone."""
     tenant, transaction = outcome.event.tenant, outcome.transaction
     first = f'{{"specversion":"1.0","id":"{transaction}/'
@@ -104,7 +114,7 @@ def _entry_messages(outcome: Outcome, envelope: str, entries: Sequence[str]) -> 
     effective_at = None if outcome.effective_at is None else _utc(outcome.effective_at)
     last = f'","posted_at":{_utc(outcome.posted_at)},"effective_at":{effective_at or "null"}}}}}'
     return [
-        Message(
+        (
             record_key(tenant, entry.account),
             f'{first}{index}{middle}{members},"normal_side":"{entry.normal_side}{last}'.encode(),
         )

@@ -24,7 +24,7 @@ from ledger.application.post_events import PostEvents
 from ledger.application.replaying import Reached, ReplayRecords
 from ledger.bootstrap.posting import PARTITIONS_AHEAD_MONTHS, rules_of
 from ledger.config import Settings
-from ledger.contract.outgoing import CONTENT_TYPE
+from ledger.contract.outgoing import HEADERS
 from ledger.domain.outcome import Outcome
 from ledger.domain.replaying import DecideAgain
 from ledger.observability.signals import Signals
@@ -225,7 +225,5 @@ class Publishing:
     async def send(self, events: Sequence[Placed]) -> None:
         """Send events that no topic has to the topic of payments, under the keys of their accounts."""
         topic = self._settings.payments_topic
-        records = [
-            Outgoing(topic, each.event.key, each.value, (CONTENT_TYPE,)) for each in events if each.event
-        ]
+        records = [Outgoing(topic, each.event.key, each.value, HEADERS) for each in events if each.event]
         await self._publish(records)

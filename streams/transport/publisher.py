@@ -9,6 +9,7 @@ from random import Random
 from time import monotonic, time
 from typing import Any, NamedTuple
 
+import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
     KafkaConnectionError,
@@ -33,7 +34,7 @@ BACKOFF_S_MAX = 2.0
 CLOSING_S = 1.0
 
 
-class Outgoing(NamedTuple):
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """One record to publish."""
 
     topic: str
@@ -276,20 +277,19 @@ def _fill(builder: BatchBuilder, records: list[Outgoing], begin: int, end: int) 
     # By the builder inside: what aiokafka's own does around it costs half as much again as the record.
     append, now_ms = builder._builder.append, int(time() * 1000)
     for index in range(begin, end):
-        _, key, value, headers = records[index]
+        record = records[index]
         try:
-            fitted = append(index - begin, now_ms, key, value, list(headers)) is not None
+            fitted = append(index - begin, now_ms, record.key, record.value, list(record.headers)) is not None
         except UnicodeEncodeError:
             if index == begin:
-                _append_any_names(builder, records[index])
+                _append_any_names(builder, record)
                 end = index + 1
             else:
                 end = index
             break
         if not fitted:
             if index == begin:
-                message = f"a record for {records[index].topic} does not fit into a batch"
-                raise RecordTooLargeError(message, records[index])
+                raise RecordTooLargeError(f"a record for {record.topic} does not fit into a batch", record)
             end = index
             break
     # A batch that is closed does not linger, and takes no records of others.
