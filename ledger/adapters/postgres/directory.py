@@ -28,10 +28,9 @@ class BalanceRow(msgspec.Struct, frozen=True, gc=False):
     normal_side: NormalSide
     overdraft: int | None
 
-    def account(self, tenant: str, code: str, *, closed: bool) -> Account:
-        return Account(
-            tenant, code, self.normal_side, self.overdraft, closed=closed, stands=True, row=self.account_id
-        )
+    def account(self, tenant: str, code: str) -> Account:
+        """Give the account, as one that is not closed."""
+        return Account(tenant, code, self.normal_side, self.overdraft, stands=True, row=self.account_id)
 
 
 class Directory:

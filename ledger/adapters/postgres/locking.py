@@ -205,10 +205,8 @@ class Locking:
     async def _lock_balances(self) -> None:
         if not self._rows:
             return
-        keys: dict[RowKey, BalanceKey] = dict(
-            sorted(((self._tenants[key[0]].id, row.balance_id), key) for key, row in self._rows.items())
-        )
-        rows = list(keys)
+        keys = {(self._tenants[key[0]].id, row.balance_id): key for key, row in self._rows.items()}
+        rows = sorted(keys)
         ahead = FIRST_LOCKED if len(rows) >= MANY else 0
         for some in (rows[:ahead], rows[ahead:]):
             if some:
@@ -223,22 +221,17 @@ class Locking:
         found = await self._connection.fetch(
             sql("lock_balances"), column([tenant for tenant, _ in rows]), [balance for _, balance in rows]
         )
+        accounts, balances = self._books.accounts, self._books.balances
         # By place: to look up each value by its name takes as long again.
         for tenant, code, asset, tenant_id, row, closed, debited, credited, held, version, last_at in found:
-            key = (tenant, code, asset)
-            if keys[tenant_id, row] == key:
-                account = self._account(key, closed=closed)
-                self._books.balances[key] = Balance(
-                    account, asset, debited, credited, held, version, last_at, row
-                )
-
-    def _account(self, key: BalanceKey, *, closed: bool) -> Account:
-        account = self._books.accounts.get(key[:2])
-        if account is None:
-            account = self._books.accounts[key[:2]] = self._rows[key].account(*key[:2], closed=closed)
-        # What the lock shows is newer than what was found before it.
-        account.closed = closed
-        return account
+            key = keys[tenant_id, row]
+            if key == (tenant, code, asset):
+                account = accounts.get(key[:2])
+                if account is None:
+                    account = accounts[key[:2]] = self._rows[key].account(tenant, code)
+                # What the lock shows is newer than what was found before it.
+                account.closed = closed
+                balances[key] = Balance(account, asset, debited, credited, held, version, last_at, row)
 
     async def _lock_payments(self) -> None:
         """Learn what the sagas of locked holds want to be done with them; they store it before they publish it."""
