@@ -103,7 +103,7 @@ class CpuMeter:
                 family = [psutil.Process(each.pid)]
                 for process in family:
                     yield each.name, process
-                    family += children.get(process.pid, [])
+                    family += [child for child in children.get(process.pid, []) if child not in family]
 
 
 def _children() -> dict[int, list[psutil.Process]]:

@@ -8,7 +8,7 @@ import stamina
 from aiokafka import TopicPartition
 
 from ledger.config import Settings
-from ledger.contract.outgoing import HEADERS, Message, outcome_headers, written
+from ledger.contract.outgoing import HEADERS, Message, outcome_headers, texts_of
 from ledger.domain.outcome import Outcome
 from ledger.observability.signals import Signals
 from streams.transport.errors import PublishError, RecordTooLargeError
@@ -67,7 +67,7 @@ class PatientPublisher:
 
 def outgoing(outcome: Outcome, settings: Settings) -> list[Outgoing]:
     """Give the records that tell of an outcome: itself, and each of its entries."""
-    event, (said, entries) = outcome.event, written(outcome)
+    event, (said, entries) = outcome.event, texts_of(outcome)
     first = Outgoing(settings.outcomes_topic, event.key, said, outcome_headers(event))
     topic = settings.entries_topic
     return [first, *[Outgoing(topic, key, value, HEADERS) for key, value in entries]]

@@ -47,13 +47,13 @@ def record_key(tenant: str, account: str) -> bytes:
 
 def outcome_message(outcome: Outcome) -> Message:
     """Write an outcome under the key that its event came with."""
-    value, _ = written(outcome)
+    value, _ = texts_of(outcome)
     return Message(outcome.event.key, value, outcome_headers(outcome.event))
 
 
 def entry_messages(outcome: Outcome) -> list[Message]:
     """Write the entries of a posted outcome, each under its account's key."""
-    return [Message(*each) for each in written(outcome)[1]]
+    return [Message(*each) for each in texts_of(outcome)[1]]
 
 
 def outcome_headers(event: Event) -> Headers:
@@ -65,7 +65,7 @@ def outcome_headers(event: Event) -> Headers:
 # accounts and assets have no character that JSON would escape; whatever else is text goes through orjson.
 
 
-def written(outcome: Outcome) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+def texts_of(outcome: Outcome) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     """Write an outcome, and the key and value of each of its entries."""
     event, posted_at = outcome.event, _utc(outcome.posted_at)
     envelope = f'"time":{posted_at},"tenant":"{event.tenant}","datacontenttype":"application/json"'

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from itertools import count
 from random import Random
 from time import monotonic, time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -27,11 +27,14 @@ from ledger.config import COMPRESSION
 from streams.transport.errors import PublishError, RecordTooLargeError
 from streams.transport.partitioning import Partitioner
 
+Answer = TypeVar("Answer")
 Header = tuple[str, bytes | None]
 
 BACKOFF_S_MIN = 0.05
 BACKOFF_S_MAX = 2.0
 CLOSING_S = 1.0
+ANSWERS = 3
+"""After so many times the time of a request no answer of a producer comes any more: it asks again for one, at most."""
 
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False):
@@ -74,6 +77,8 @@ class BatchPublisher:
         self._jitter = Random()  # noqa: S311  # it only spreads retries
         self._producer: AIOKafkaProducer | None = None
         self._renewing = asyncio.Lock()
+        self._given_up: AIOKafkaProducer | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Connect; raises PublishError when Kafka cannot be reached."""
@@ -93,23 +98,39 @@ class BatchPublisher:
             raise PublishError(f"Kafka at {self._kafka} cannot be reached: {error}") from error
 
     async def _renew(self) -> None:
-        """Put another producer in the place of one that has ended; raises PublishError while none can be had."""
+        """Put another producer in the place of one that is lost; raises PublishError while none can be had."""
         async with self._renewing:
-            ended = self._started()
-            if not _has_ended(ended):
+            lost = self._started()
+            if not self._is_lost(lost):
                 return
             producer = await self._connected()
-            if self._producer is ended:
-                self._producer, producer = producer, ended
-            # Either the one that ended, or one that comes after `stop`.
-            with suppress(TimeoutError):
-                await asyncio.wait_for(producer.stop(), CLOSING_S)
+            if self._producer is not lost:  # it comes after `stop`
+                await _close(producer)
+                return
+            self._producer = producer
+            leaving = asyncio.create_task(self._let_go(lost))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+
+    def _is_lost(self, producer: AIOKafkaProducer) -> bool:
+        """Tell whether a producer sends no more: a fault that aiokafka does not expect ends its sender for good."""
+        return producer is self._given_up or bool(producer._sender.sender_task.done())
+
+    async def _let_go(self, producer: AIOKafkaProducer) -> None:
+        """Close a producer when whoever asked it for something has an answer: one that is closed gives none."""
+        try:
+            await asyncio.sleep(ANSWERS * self._request_timeout_s)
+        finally:
+            await _close(producer)
 
     async def stop(self) -> None:
         """Send what is on its way, and disconnect."""
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.stop()
+        for leaving in self._leaving:
+            leaving.cancel()
+        await asyncio.gather(*self._leaving, return_exceptions=True)
 
     async def publish(self, records: Sequence[Outgoing]) -> None:
         """Write all records, or raise PublishError, or RecordTooLargeError."""
@@ -162,8 +183,9 @@ class BatchPublisher:
 
     async def _partitions(self, topic: str, deadline: float) -> list[int]:
         for attempt in count():
+            producer = self._started()
             try:
-                return sorted(await self._started().partitions_for(topic))
+                return sorted(await self._answer(producer, producer.partitions_for(topic)))
             except KafkaError as error:
                 await self._back_off(attempt, deadline, error)
         raise AssertionError("unreachable")
@@ -196,23 +218,35 @@ class BatchPublisher:
         self, place: TopicPartition, batches: list["Batch"]
     ) -> tuple[list["Written"], KafkaError | None]:
         """What was acknowledged before the first batch that was not, and why that one was not."""
-        sent = []
+        producer, sent = self._started(), []
+        unsent: KafkaError | None = None
         try:
             for batch in batches:
-                producer = self._started()
-                sent.append(await producer.send_batch(batch.builder, place.topic, partition=place.partition))
+                adding = producer.send_batch(batch.builder, place.topic, partition=place.partition)
+                sent.append(await self._answer(producer, adding))
         except KafkaError as error:
-            unsent: KafkaError | None = error
-        else:
-            unsent = None
+            unsent = error
+        try:
+            answers = await self._answer(producer, asyncio.gather(*sent, return_exceptions=True))
+        except KafkaTimeoutError as error:
+            return [], error
         done: list[Written] = []
-        for outcome, batch in zip(await asyncio.gather(*sent, return_exceptions=True), batches, strict=False):
+        for outcome, batch in zip(answers, batches, strict=False):
             if isinstance(outcome, KafkaError):
                 return done, outcome
             if isinstance(outcome, BaseException):
                 raise outcome
             done.append(Written(outcome, len(batch.records)))
         return done, unsent
+
+    async def _answer(self, producer: AIOKafkaProducer, asked: Awaitable[Answer]) -> Answer:
+        """Wait for an answer of a producer for as long as one may come; after that it is given up for lost."""
+        try:
+            async with asyncio.timeout(ANSWERS * self._request_timeout_s):
+                return await asked
+        except TimeoutError as error:
+            self._given_up = producer
+            raise KafkaTimeoutError("the producer does not answer") from error
 
     def _batches(self, records: list[Outgoing], records_max: int) -> list["Batch"]:
         batches: list[Batch] = []
@@ -234,11 +268,11 @@ class BatchPublisher:
         return self._batches(first.records, (len(first.records) + 1) // 2) + rest
 
     async def _back_off(self, attempt: int, deadline: float, error: KafkaError) -> None:
-        has_ended = _has_ended(self._started())
-        if has_ended:
+        is_lost = self._is_lost(self._started())
+        if is_lost:
             await self._renew()
         wait = min(BACKOFF_S_MAX, BACKOFF_S_MIN * 2**attempt) * self._jitter.uniform(0.5, 1.0)
-        if not (has_ended or _passes(error)) or monotonic() + wait > deadline:
+        if not (is_lost or _passes(error)) or monotonic() + wait > deadline:
             raise PublishError(f"not acknowledged: {error!r}") from error
         await asyncio.sleep(wait)
 
@@ -248,9 +282,10 @@ class BatchPublisher:
         return self._producer
 
 
-def _has_ended(producer: AIOKafkaProducer) -> bool:
-    """Tell whether a producer sends no more: a fault that aiokafka does not expect ends its sender for good."""
-    return bool(producer._sender.sender_task.done())
+async def _close(producer: AIOKafkaProducer) -> None:
+    """Close a producer; what it still waits for is not waited for."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(producer.stop(), CLOSING_S)
 
 
 def _passes(error: KafkaError) -> bool:

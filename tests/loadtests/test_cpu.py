@@ -13,7 +13,8 @@ BURN_S = 0.2
 GRANDCHILD = f"""
 import time
 input()
-while time.process_time() < {BURN_S}: pass
+begun = time.process_time()
+while time.process_time() - begun < {BURN_S}: pass
 print("burnt", flush=True)
 input()
 """

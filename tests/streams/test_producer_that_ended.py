@@ -1,5 +1,6 @@
 """A producer that a fault has ended, on a real Kafka: another one takes its place."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -72,3 +73,25 @@ async def test_while_there_is_no_other_the_fault_is_told(
                 await publisher.publish(records(b"lost"))
     await publisher.publish(records(b"found"))
     assert (await written(kafka))[-1] == b"found"
+
+
+async def test_whoever_waits_for_an_answer_of_it_still_gets_one(
+    kafka: str, publisher: BatchPublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_topics(kafka, NewTopic("unknown", 1, 1))
+    await publisher.publish(records(b"known"))
+    ended, asked, answers = end(publisher), asyncio.Event(), asyncio.Event()
+    update = ended.client._metadata_update
+
+    async def late(*given: Any) -> Any:
+        asked.set()
+        await answers.wait()
+        return await update(*given)
+
+    monkeypatch.setattr(ended.client, "_metadata_update", late)
+    waiting = asyncio.create_task(publisher.publish([Outgoing("unknown", b"key", b"value")]))
+    await asked.wait()
+    await publisher.publish(records(b"by another"))
+    assert publisher._producer is not ended
+    answers.set()
+    await asyncio.wait_for(waiting, 5.0)

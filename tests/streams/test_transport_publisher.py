@@ -38,6 +38,9 @@ class FakeProducer:
         self._faults = faults
         self._batch_bytes_max = batch_bytes_max
 
+    async def stop(self) -> None:
+        """Nothing is on its way."""
+
     async def partitions_for(self, topic: str) -> set[int]:
         """All the partitions."""
         return set(range(self._partitions))
@@ -189,3 +192,23 @@ async def test_a_record_that_the_broker_finds_too_large_is_refused() -> None:
 async def test_nothing_is_published_before_the_start() -> None:
     with pytest.raises(PublishError):
         await BatchPublisher("nowhere:9092").publish(outgoing(b"a"))
+
+
+@pytest.mark.parametrize("asked", ["partitions_for", "send_batch", "acknowledgement"])
+async def test_a_producer_that_never_answers_is_replaced(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    silent, other = fake(), fake()
+    publisher = BatchPublisher("nowhere:9092", request_timeout_s=0.01)
+    never = asyncio.get_running_loop().create_future()
+
+    async def silence(*given: Any, **more: Any) -> Any:
+        return never if asked == "acknowledgement" else await never
+
+    async def connected() -> Any:
+        return other
+
+    monkeypatch.setattr(silent, "send_batch" if asked == "acknowledgement" else asked, silence)
+    monkeypatch.setattr(publisher, "_connected", connected)
+    monkeypatch.setattr(publisher, "_producer", silent)
+    await asyncio.wait_for(publisher.publish(outgoing(b"one")), 5.0)
+    assert other.written == [(0, [b"one"])]
+    await publisher.stop()
