@@ -144,7 +144,7 @@ async def fuzz(url: str, key: str, directory: Path, *options: str) -> tuple[int,
 
 
 async def fuzzing_finds_nothing(
-    api: ServedApi, scope: str, directory: Path, seconds: int, *only: str
+    api: ServedApi, scope: Scope, directory: Path, seconds: int, *only: str
 ) -> None:
     """Fuzz a part of a served API for a moment, in the same way each time; raises AssertionError with what it found."""
     options = ("--max-examples", "5", "--generation-deterministic", "--max-time", str(seconds))
