@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Any
 
 from ledger.adapters.system import new_event_id
-from ledger.contract.outgoing import CONTENT_TYPE, record_key
+from ledger.contract.outgoing import HEADERS, record_key
 from loadtests.payments_load import PaymentLoad
 from loadtests.payments_stage import Stage, Wishes, payments_stage, tell
 from streams.embedded.programs import DEVELOPMENT_TENANT as TENANT
@@ -50,7 +50,7 @@ class Uniform:
             f'"tenant":"{TENANT}","data":{{{accounts},"amount":{1 + debit % 100},"asset":"USD/2"}}}}'
         )
         key = record_key(TENANT, f"external:{debit}")
-        return Outgoing(self._topic, key, value.encode(), (CONTENT_TYPE,))
+        return Outgoing(self._topic, key, value.encode(), HEADERS)
 
 
 class Pairs:

@@ -10,7 +10,7 @@ import orjson
 
 from ledger.adapters.system import new_event_id
 from ledger.client import NewEvent, transfer
-from ledger.contract.outgoing import CONTENT_TYPE, record_key
+from ledger.contract.outgoing import HEADERS, record_key
 from streams.embedded.programs import DEVELOPMENT_TENANT as TENANT
 from streams.embedded.programs import SIMULATED
 from streams.transport.publisher import Outgoing
@@ -81,7 +81,7 @@ class PaymentLoad:
             "tenant": TENANT,
             "data": data,
         }
-        return Outgoing(self._topic, record_key(TENANT, ordered_by), orjson.dumps(body), (CONTENT_TYPE,))
+        return Outgoing(self._topic, record_key(TENANT, ordered_by), orjson.dumps(body), HEADERS)
 
 
 def expected_balances(settled: Sequence[Asked], customers: int) -> Counter[str]:

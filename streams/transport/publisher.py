@@ -3,7 +3,6 @@
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Sequence
-from contextlib import suppress
 from itertools import count
 from random import Random
 from time import monotonic, time
@@ -22,7 +21,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from ledger.adapters.kafka.access import KafkaAccess, client_options
-from ledger.adapters.kafka.connecting import started
+from ledger.adapters.kafka.connecting import close_producer, started
 from ledger.config import COMPRESSION
 from streams.transport.errors import PublishError, RecordTooLargeError
 from streams.transport.partitioning import Partitioner
@@ -73,6 +72,7 @@ class BatchPublisher:
         self._deadline_s = deadline_s
         self._batch_bytes_max = batch_bytes_max
         self._request_timeout_s = request_timeout_s
+        self._answer_s = ANSWERS * request_timeout_s
         self._partitioner = Partitioner()
         self._jitter = Random()  # noqa: S311  # it only spreads retries
         self._producer: AIOKafkaProducer | None = None
@@ -105,7 +105,7 @@ class BatchPublisher:
                 return
             producer = await self._connected()
             if self._producer is not lost:  # it comes after `stop`
-                await _close(producer)
+                await close_producer(producer, CLOSING_S)
                 return
             self._producer = producer
             leaving = asyncio.create_task(self._let_go(lost))
@@ -113,15 +113,15 @@ class BatchPublisher:
             leaving.add_done_callback(self._leaving.discard)
 
     def _is_lost(self, producer: AIOKafkaProducer) -> bool:
-        """Tell whether a producer sends no more: a fault that aiokafka does not expect ends its sender for good."""
+        """Tell whether one did not answer, or sends no more: a fault new to aiokafka ends a sender for good."""
         return producer is self._given_up or bool(producer._sender.sender_task.done())
 
     async def _let_go(self, producer: AIOKafkaProducer) -> None:
         """Close a producer when whoever asked it for something has an answer: one that is closed gives none."""
         try:
-            await asyncio.sleep(ANSWERS * self._request_timeout_s)
+            await asyncio.sleep(self._answer_s)
         finally:
-            await _close(producer)
+            await close_producer(producer, CLOSING_S)
 
     async def stop(self) -> None:
         """Send what is on its way, and disconnect."""
@@ -242,7 +242,7 @@ class BatchPublisher:
     async def _answer(self, producer: AIOKafkaProducer, asked: Awaitable[Answer]) -> Answer:
         """Wait for an answer of a producer for as long as one may come; after that it is given up for lost."""
         try:
-            async with asyncio.timeout(ANSWERS * self._request_timeout_s):
+            async with asyncio.timeout(self._answer_s):
                 return await asked
         except TimeoutError as error:
             self._given_up = producer
@@ -280,12 +280,6 @@ class BatchPublisher:
         if self._producer is None:
             raise PublishError("the publisher is not running")
         return self._producer
-
-
-async def _close(producer: AIOKafkaProducer) -> None:
-    """Close a producer; what it still waits for is not waited for."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(producer.stop(), CLOSING_S)
 
 
 def _passes(error: KafkaError) -> bool:

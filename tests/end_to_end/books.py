@@ -20,7 +20,7 @@ from ledger.adapters.system import new_event_id
 from ledger.config import Settings
 from ledger.contract.decode import decode_event
 from ledger.contract.keys import KeyChooser
-from ledger.contract.outgoing import CONTENT_TYPE
+from ledger.contract.outgoing import HEADERS
 from ledger.domain.audit import Verdict
 from streams.prepare import prepare
 from streams.transport.publisher import BatchPublisher, Outgoing
@@ -153,7 +153,7 @@ class Books:
         chosen = keys or [chooser.key_of(decode_event(value)) for value in values]
         topic = self.settings.payments_topic
         await self.publisher.publish(
-            [Outgoing(topic, key, value, (CONTENT_TYPE,)) for key, value in zip(chosen, values, strict=True)]
+            [Outgoing(topic, key, value, HEADERS) for key, value in zip(chosen, values, strict=True)]
         )
 
     async def sql(self, query: str, *arguments: Any) -> list[asyncpg.Record]:

@@ -55,6 +55,14 @@ async def started(client: Any, close: Callable[[], Awaitable[None]], kafka: Kafk
     return client
 
 
+async def close_producer(producer: Any, within_s: float) -> None:
+    """Let a producer send what it holds, for a bounded time, and close it."""
+    try:
+        await asyncio.wait_for(producer.stop(), within_s)
+    except TimeoutError:
+        await producer.client.close()
+
+
 async def _start(client: Any) -> None:
     """Start a client; one that is given up meanwhile may end first, for aiokafka forgets a connection it asks on."""
     starting = asyncio.create_task(client.start())

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import murmur2
 
 from ledger.adapters.kafka.access import KafkaAccess, client_options
-from ledger.adapters.kafka.connecting import started
+from ledger.adapters.kafka.connecting import close_producer, started
 from ledger.adapters.kafka.queueing import Keyed, PartitionQueue
 from ledger.application.faults import LogAwayError, RecordRefusedError
 from ledger.config import COMPRESSION
@@ -69,7 +69,7 @@ class KafkaEventLog:
         """Send what is on its way, and disconnect."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await _close(producer)
+            await close_producer(producer, CLOSING_S)
         await asyncio.gather(*self._closing)
 
     async def keep(self, key: bytes, value: bytes) -> None:
@@ -132,14 +132,6 @@ class KafkaEventLog:
         self._signals.emit("log.away", topic=self._topic, fault=repr(error))
         # One that was only cut off goes on by itself, and still sends what it holds; any other is at its end.
         if isinstance(error, KafkaError) and not error.retriable and self._producer is not None:
-            self._closing.add(task := asyncio.create_task(_close(self._producer)))
+            self._closing.add(task := asyncio.create_task(close_producer(self._producer, CLOSING_S)))
             task.add_done_callback(self._closing.discard)
             self._producer = None
-
-
-async def _close(producer: Any) -> None:
-    """Let a producer send what it holds, for a bounded time."""
-    try:
-        await asyncio.wait_for(producer.stop(), CLOSING_S)
-    except TimeoutError:
-        await producer.client.close()
