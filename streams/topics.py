@@ -8,9 +8,11 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from ledger.adapters.kafka.access import KafkaAccess, client_options
-from ledger.adapters.kafka.connecting import start_client
+from ledger.adapters.kafka.connecting import answered, start_client
 from ledger.config import Settings
 
+READY_S = 15.0
+"""How long a broker that is not ready yet is asked again."""
 REMOVED_S = 30.0
 LOOK_S = 0.1
 DAY_MS = 24 * 60 * 60 * 1000
@@ -106,20 +108,25 @@ async def _make(settings: Settings, kafka: KafkaAccess | str, names: Set[str]) -
     admin = AIOKafkaAdminClient(**client_options(kafka), client_id="ledger-migrate")
     try:
         await start_client(admin, kafka)
-        existing = set(await admin.list_topics())
-        missing = [topic for topic in topics_of(settings) if topic.name in names - existing]
-        if settings.entries_topic in existing:
-            # A window is in the partition of its entries, however many those were made with.
-            partitions = await _partitions_of(admin, settings.entries_topic)
-            missing = [
-                replace(topic, partitions=partitions) if topic.name == settings.windows_topic else topic
-                for topic in missing
-            ]
+        missing = await answered(lambda: _missing(settings, admin, names), READY_S)
         if missing:
-            await _create(admin, missing)
+            await answered(lambda: _create(admin, missing), READY_S)
         return [topic.name for topic in missing]
     finally:
         await admin.close()
+
+
+async def _missing(settings: Settings, admin: AIOKafkaAdminClient, names: Set[str]) -> list[Topic]:
+    existing = set(await admin.list_topics())
+    missing = [topic for topic in topics_of(settings) if topic.name in names - existing]
+    if settings.entries_topic not in existing:
+        return missing
+    # A window is in the partition of its entries, however many those were made with.
+    partitions = await _partitions_of(admin, settings.entries_topic)
+    return [
+        replace(topic, partitions=partitions) if topic.name == settings.windows_topic else topic
+        for topic in missing
+    ]
 
 
 async def _partitions_of(admin: AIOKafkaAdminClient, name: str) -> int:

@@ -7,11 +7,11 @@ import pytest
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka import client as clients
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import InvalidTopicError, KafkaConnectionError, KafkaError, NodeNotReadyError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from ledger.adapters.kafka.access import client_options
-from ledger.adapters.kafka.connecting import start_client
+from ledger.adapters.kafka.connecting import answered, start_client
 
 
 async def test_a_start_given_up_while_it_asks_leaves_no_connection(
@@ -36,6 +36,29 @@ async def test_a_start_given_up_while_it_asks_leaves_no_connection(
     await asyncio.sleep(0)  # a consumer cannot be stopped before its tasks have begun
     await consumer.stop()
     assert [each for each in opened if each.connected()] == []
+
+
+class Broker:
+    """Meets each question with the next of its faults, then answers."""
+
+    def __init__(self, *faults: KafkaError) -> None:
+        self._faults = list(faults)
+
+    async def answer(self) -> str:
+        if self._faults:
+            raise self._faults.pop(0)
+        return "answer"
+
+
+async def test_a_broker_that_is_not_ready_is_asked_again() -> None:
+    assert await answered(Broker(NodeNotReadyError(), NodeNotReadyError()).answer, within_s=10) == "answer"
+    with pytest.raises(NodeNotReadyError):
+        await answered(Broker(NodeNotReadyError()).answer, within_s=-1)
+
+
+async def test_what_a_broker_refuses_is_not_asked_again() -> None:
+    with pytest.raises(InvalidTopicError):
+        await answered(Broker(InvalidTopicError()).answer, within_s=10)
 
 
 def test_what_is_sent_over_a_connection_that_just_broke_fails_as_such(kafka: str) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any
+from time import monotonic
+from typing import Any, TypeVar
 
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import (
@@ -17,7 +18,10 @@ from aiokafka.protocol.metadata import MetadataRequest
 from ledger.adapters.kafka.access import KafkaAccess, client_options
 from ledger.adapters.kafka.broken import tell_broken_connections
 
+Answer = TypeVar("Answer")
+
 PROBE_S = 3.0
+ASK_AGAIN_S = 0.2
 ENDING_S = 1.0
 """How long a start that is given up may take to come to its end."""
 
@@ -53,6 +57,21 @@ async def started(client: Any, close: Callable[[], Awaitable[None]], kafka: Kafk
         await close()
         raise
     return client
+
+
+async def answered(ask: Callable[[], Awaitable[Answer]], within_s: float) -> Answer:
+    """Ask a broker until it answers, or for so long: one that has just come up is not ready for all it is asked.
+
+    Raises KafkaError: what asking again cannot mend at once, and the last fault when the time is over.
+    """
+    until = monotonic() + within_s
+    while True:
+        try:
+            return await ask()
+        except KafkaError as error:
+            if not error.retriable or monotonic() > until:
+                raise
+        await asyncio.sleep(ASK_AGAIN_S)
 
 
 async def close_producer(producer: Any, within_s: float) -> None:

@@ -1,21 +1,19 @@
 """A consumer group looked at from outside, and moved while it has no members."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from time import monotonic
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import CommitFailedError, KafkaError, UnknownMemberIdError, for_code
+from aiokafka.errors import CommitFailedError, UnknownMemberIdError, for_code
 
 from ledger.adapters.kafka.access import KafkaAccess, client_options
-from ledger.adapters.kafka.connecting import start_client
+from ledger.adapters.kafka.connecting import answered, start_client
 from ledger.application.gaps import GroupBusyError
 
 COORDINATOR_S = 8.0
-LOOK_AGAIN_S = 0.2
+"""A broker's first group has no coordinator for a second or two."""
 
 
 class KafkaGroup:
@@ -37,7 +35,7 @@ class KafkaGroup:
             await admin.close()
 
     async def committed(self, topic: str) -> Mapping[int, int]:
-        offsets = await self._answer(lambda: self._admin.list_consumer_group_offsets(self._group))
+        offsets = await answered(lambda: self._admin.list_consumer_group_offsets(self._group), COORDINATOR_S)
         return {
             place.partition: position.offset
             for place, position in offsets.items()
@@ -45,7 +43,7 @@ class KafkaGroup:
         }
 
     async def members(self) -> int:
-        return int(await self._answer(self._count_members))
+        return await answered(self._count_members, COORDINATOR_S)
 
     async def _count_members(self) -> int:
         count = 0
@@ -55,17 +53,6 @@ class KafkaGroup:
                     raise for_code(code)
                 count += len(members)
         return count
-
-    async def _answer(self, ask: Callable[[], Awaitable[Any]]) -> Any:
-        """Ask until there is an answer: a broker's first group has no coordinator for a second or two."""
-        deadline = monotonic() + COORDINATOR_S
-        while True:
-            try:
-                return await ask()
-            except KafkaError as error:
-                if not error.retriable or monotonic() > deadline:
-                    raise
-            await asyncio.sleep(LOOK_AGAIN_S)
 
     async def move(self, topic: str, offsets: Mapping[int, int]) -> None:
         places = {TopicPartition(topic, partition): offset for partition, offset in offsets.items()}
