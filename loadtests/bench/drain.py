@@ -24,8 +24,9 @@ RATE_S = 1.0
 TOLD_S = 10.0
 STALLED_S = 120.0
 CLOCK = (
-    "The clock of a drain runs from the first look at which something is committed to when every outcome and every "
-    "entry is in its topic (with windows: in the windows); what was committed by that first look is not counted."
+    "The clock of a drain runs from the first look at which something is committed, and every worker of posting is "
+    "ready, to when every outcome and every entry is in its topic (with windows: in the windows); what was committed "
+    "by that first look is not counted."
 )
 _PAYMENTS = "select count(*) filter (where due_at is null) from payments"
 PAYMENT_SETTINGS = {"payment_rules": {"deadline_s": 86_400}}
@@ -69,7 +70,8 @@ async def drain(
 ) -> Measured:
     """Measure one workload of `count` events on a stage of its own, and check the books.
 
-    Counted is what comes after the first look that finds something handled: starting up is no part of the rate.
+    Counted is what comes after the first look that finds something handled, and every worker there: starting up is no
+    part of the rate.
     """
     wishes = wished(wishes or Wishes(), workload)
     case = case or f"drain/{workload.name}"
@@ -164,6 +166,8 @@ class Drain:
         self._meter = CpuMeter(made)
         self._seen = Watched()
         self._begun = asyncio.Event()
+        self._are_all_there = made.wishes.workers == 1  # where one has handled something
+        self._counts_all = False
         self._beside = Beside(made, workload)
         self._marked = (0.0, 0)
         self.faults: list[str] = []
@@ -175,6 +179,7 @@ class Drain:
             self._watching() as watching,
             self._stage.posting(),
         ):
+            self._are_all_there = True
             await self._until_begun(watching)
             async with self._beside.reading() as found:
                 await watching
@@ -245,10 +250,11 @@ class Drain:
         seen = self._seen
         if not self._begun.is_set():
             if handled > 0 and handled >= self._goal.preamble:
-                self._meter.start()
-                seen.begun = seen.ended = self._marked = (now, handled)
-                seen.costs = await costs(self._stage, self._connection)
+                await self._begin(now, handled)
                 self._begun.set()
+            return
+        if self._are_all_there and not self._counts_all and seen.ended[1] < handled < self._goal.records:
+            await self._begin(now, handled)
             return
         at_s = round(now - seen.begun[0], 2)
         if handled > seen.ended[1]:
@@ -257,6 +263,16 @@ class Drain:
         if (since_s := now - self._marked[0]) >= RATE_S:
             seen.rates.append(Point(at_s, round((handled - self._marked[1]) / since_s, 1)))
             self._marked = (now, handled)
+
+    async def _begin(self, now: float, handled: int) -> None:
+        """Count from now on: once something is handled, and anew when those workers have come that began later."""
+        seen = self._seen
+        self._meter.start()
+        self._counts_all = self._are_all_there
+        seen.begun = seen.ended = self._marked = (now, handled)
+        seen.costs = await costs(self._stage, self._connection)
+        seen.rates.clear()
+        seen.lags.clear()
 
     async def _until_published(self, handled: int) -> None:
         """What is committed is done only when its outcome and its entries are in their topics."""

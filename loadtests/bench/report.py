@@ -12,7 +12,8 @@ Row = Sequence[str]
 HOLDS = {True: "holds", False: "MISSED", None: "not measured"}
 TOO_SHORT = "too short to tell"
 COUNTED = (
-    "of a drain, counted from the first look at which something was handled, to when the last was published"
+    "of a drain, counted from the first look at which something was handled, and every worker of posting there, "
+    "to when the last was published"
 )
 TIMES = "Seconds of processor time, and of the steps of posting with their waits (of the run whose rate is the median)"
 LATENCIES = ("p50", "p90", "p99", "p99.9", "max")

@@ -10,7 +10,7 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from ledger.config import Settings
 from ledger.contract.outgoing import CONTENT_TYPE
-from loadtests.bench.drain import CLOCK, Goal, drain
+from loadtests.bench.drain import CLOCK, Drain, Goal, drain
 from loadtests.bench.packing import INPUT
 from loadtests.bench.results import EVENTS_ASKED
 from loadtests.bench.stage import Servers, Stage, Wishes, servers, stage
@@ -68,6 +68,25 @@ async def test_the_clock_runs_until_all_is_published(
 
     assert measured.checked == []
     assert measured.seconds >= round(looks[2] - looks[0], 2)
+
+
+async def test_the_clock_begins_anew_when_every_worker_is_there(
+    shared: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def free(*_: object) -> dict[str, float]:
+        return {}
+
+    monkeypatch.setattr("loadtests.bench.drain.costs", free)
+    made = Stage(shared, Wishes(workers=2), Settings())
+    run = Drain(made, None, Transfers("uniform", evenly, customers=50), Goal(0, 100, ExpectedBooks()))
+
+    begun = []
+    for now, handled in enumerate([0, 10, 20, 20, 40, 40, 70]):
+        run._are_all_there = now >= 3
+        await run._note(now, handled)
+        begun.append(run._seen.begun)
+    assert begun == [(0, 0), (1, 10), (1, 10), (1, 10), (4, 40), (4, 40), (4, 40)]
+    assert (run._seen.seconds, run._seen.handled) == (2, 30)
 
 
 @pytest.mark.parametrize(
