@@ -17,7 +17,7 @@ BalanceKey = tuple[str, str, str]
 """(tenant, account, asset)"""
 
 
-class Account(msgspec.Struct):
+class Account(msgspec.Struct, gc=False):
     """The settings of an account; `overdraft` in minor units of any of its assets, None without limit."""
 
     tenant: str
@@ -40,7 +40,7 @@ class Account(msgspec.Struct):
         )
 
 
-class Balance(msgspec.Struct):
+class Balance(msgspec.Struct, gc=False):
     """What an account holds of one asset, in minor units; totals only grow.
 
     `balance` = posted credits − posted debits, or the other way round on the debit side;

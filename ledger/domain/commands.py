@@ -52,7 +52,7 @@ TRANSIT_PREFIX = "transit:"
 """An account of this name stands for another tenant of this ledger."""
 
 
-class _Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class _Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     pass
 
 

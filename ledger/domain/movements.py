@@ -122,7 +122,7 @@ def post(
     captures: str | None = None,
 ) -> Outcome:
     """Post the movements, whatever the checks were: from here on nothing may be refused."""
-    balances = tuple(balance for balance, _ in movements)
+    balances = tuple([balance for balance, _ in movements])
     posted_at = time_of_posting(balances, now)
     transaction = Transaction(
         id=event.id,
@@ -165,7 +165,8 @@ def time_of_posting(balances: Iterable[Balance], now: datetime) -> datetime:
 
 
 def _move(books: Books, balance: Balance, amount: int, posted_at: datetime) -> Entry:
-    books.touch(balance)
+    if not balance.changed:
+        books.touch(balance)
     balance.version += 1
     balance.last_posted_at = posted_at
     if amount < 0:

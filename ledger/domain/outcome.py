@@ -30,7 +30,7 @@ class PaymentView(msgspec.Struct, frozen=True):
     state: str
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What became of one event; `transaction` and `entries` if it posted any."""
 
     event: Event

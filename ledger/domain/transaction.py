@@ -26,7 +26,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     normal_side: NormalSide = "credit"
 
 
-class Transaction(msgspec.Struct, frozen=True):
+class Transaction(msgspec.Struct, frozen=True, gc=False):
     """A posted transaction; its id is the id of the event that asked for it."""
 
     id: str

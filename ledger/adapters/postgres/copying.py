@@ -59,13 +59,15 @@ def transaction_rows(transactions: Iterable[Transaction], tenant_id: TenantIds) 
     parts = [_BEGIN]
     texts, moments = _Packed(_text), _Packed(_moment)
     for each in transactions:
-        parts.append(_transaction_ids(9, 16, _uuid(each.id), 4, tenant_id(each.tenant)))
-        parts.append(texts[each.type])
-        parts.append(_times(8, moments[each.posted_at], 8, moments[each.effective_at]))
-        parts.append(_optional(_text, each.reference))
-        parts.append(_optional(_json, each.metadata))
-        parts.append(_optional(_id, each.reverses))
-        parts.append(_optional(_id, each.captures))
+        parts += (
+            _transaction_ids(9, 16, _uuid(each.id), 4, tenant_id(each.tenant)),
+            texts[each.type],
+            _times(8, moments[each.posted_at], 8, moments[each.effective_at]),
+            _NULL if each.reference is None else _text(each.reference),
+            _NULL if each.metadata is None else _json(each.metadata),
+            _NULL if each.reverses is None else _id(each.reverses),
+            _NULL if each.captures is None else _id(each.captures),
+        )
     parts.append(_END)
     return b"".join(parts)
 
@@ -139,10 +141,6 @@ class _Packed(dict[Any, Any]):
     def __missing__(self, value: Any) -> Any:
         packed = self[value] = self._pack(value)
         return packed
-
-
-def _optional(pack: Callable[[Any], bytes], value: Any) -> bytes:
-    return _NULL if value is None else pack(value)
 
 
 def _sized(value: bytes) -> bytes:
