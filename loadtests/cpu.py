@@ -13,8 +13,8 @@ import psutil
 from streams.embedded.state import ProcessRecord
 
 SAMPLE_S = 0.5
-MEMORY_SAMPLES = 10
-"""Memory is looked at in one sample of so many: counting shared pages takes the kernel some time."""
+MEMORY_S = 5.0
+"""Memory is looked at so rarely: counting shared pages takes the kernel some time."""
 
 
 class Watched(Protocol):
@@ -26,8 +26,10 @@ class Watched(Protocol):
 class CpuMeter:
     """Samples processor time, so that processes which were killed count as well; the last sample of each is lost."""
 
-    def __init__(self, stack: Watched) -> None:
+    def __init__(self, stack: Watched, *, sample_s: float = SAMPLE_S) -> None:
+        """Sample every `sample_s` seconds: where nothing is killed it may be rarely, for every look takes time."""
         self._stack = stack
+        self._sample_s = sample_s
         self._first: dict[tuple[str, int], float] = {}
         self._last: dict[tuple[str, int], float] = {}
         self._idle = psutil.cpu_times().idle
@@ -38,13 +40,13 @@ class CpuMeter:
     async def run(self) -> None:
         """Sample until cancelled."""
         self.start()
-        samples = 0
+        looked_at = monotonic()
         while True:
-            await asyncio.sleep(SAMPLE_S)
+            await asyncio.sleep(self._sample_s)
             self._sample()
-            samples += 1
-            if samples % MEMORY_SAMPLES == 0:
+            if monotonic() - looked_at >= MEMORY_S:
                 self._sample_memory()
+                looked_at = monotonic()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["CpuMeter"]:

@@ -21,6 +21,7 @@ from loadtests.workloads import Workload
 
 LOOK_S = 0.1
 RATE_S = 1.0
+SAMPLE_S = 2.0
 TOLD_S = 10.0
 STALLED_S = 120.0
 CLOCK = (
@@ -163,7 +164,7 @@ class Drain:
         self._connection = connection
         self._goal = goal
         self._ended = 0
-        self._meter = CpuMeter(made)
+        self._meter = CpuMeter(made, sample_s=SAMPLE_S)
         self._seen = Watched()
         self._begun = asyncio.Event()
         self._are_all_there = made.wishes.workers == 1  # where one has handled something
