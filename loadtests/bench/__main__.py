@@ -14,7 +14,7 @@ from pathlib import Path
 from time import monotonic
 
 from ledger.config import Settings
-from loadtests.bench.arguments import UsageError, check_folder, count, positive, settings_of
+from loadtests.arguments import UsageError, check_folder, count, positive, settings_of
 from loadtests.bench.cases import (
     CASES,
     FULL,

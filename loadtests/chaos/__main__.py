@@ -10,9 +10,11 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from time import monotonic, time
 
+from loadtests.arguments import UsageError, check_folder, positive
 from loadtests.chaos.fault import WHOLE, Fault
 from loadtests.chaos.faults import FAULTS
 from loadtests.chaos.page import page
@@ -34,15 +36,23 @@ def main() -> None:
     if given.command == "list":
         list_faults()
         return
+    if given.out:
+        _check(given.out)
     try:
         report = asyncio.run(_run(given))
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.stderr.write("interrupted; nothing is left running\n")
         sys.exit(INTERRUPTED)
-    if given.out:
-        write(report, given.out)
     print(json.dumps(report.told(brief=True), indent=2)) if given.json else show(report)
-    sys.exit(not report.ok)
+    sys.exit(not (report.ok and report.ran))
+
+
+def _check(out: Path) -> None:
+    """Refuse a folder that the report could not be written to before anything is run, not after half an hour."""
+    try:
+        check_folder(out)
+    except UsageError as error:
+        raise SystemExit(str(error)) from error
 
 
 def list_faults() -> None:
@@ -64,7 +74,7 @@ def show(report: Report) -> None:
     for scene in report.scenes:
         for why in scene.why:
             print(f"{scene.name}: {why}")
-    well = "ok" if report.ok else "VIOLATED"
+    well = "VIOLATED" if not report.ok else "ok" if report.ran else "NOTHING RUN"
     print(f"{well}: seed {report.seed}, {report.seconds:g} s: {report.coverage.said}")
 
 
@@ -87,7 +97,8 @@ async def _run(given: argparse.Namespace) -> Report:
     # PostgreSQL, which is not root, has to get to its files.
     directory.chmod(0o755)  # noqa: ASYNC240 - before anything runs
     wishes = Wishes(rate=given.rate or RATE, seed=given.seed, share=given.share)
-    wanted = Wanted(given.seed, directory, wishes, tell, given.seconds, given.rate)
+    so_far = partial(write, directory=given.out) if given.out else _nowhere
+    wanted = Wanted(given.seed, directory, wishes, tell, given.seconds, given.rate, so_far)
     tell(f"seed {given.seed}, {directory}")
     try:
         plans, left_out = plans_of(possible, given)
@@ -96,6 +107,10 @@ async def _run(given: argparse.Namespace) -> Report:
     finally:
         if not given.keep:
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+
+def _nowhere(report: Report) -> None:
+    """Keep nothing of a run but what it prints."""
 
 
 def chosen(names: Sequence[str]) -> list[Fault]:
@@ -134,12 +149,16 @@ def parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=int(time()) % 10**6, help="the same seed, the same schedule"
     )
     running.add_argument("--only", type=_names, default=[], metavar="F5,F9", help="only these faults")
-    running.add_argument("--seconds", type=float, help="go on at random for so long, in one scene")
+    running.add_argument(
+        "--seconds", type=positive, metavar="S", help="go on at random for so long, in one scene"
+    )
     running.add_argument("--minutes", dest="seconds", type=_minutes, metavar="M", help="the same, in minutes")
     running.add_argument(
         "--rate", type=_rate, default=RATE, help="records sent a second, or half of the peak: half"
     )
-    running.add_argument("--share", type=float, default=1.0, help="of the usual time of each fault, so much")
+    running.add_argument(
+        "--share", type=positive, metavar="S", default=1.0, help="of the usual time of each fault, so much"
+    )
     running.add_argument("--json", action="store_true", help="print the report as JSON")
     running.add_argument("--out", type=Path, help="where report.json and report.html are written")
     running.add_argument("--keep", action="store_true", help="keep the data and logs")
@@ -147,15 +166,18 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _minutes(text: str) -> float:
-    return 60 * float(text)
+    return 60 * positive(text)
 
 
 def _rate(text: str) -> float | None:
-    return None if text == "half" else float(text)
+    return None if text == "half" else positive(text)
 
 
 def _names(text: str) -> list[str]:
-    return [name.strip().upper() for name in text.split(",") if name.strip()]
+    names = [name.strip().upper() for name in text.split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError(f"{text!r} names no fault")
+    return names
 
 
 if __name__ == "__main__":

@@ -20,10 +20,16 @@ Points = Sequence[tuple[float, float]]
 
 
 def memory_verdict(memory_mib: Mapping[str, Points]) -> dict[str, Checked]:
-    """Judge the ledger's own processes; nothing of a run that was too short."""
+    """Judge the ledger's own processes; of a run that was too short it is only said that it was."""
     own = {name: each for name, each in memory_mib.items() if name.startswith(LEDGER) and _is_long(each)}
     grown = [told for name, each in own.items() if (told := _grown(name, each))]
-    return {"V": Checked(not grown, len(own), list(grown))} if own else {}
+    if not own:
+        return {
+            "V": Checked(
+                ok=True, notes=[f"memory is judged in runs of {SECONDS_MIN / 60:g} minutes and more"]
+            )
+        }
+    return {"V": Checked(not grown, len(own), list(grown))}
 
 
 def _grown(name: str, points: Points) -> str:

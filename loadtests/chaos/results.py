@@ -131,6 +131,11 @@ class Report(msgspec.Struct, frozen=True):
         return all(scene.ok for scene in self.scenes)
 
     @property
+    def ran(self) -> bool:
+        """Whether any fault was injected: else nothing has been shown."""
+        return self.coverage.run > 0
+
+    @property
     def faults(self) -> list[Injected]:
         """All faults in the order of the run."""
         return [each for scene in self.scenes for each in scene.faults]

@@ -1,7 +1,7 @@
 """A run: each scene's faults one after another under load, then quiet, then the checker."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -45,6 +45,8 @@ class Wanted:
     """So long faults are injected, at random once each of them was; none: each once."""
     rate: float | None = None
     """Records sent a second; none: half of what the ledger can post here."""
+    so_far: Callable[[Report], None] = lambda report: None
+    """Hears, after each scene, what has been found so far: a run takes long."""
 
 
 @dataclass(slots=True)
@@ -55,15 +57,40 @@ class _Told:
     why: list[str] = field(default_factory=list)
 
 
-async def run(plans: Iterable[Plan], missing: Sequence[Injected], wanted: Wanted) -> Report:
+async def run(
+    plans: Iterable[Plan],
+    missing: Sequence[Injected],
+    wanted: Wanted,
+    play: Callable[[Plan, Wanted], Awaitable[Scene]] | None = None,
+) -> Report:
     """Play every scene; `missing` are the faults that cannot be injected here."""
     started_at, begun = datetime.now(UTC).isoformat(timespec="seconds"), monotonic()
-    scenes = [await _play(plan, wanted) for plan in plans]
-    if missing:
-        scenes.append(Scene("not run", 0.0, 0, list(missing), {}))
-    seconds = round(monotonic() - begun, 1)
-    rate = wanted.rate or max((scene.rate for scene in scenes), default=0.0)
-    return Report(wanted.seed, rate, started_at, seconds, scenes)
+    left_out = [Scene("not run", 0.0, 0, list(missing), {})] if missing else []
+    scenes: list[Scene] = []
+
+    def told() -> Report:
+        rate = wanted.rate or max((scene.rate for scene in scenes), default=0.0)
+        seconds = round(monotonic() - begun, 1)
+        return Report(wanted.seed, rate, started_at, seconds, [*scenes, *left_out])
+
+    for plan in plans:
+        scenes.append(await _played(plan, wanted, play or _play))
+        wanted.so_far(told())
+    return told()
+
+
+async def _played(plan: Plan, wanted: Wanted, play: Callable[[Plan, Wanted], Awaitable[Scene]]) -> Scene:
+    """Play a scene; one that cannot be played is a finding of the run, and not its end."""
+    begun = monotonic()
+    try:
+        return await play(plan, wanted)
+    except Exception as error:
+        why = f"could not be played: {type(error).__name__}: {error}"
+        wanted.tell(f"scene {plan.scene} {why}")
+        faults = [
+            Injected(act.fault.name, act.fault.title, plan.scene, "did not happen", why) for act in plan.acts
+        ]
+        return Scene(plan.scene, round(monotonic() - begun, 1), 0, faults, {}, why=[why])
 
 
 def cannot(missed: Fault, why: str) -> Injected:
@@ -103,7 +130,8 @@ async def _play(plan: Plan, wanted: Wanted) -> Scene:
                 await set_half_of_peak(stage, wanted.tell)
             told = await _inject_all(stage, _acts(plan, wanted.seconds), wanted.tell)
             quiet_in_s = await _quiet(stage, told)
-        grown = memory_verdict(meter.memory_mib)
+        # Until here: the ledger rests while the checker reads, which would count as memory that stays as it is.
+        memory_mib = {name: list(points) for name, points in meter.memory_mib.items()}
         wanted.tell("checking")
         reads = await stage.reading.stop()
         losing = any(act.fault.loses_commits for act in plan.acts)
@@ -115,9 +143,9 @@ async def _play(plan: Plan, wanted: Wanted) -> Scene:
             sent=sent,
             rate=stage.load.usual,
             faults=told.faults,
-            invariants=together(invariants, {"R": reads}, grown),
+            invariants=together(invariants, {"R": reads}, memory_verdict(memory_mib)),
             samples=stage.watch.samples,
-            memory_mib=dict(meter.memory_mib),
+            memory_mib=memory_mib,
             quiet_in_s=quiet_in_s,
             why=[*told.why, *faults],
         )

@@ -1,5 +1,6 @@
 """`make fuzz-decoder`: looks for bytes that a decoder cannot take, for as long as asked, and keeps what it finds."""
 
+import argparse
 import sys
 from hashlib import blake2b
 from time import monotonic
@@ -7,6 +8,7 @@ from time import monotonic
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from loadtests.arguments import positive
 from tests.contract.fuzzed import READERS, is_handled, read
 from tests.contract.hostile import CORPUS, records
 
@@ -55,4 +57,6 @@ def _round(number: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(1 if main(float(sys.argv[1])) else 0)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("minutes", type=positive)
+    sys.exit(1 if main(parser.parse_args().minutes) else 0)

@@ -17,8 +17,9 @@ from time import monotonic
 from typing import Any
 
 from ledger.config import Settings
+from loadtests.arguments import count, positive
 from streams.embedded.stack import EmbeddedStack
-from tests.end_to_end.crash_matrix import Cell, Lane, cells, judge, lane, rules
+from tests.end_to_end.crash_matrix import BEHAVIOURS, Cell, Lane, cells, judge, lane, rules
 from tests.end_to_end.forking import Nursery
 from tests.provider import Simulator
 
@@ -63,7 +64,7 @@ async def main(given: argparse.Namespace) -> dict[str, Any]:
         faults = [fault for each in lanes for fault in await judge(each, simulator)]
         deaths = sum((each.lived.deaths for each in lanes), Counter[str]())
         return {
-            "ok": not faults and not stuck,
+            "ok": not faults and not stuck and cells_in_all > len(chosen),
             "cells": cells_in_all - len(chosen),
             "payments": sum(len(each.lived.wanted) for each in lanes),
             "deaths": deaths.total(),
@@ -77,11 +78,11 @@ async def main(given: argparse.Namespace) -> dict[str, Any]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--lanes", type=int, default=4, help="ledgers at a time")
-    parser.add_argument("--seconds", type=float, default=1e9, help="then it takes no more, and counts")
+    parser.add_argument("--lanes", type=count, default=4, help="ledgers at a time")
+    parser.add_argument("--seconds", type=positive, default=1e9, help="then it takes no more, and counts")
     parser.add_argument("--seed", type=int, default=1, help="of the order")
-    parser.add_argument("--workers", nargs="*", default=["paying", "posting"])
-    parser.add_argument("--behaviour", nargs="*", help="only these")
+    parser.add_argument("--workers", nargs="+", choices=["paying", "posting"], default=["paying", "posting"])
+    parser.add_argument("--behaviour", nargs="+", choices=BEHAVIOURS, help="only these")
     found = asyncio.run(main(parser.parse_args()))
     sys.stdout.write(json.dumps(found, indent=2) + "\n")
     sys.exit(not found["ok"])

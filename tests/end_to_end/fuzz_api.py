@@ -1,5 +1,6 @@
 """Fuzz the API of a whole stack with every check: `python -m tests.end_to_end.fuzz_api SECONDS` (make fuzz-api)."""
 
+import argparse
 import asyncio
 import sys
 import tempfile
@@ -8,6 +9,7 @@ from pathlib import Path
 import httpx
 import orjson
 
+from loadtests.arguments import count
 from tests.end_to_end.command import Ledger
 from tests.end_to_end.serving_api import fuzz, life
 
@@ -47,4 +49,6 @@ async def main(seconds: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(int(sys.argv[1]))))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("seconds", type=count)
+    sys.exit(asyncio.run(main(parser.parse_args().seconds)))

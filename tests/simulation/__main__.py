@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator
 from multiprocessing import get_context
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
+from loadtests.arguments import count
 from tests.simulation.plan import Plan, load, save
 from tests.simulation.run import Verdict, run, run_seed, run_told_briefly
 from tests.simulation.shrink import shrink
@@ -23,7 +25,7 @@ def main() -> int:
     """Run what was asked for; gives the exit code: 1 if anything was found."""
     arguments = _arguments()
     if arguments.plan is not None:
-        return _show(run(load(arguments.plan)), arguments.trace)
+        return _show(run(_kept(arguments.plan)), arguments.trace)
     if arguments.seed is not None:
         return _show(run_seed(arguments.seed), arguments.trace)
     began, failed, heard = time.monotonic(), [], Counter[str]()
@@ -45,15 +47,25 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=1000, help="how many")
-    parser.add_argument("--first", type=int, default=1, help="the first of them")
-    parser.add_argument("--processes", type=int, default=1, help="processes that share them")
+    parser.add_argument("--seeds", type=count, metavar="N", default=1000, help="how many")
+    parser.add_argument("--first", type=int, metavar="N", default=1, help="the first of them")
+    parser.add_argument("--processes", type=count, metavar="N", default=1, help="processes that share them")
     parser.add_argument("--json", action="store_true", help="print a report as JSON at the end")
     parser.add_argument("--no-shrink", dest="shrink", action="store_false", help="keep nothing, only tell")
     parser.add_argument("--seed", type=int, help="run this one, and print what came of it")
     parser.add_argument("--plan", type=Path, help="run a plan that was kept")
     parser.add_argument("--trace", action="store_true", help="print the whole trace of it")
     return parser.parse_args()
+
+
+def _kept(path: Path) -> Plan:
+    """Read a plan that was kept; raises SystemExit, in words, where there is none."""
+    try:
+        return load(path)
+    except OSError as error:
+        raise SystemExit(f"{path} cannot be read: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        raise SystemExit(f"{path} is no plan: {error}") from error
 
 
 def _verdicts(seeds: Iterable[int], processes: int) -> Iterator[Verdict]:

@@ -2,31 +2,43 @@
 
 import asyncio
 import signal
+from collections import Counter
+from collections.abc import Mapping, Set
 from random import Random
 from typing import Any
 
 from confluent_kafka.admin import AdminClient
 
-from loadtests.chaos.fault import CLUSTER, Fault
+from loadtests.chaos.fault import CLUSTER, DidNotHappenError, Fault
 from loadtests.chaos.stage import Stage
 
+BROKERS = (1, 2, 3)
 DEATHS = 5
 ANSWER_S = 10.0
 IN_SYNC_S = 60.0
 
 
 async def _leaders_killed(stage: Stage, random: Random) -> dict[str, Any]:
-    """Kill the leader of a partition; all three are hit, so the controller is among them."""
-    order = [1, 2, 3, *random.sample([1, 2, 3], DEATHS - 3)]
-    random.shuffle(order)
-    died = []
-    for number, broker in enumerate(order):
-        led = (await asyncio.to_thread(_leaders, stage)).count(broker)
+    """Kill whoever leads most; all three are hit first, so the controller is among them."""
+    died, hit = [], set[int]()
+    for number in range(DEATHS):
+        led = Counter(await asyncio.to_thread(_leaders, stage))
+        broker = next_to_die(led, hit, random)
         way = (signal.SIGKILL, signal.SIGTERM)[number % 2]
         await stage.kill_server(f"kafka-{broker}", way)
         await _until_in_sync(stage)
-        died.append(f"kafka-{broker} by {way.name}, leader of {led} partitions")
+        hit.add(broker)
+        died.append(f"kafka-{broker} by {way.name}, leader of {led[broker]} partitions")
+        if not led[broker]:
+            raise DidNotHappenError(f"kafka-{broker} led nothing when it died", {"died": died})
     return {"died": died}
+
+
+def next_to_die(led: Mapping[int, int], hit: Set[int], random: Random) -> int:
+    """Choose, of those that were not hit or else of all, one that leads most: leadership does not come back."""
+    left = [broker for broker in BROKERS if broker not in hit] or list(BROKERS)
+    most = max(led.get(broker, 0) for broker in left)
+    return random.choice([broker for broker in left if led.get(broker, 0) == most])
 
 
 def _leaders(stage: Stage) -> list[int]:

@@ -1,4 +1,4 @@
-"""F1, F2, F3: posting workers and windows workers that die at named points, at once, under load."""
+"""F1, F2, F3: workers that die at named points, at once, under load."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from loadtests.chaos.fault import Fault, Injection
-from loadtests.chaos.stage import POSTING, WINDOWS, Stage
+from loadtests.chaos.stage import CHAINING, POSTING, WINDOWS, Stage
 
 TIMES_MAX = 4
 KILLS = 4
@@ -37,7 +37,8 @@ async def _in_the_batch(stage: Stage, random: Random) -> dict[str, Any]:
 async def _before_the_frontier(stage: Stage, random: Random) -> dict[str, Any]:
     posting = await _dying(POSTING, ("published",))(stage, random)
     rolling = await _dying(WINDOWS, ("before_checkpoint", "checkpoint_written"))(stage, random)
-    return {"died at": posting["died at"] + rolling["died at"]}
+    chaining = await _dying(CHAINING, ("links_written",))(stage, random)
+    return {"died at": posting["died at"] + rolling["died at"] + chaining["died at"]}
 
 
 FAULTS = (

@@ -9,7 +9,7 @@ from typing import Any
 
 from loadtests.chaos.crew import Extra
 from loadtests.chaos.fault import Fault
-from loadtests.chaos.stage import PAYING, POSTING, SESSION_S, WINDOWS, Stage
+from loadtests.chaos.stage import CHAINING, PAYING, POSTING, SESSION_S, WINDOWS, Stage
 
 STORM_S = 60.0
 EXTRAS_MAX = 3
@@ -18,7 +18,7 @@ EXTRAS_MAX = 3
 async def _zombie(stage: Stage, random: Random) -> dict[str, Any]:
     """Stop a worker of each kind until its partitions are another's, then let it go on."""
     stopped: dict[str, int] = {}
-    for kind in (POSTING, WINDOWS, PAYING):
+    for kind in (POSTING, WINDOWS, PAYING, CHAINING):
         name = random.choice(stage.crew.names(kind))
         stopped[name] = stage.crew.send(name, signal.SIGSTOP)
     seconds = SESSION_S + random.uniform(1.0, 6.0)
