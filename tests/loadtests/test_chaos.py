@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import islice
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -15,20 +14,19 @@ from confluent_kafka import KafkaException, TopicPartition
 
 from ledger.contract.decode import decode_event
 from loadtests.chaos import lag
-from loadtests.chaos.__main__ import chosen, main, parser, plans_of, show
+from loadtests.chaos.__main__ import chosen, parser, plans_of, show
 from loadtests.chaos.crew import CrewError
 from loadtests.chaos.fault import DidNotHappenError, Fault
 from loadtests.chaos.faults import FAULTS, combined, failovers
-from loadtests.chaos.faults.cluster import next_to_die
 from loadtests.chaos.lag import FAILED_MAX, Gauge, Sample, Watch
 from loadtests.chaos.memory import memory_verdict
 from loadtests.chaos.page import page
 from loadtests.chaos.proxy import Proxy, proxied
 from loadtests.chaos.reads import TOTAL, Reader
 from loadtests.chaos.results import INVARIANTS, TABLE, Checked, Injected, Report, Scene, together
-from loadtests.chaos.run import Wanted, attempted, cannot, run
-from loadtests.chaos.schedule import Act, Plan, plan
-from loadtests.chaos.stage import Ran, StageError, Wishes
+from loadtests.chaos.run import attempted, cannot
+from loadtests.chaos.schedule import Act, plan
+from loadtests.chaos.stage import Ran, StageError
 from loadtests.chaos.traffic import USUAL, Traffic, poisons
 from streams.embedded.state import free_port
 
@@ -111,64 +109,6 @@ def test_the_last_line_says_what_was_not_run_and_not_checked(capsys: pytest.Capt
     last = capsys.readouterr().out.splitlines()[-1]
     said = "0 of 33 faults run, 0 passed; not run: F11 (needs root); 32 not asked for"
     assert last == f"NOTHING RUN: seed 1, 1 s: {said}; not checked: O, L, B, W, S, R, P, V, T"
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("--seed", "x"),
-        ("--seconds", "0"),
-        ("--minutes", "nan"),
-        ("--rate", "-5"),
-        ("--share", "-1"),
-        ("--only", ","),
-    ],
-    ids=" ".join,
-)
-def test_what_no_run_can_be_made_of_is_refused_in_words(
-    arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        parser().parse_args(["run", *arguments])
-    assert ended.value.code == 2
-    assert f"argument {arguments[0]}" in capsys.readouterr().err
-
-
-def test_a_report_that_cannot_be_written_is_told_before_anything_is_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    taken = tmp_path / "taken"
-    taken.touch()
-    monkeypatch.setattr("sys.argv", ["chaos", "run", "--out", str(taken)])
-    with pytest.raises(SystemExit, match="taken"):
-        main()
-
-
-async def test_a_scene_that_cannot_be_played_is_a_finding_and_the_run_goes_on(tmp_path: Path) -> None:
-    heard: list[Report] = []
-
-    async def play(played: Plan, wanted: Wanted) -> Scene:
-        if played.scene == "whole":
-            raise StageError("the servers did not start")
-        return Scene(played.scene, 1.0, 1, [injected("ok")], {"Z": Checked(ok=True, checked=1)})
-
-    wanted = Wanted(1, tmp_path, Wishes(), list[str]().append, so_far=heard.append)
-    plans = plan([FAULTS["F1"], FAULTS["F14"]], 1)
-    report = await run(plans, [], wanted, play)
-    first, second = sorted(report.scenes, key=lambda scene: scene.name, reverse=True)
-    assert [each.verdict for each in first.faults] == ["did not happen"]
-    assert first.why == ["could not be played: StageError: the servers did not start"]
-    assert second.ok
-    assert not report.ok
-    assert [len(each.scenes) for each in heard] == [1, 2]
-
-
-def test_brokers_die_while_they_lead_and_each_at_least_once() -> None:
-    random, hit = Random(1), set[int]()
-    assert next_to_die({1: 3, 2: 9, 3: 0}, hit, random) == 2
-    assert next_to_die({1: 3, 3: 9}, {2}, random) == 3
-    assert next_to_die({2: 6, 3: 6}, {2, 3}, random) == 1
-    assert next_to_die({1: 1, 2: 2, 3: 9}, {1, 2, 3}, random) == 3
 
 
 def test_what_a_run_for_a_time_leaves_out_is_not_run() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 
+from loadtests.chaos.checker.chain import check_chain
 from loadtests.chaos.checker.checks import run_checks, sql
 from loadtests.chaos.checker.deciding import judge_decisions
 from loadtests.chaos.checker.history import check_history
@@ -75,7 +76,9 @@ async def load(
 
 async def check_loaded(connection: Any, topic: str, report: Report, *, after_loss: bool = False) -> None:
     """Compare what was loaded with the books, by SQL and by the model."""
-    await run_checks(connection, report, topic)
+    await run_checks(connection, report, topic, after_loss=after_loss)
+    report.tell("walking the audit chain")
+    await check_chain(connection, report)
     report.tell("judging decisions")
     await judge_decisions(connection, report, topic, after_loss=after_loss)
     report.figures = dict(await connection.fetchrow(sql("figures"), topic))

@@ -27,7 +27,13 @@ from tests.random_events import random_command
 
 RULES = {"answer_s": 0.6, "outcome_s": 0.6, "backoff_s": 0.05, "backoff_s_max": 0.3, "not_found_grace_s": 0.6}
 POISON = (b"", b"no JSON", b'{"specversion":"1.0"}', b"\xff\xfe", b"[" * 1000, b"NaN")
-PROGRAMS = (("worker",), ("worker", "roll-windows"), ("worker", "advance-payments"), ("api",))
+PROGRAMS = (
+    ("worker",),
+    ("worker", "roll-windows"),
+    ("worker", "advance-payments"),
+    ("worker", "chain-transactions"),
+    ("api",),
+)
 SEED = 8
 
 
@@ -58,6 +64,7 @@ class Stage:
             groups={
                 settings.posting_group: settings.payments_topic,
                 settings.windows_group: settings.entries_topic,
+                settings.chain_group: settings.outcomes_topic,
             },
             sent=(self.sent,),
             api=self.api,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from loadtests.chaos.checker.chain import BROKEN, NO_HEAD, check_chain
 from loadtests.chaos.checker.checks import CHECKS, files, run_checks
 from loadtests.chaos.checker.deciding import judge_decisions
 from loadtests.chaos.checker.log import Log
@@ -74,6 +75,8 @@ PLANTED = {
     "more: the log holds what nobody sent": (
         'delete from sent where ("partition", "offset") = (select "partition", "offset" from sent limit 1)'
     ),
+    "less: a transaction has no link": f"delete from chain_links where event_id = {SOME_POSTED}",
+    "more: a link of no transaction": f"update chain_links set event_id = '{GONE}' where event_id = {SOME_POSTED}",
     "changed: the books know a record otherwise": (
         "update processed_events set type = 'hold.void.v1' where kind = 'rejected' and type <> 'hold.void.v1'"
     ),
@@ -154,6 +157,33 @@ async def test_where_nothing_is_planted_nothing_is_named(loaded: Any, stage: Sta
     assert await found(loaded, stage, "select 1") == set()
 
 
+ONE_LINK = "(tenant_id, number) = (select tenant_id, number from chain_links order by 1, 2 limit 1)"
+LAST_LINK = "(tenant_id, number) = (select tenant_id, number from chain_links order by 1, 2 desc limit 1)"
+
+
+@pytest.mark.parametrize(
+    ("planted", "names"),
+    [
+        ("select 1", set()),
+        (f"update chain_links set digest = sha256(digest) where {ONE_LINK}", {BROKEN}),
+        (f"update chain_links set late = not late where {ONE_LINK}", {BROKEN}),
+        (f"delete from chain_links where {ONE_LINK}", {BROKEN}),
+        (f"delete from chain_links where {LAST_LINK}", {NO_HEAD}),
+        ("update chain_heads set hash = sha256(hash)", {NO_HEAD}),
+        ("delete from chain_heads", {NO_HEAD}),
+    ],
+)
+async def test_a_chain_that_was_changed_is_named(loaded: Any, planted: str, names: set[str]) -> None:
+    report, savepoint = Report(), loaded.transaction()
+    await savepoint.start()
+    await loaded.execute("set local session_replication_role = replica")
+    await loaded.execute(planted)
+    await check_chain(loaded, report)
+    await savepoint.rollback()
+    assert {name for each in report.invariants.values() for name in each.counts} == names
+    assert report.invariants["L"].checked > 0
+
+
 @pytest.mark.parametrize(
     ("after_loss", "names"), [(False, {"posted in spite of hold_not_found"}), (True, set())]
 )
@@ -184,6 +214,8 @@ def test_each_statement_is_used() -> None:
 
 OTHERS = {
     *(
+        "chain_heads",
+        "chain_links",
         "decisions",
         "figures",
         "key_tenant",
