@@ -131,6 +131,8 @@ async def _missing(settings: Settings, admin: AIOKafkaAdminClient, names: Set[st
 
 async def _partitions_of(admin: AIOKafkaAdminClient, name: str) -> int:
     (found,) = await admin.describe_topics([name])
+    if found["error_code"]:
+        raise for_code(found["error_code"])(f"topic {name}")
     return len(found["partitions"])
 
 

@@ -80,7 +80,7 @@ async def versions(servers: Servers) -> dict[str, str]:
         await connection.close()
     lock = _BROKER.search((_ROOT / "streams" / "embedded" / "kafka.lock").read_text())
     return {
-        "git": await _commit(),
+        "git": await commit(),
         "python": platform.python_version(),
         "postgres": f"{postgres} ({', '.join(durable)})",
         "kafka": lock[1] if lock else "unknown",
@@ -95,7 +95,8 @@ def _package(name: str) -> str:
         return ""
 
 
-async def _commit() -> str:
+async def commit() -> str:
+    """Name the commit of this tree, with a plus for changes on top."""
     found = await _git("rev-parse", "--short=12", "HEAD")
     return f"{found}{'+' if found and await _git('status', '--porcelain', '-uno') else ''}" or "unknown"
 

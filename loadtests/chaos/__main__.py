@@ -15,6 +15,7 @@ from pathlib import Path
 from time import monotonic, time
 
 from loadtests.arguments import UsageError, check_folder, positive
+from loadtests.bench.machine import commit, this_machine
 from loadtests.chaos.fault import WHOLE, Fault
 from loadtests.chaos.faults import FAULTS
 from loadtests.chaos.page import page
@@ -25,6 +26,8 @@ from loadtests.chaos.stage import Wishes
 from loadtests.interrupting import INTERRUPTED, cancel_on_sigterm
 
 RATE = 300.0
+USAGE = 2
+"""The exit code of what cannot be run as it was asked for."""
 ELSEWHERE = "a scene of its own, and a run for a time has one scene"
 LONG_S = 600.0
 TOO_LONG = "it goes through all that was posted, and after so many records that takes too long"
@@ -36,23 +39,22 @@ def main() -> None:
     if given.command == "list":
         list_faults()
         return
-    if given.out:
-        _check(given.out)
+    try:
+        chosen(given.only)
+        if given.out:
+            check_folder(given.out)
+    except UsageError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(USAGE)
     try:
         report = asyncio.run(_run(given))
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.stderr.write("interrupted; nothing is left running\n")
         sys.exit(INTERRUPTED)
     print(json.dumps(report.told(brief=True), indent=2)) if given.json else show(report)
+    if given.out:
+        sys.stderr.write(f"the report is in {given.out}\n")
     sys.exit(not (report.ok and report.ran))
-
-
-def _check(out: Path) -> None:
-    """Refuse a folder that the report could not be written to before anything is run, not after half an hour."""
-    try:
-        check_folder(out)
-    except UsageError as error:
-        raise SystemExit(str(error)) from error
 
 
 def list_faults() -> None:
@@ -98,8 +100,10 @@ async def _run(given: argparse.Namespace) -> Report:
     directory.chmod(0o755)  # noqa: ASYNC240 - before anything runs
     wishes = Wishes(rate=given.rate or RATE, seed=given.seed, share=given.share)
     so_far = partial(write, directory=given.out) if given.out else _nowhere
-    wanted = Wanted(given.seed, directory, wishes, tell, given.seconds, given.rate, so_far)
-    tell(f"seed {given.seed}, {directory}")
+    machine = this_machine()
+    notes = [f"commit {await commit()}; {machine.cores} cores of {machine.cpu}, {machine.kernel}"]
+    wanted = Wanted(given.seed, directory, wishes, tell, given.seconds, given.rate, notes, so_far)
+    tell(f"seed {given.seed}, {notes[0]}, {directory}")
     try:
         plans, left_out = plans_of(possible, given)
         missing += left_out
@@ -114,10 +118,10 @@ def _nowhere(report: Report) -> None:
 
 
 def chosen(names: Sequence[str]) -> list[Fault]:
-    """Give the faults of these names, or all; raises SystemExit for one that is not there."""
+    """Give the faults of these names, or all; raises UsageError for one that is not there."""
     unknown = [name for name in names if name not in FAULTS]
     if unknown:
-        raise SystemExit(f"no fault {', '.join(unknown)}: there are {', '.join(FAULTS)}")
+        raise UsageError(f"no fault {', '.join(unknown)}: there are {', '.join(FAULTS)}")
     return [FAULTS[name] for name in names or FAULTS]
 
 

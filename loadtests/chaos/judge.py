@@ -1,17 +1,19 @@
 """Asks the checker, which knows nothing of the stage but addresses, and shares no code with what it checks."""
 
 import asyncio
+import os
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
+from loadtests.chaos.checker.options import API_KEYS
 from loadtests.chaos.load import truth_in
 from loadtests.chaos.results import Checked
 from loadtests.chaos.stage import Stage
-from streams.demo.mix import TENANT
 
 CHECKER = "loadtests.chaos.checker"
 CHECK_S = 600.0
@@ -40,7 +42,7 @@ async def judge(
 ) -> tuple[dict[str, Checked], list[str]]:
     """Have the checker look at the stage, which must be quiet; gives its verdicts, and what went wrong with it."""
     command = [*_command(stage), *(["--after-loss"] if after_loss else [])]
-    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, env=_secrets(stage))
     allowed_s = CHECK_S + stage.watch.sent / CHECKED_RECORDS_S
     try:
         async with asyncio.timeout(allowed_s):
@@ -79,11 +81,10 @@ def _all_ok(invariants: dict[str, Any]) -> bool:
 def _command(stage: Stage) -> list[str]:
     told = {
         "kafka": stage.kafka,
-        "postgres": stage.dsn,
+        "postgres": _without_password(stage.dsn),
         "schema": stage.settings.postgres_schema,
         "api": stage.url("api"),
         "provider": stage.url("provider"),
-        "api-key": stage.keys[TENANT],
         "sent": str(truth_in(stage.state.path)),
         "wait": str(LAG_S),
         "sample": str(stage.some(SAMPLE)),
@@ -92,3 +93,14 @@ def _command(stage: Stage) -> list[str]:
     groups = [word for group, topic in stage.groups.items() for word in ("--group", f"{group}={topic}")]
     rebuild = ["--rebuild"] if stage.watch.sent <= REBUILT_RECORDS_MAX else []
     return [sys.executable, "-m", CHECKER, *options, *groups, *rebuild, "--json"]
+
+
+def _secrets(stage: Stage) -> dict[str, str]:
+    """Give the environment of the checker: anyone on the machine can read the arguments of a process."""
+    password = urlsplit(stage.dsn).password or ""
+    return {**os.environ, "PGPASSWORD": password, API_KEYS: ",".join(stage.keys.values())}
+
+
+def _without_password(dsn: str) -> str:
+    parts = urlsplit(dsn)
+    return dsn.replace(f":{parts.password}@", "@", 1) if parts.password else dsn

@@ -45,6 +45,8 @@ class Wanted:
     """So long faults are injected, at random once each of them was; none: each once."""
     rate: float | None = None
     """Records sent a second; none: half of what the ledger can post here."""
+    notes: Sequence[str] = ()
+    """What the report says of itself: which code was run, and where."""
     so_far: Callable[[Report], None] = lambda report: None
     """Hears, after each scene, what has been found so far: a run takes long."""
 
@@ -71,7 +73,7 @@ async def run(
     def told() -> Report:
         rate = wanted.rate or max((scene.rate for scene in scenes), default=0.0)
         seconds = round(monotonic() - begun, 1)
-        return Report(wanted.seed, rate, started_at, seconds, [*scenes, *left_out])
+        return Report(wanted.seed, rate, started_at, seconds, [*scenes, *left_out], list(wanted.notes))
 
     for plan in plans:
         scenes.append(await _played(plan, wanted, play or _play))

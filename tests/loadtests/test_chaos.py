@@ -22,7 +22,6 @@ from loadtests.chaos.lag import FAILED_MAX, Gauge, Sample, Watch
 from loadtests.chaos.memory import memory_verdict
 from loadtests.chaos.page import page
 from loadtests.chaos.proxy import Proxy, proxied
-from loadtests.chaos.reads import TOTAL, Reader
 from loadtests.chaos.results import INVARIANTS, TABLE, Checked, Injected, Report, Scene, together
 from loadtests.chaos.run import attempted, cannot
 from loadtests.chaos.schedule import Act, plan
@@ -238,34 +237,6 @@ def test_memory_that_grows_is_found_in_a_long_run(mib: Callable[[int], float], o
         "not checked",
         ["memory is judged in runs of 30 minutes and more"],
     )
-
-
-@pytest.mark.parametrize(
-    ("look", "answers", "ok"),
-    [
-        ("_strong", [{"version": 5}, {"version": 5}], True),
-        ("_strong", [{"version": 5}, {"version": 4}], False),
-        ("_snapshot", [{"items": [{"balances": [{"balance": TOTAL}]}]}] * 2, True),
-        ("_snapshot", [{"items": [{"balances": [{"balance": TOTAL - 1}]}]}] * 2, False),
-        ("_trial", [{"items": [{"difference": 0}]}] * 2, True),
-        ("_trial", [{"items": [{"difference": 1}]}] * 2, False),
-    ],
-)
-async def test_a_reader_finds_what_nobody_may_see(
-    monkeypatch: pytest.MonkeyPatch, look: str, answers: list[Any], ok: bool
-) -> None:
-    reader = Reader("http://nowhere", "key", None, 1)  # type: ignore[arg-type]
-    left = iter(answers)
-
-    async def answered(*_: object, **__: object) -> Any:
-        return next(left)
-
-    monkeypatch.setattr(reader, "_ask", answered)
-    monkeypatch.setattr(reader, "_account", lambda: "bank:1")
-    monkeypatch.setattr(reader, "_checked", 1)
-    for _ in answers:
-        await getattr(reader, look)()
-    assert reader.verdict().ok is ok
 
 
 class BlindGauge:

@@ -38,13 +38,15 @@ def test_what_no_run_can_be_made_of_is_refused_in_words(
 
 
 def test_a_report_that_cannot_be_written_is_told_before_anything_is_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     taken = tmp_path / "taken"
     taken.touch()
     monkeypatch.setattr("sys.argv", ["chaos", "run", "--out", str(taken)])
-    with pytest.raises(SystemExit, match="taken"):
+    with pytest.raises(SystemExit) as ended:
         main()
+    assert ended.value.code == 2
+    assert "taken" in capsys.readouterr().err
 
 
 async def test_a_scene_that_cannot_be_played_is_a_finding_and_the_run_goes_on(tmp_path: Path) -> None:

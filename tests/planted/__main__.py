@@ -1,5 +1,6 @@
 """`python -m tests.planted`: plant every bug, and print what caught it. Exit 1 if one was not caught."""
 
+import argparse
 import asyncio
 import sys
 import tempfile
@@ -47,6 +48,7 @@ def by_simulation() -> list[bool]:
 
 def main() -> int:
     """Plant all of them."""
+    argparse.ArgumentParser(prog="python -m tests.planted", description=__doc__).parse_args()
     began = monotonic()
     caught = [*asyncio.run(by_tests()), *by_simulation()]
     print(f"{sum(caught)} of {len(caught)} caught in {monotonic() - began:.0f} s")  # noqa: T201

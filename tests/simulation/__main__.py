@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import sys
 import time
 from collections import Counter
@@ -24,6 +25,7 @@ TOLD_EVERY_S = 10.0
 def main() -> int:
     """Run what was asked for; gives the exit code: 1 if anything was found."""
     arguments = _arguments()
+    _quieten()
     if arguments.plan is not None:
         return _show(run(_kept(arguments.plan)), arguments.trace)
     if arguments.seed is not None:
@@ -68,11 +70,16 @@ def _kept(path: Path) -> Plan:
         raise SystemExit(f"{path} is no plan: {error}") from error
 
 
+def _quieten() -> None:
+    """Say nothing of what the code under test warns of: it has faults to warn of, and the trace tells them."""
+    logging.disable(logging.WARNING)
+
+
 def _verdicts(seeds: Iterable[int], processes: int) -> Iterator[Verdict]:
     if processes == 1:
         yield from map(run_told_briefly, seeds)
         return
-    with get_context("spawn").Pool(processes) as pool:
+    with get_context("spawn").Pool(processes, initializer=_quieten) as pool:
         yield from pool.imap_unordered(run_told_briefly, seeds, chunksize=4)
 
 

@@ -3,12 +3,13 @@
 import argparse
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 
-from loadtests.chaos.checker.options import Options, Topics
+from loadtests.chaos.checker.options import API_KEYS, Options, Topics
 from loadtests.chaos.checker.run import check
 
 GROUPS = (
@@ -23,7 +24,7 @@ def parse(arguments: Sequence[str]) -> tuple[Options, bool]:
     """Read the command line; gives the options, and whether JSON is wanted."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.chaos.checker", description=__doc__)
     parser.add_argument("--kafka", required=True, metavar="HOST:PORT")
-    parser.add_argument("--postgres", required=True, metavar="DSN")
+    parser.add_argument("--postgres", required=True, metavar="DSN", help="its password may be in PGPASSWORD")
     parser.add_argument("--schema", default="ledger")
     parser.add_argument(
         "--topics-prefix", default="", help="PREFIXpayments, PREFIXoutcomes … instead of the usual"
@@ -37,7 +38,13 @@ def parse(arguments: Sequence[str]) -> tuple[Options, bool]:
     )
     parser.add_argument("--sent", action="append", default=[], type=Path, metavar="FILE.jsonl")
     parser.add_argument("--api", metavar="URL")
-    parser.add_argument("--api-key", metavar="KEY")
+    parser.add_argument(
+        "--api-key",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help=f"of each tenant to read as; else {API_KEYS}",
+    )
     parser.add_argument("--reads", action="append", default=[], type=Path, metavar="FILE.jsonl")
     parser.add_argument("--provider", metavar="URL", help="where its book is: URL/book/lines")
     parser.add_argument("--provider-name", default="simulated")
@@ -59,7 +66,7 @@ def parse(arguments: Sequence[str]) -> tuple[Options, bool]:
         groups={group: getattr(topics, topic, topic) for group, topic in groups.items()},
         sent=tuple(given.sent),
         api=given.api,
-        api_key=given.api_key,
+        api_keys=tuple(given.api_key or filter(None, os.environ.get(API_KEYS, "").split(","))),
         reads=tuple(given.reads),
         provider=given.provider,
         provider_name=given.provider_name,

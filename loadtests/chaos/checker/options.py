@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+API_KEYS = "CHECKER_API_KEYS"
+"""The variable with the API keys that the checker reads with, divided by commas."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topics:
@@ -33,7 +36,7 @@ class Options:
     """Consumer groups whose lag must be zero, each with its topic."""
     sent: tuple[Path, ...] = ()
     api: str | None = None
-    api_key: str | None = None
+    api_keys: tuple[str, ...] = ()
     reads: tuple[Path, ...] = ()
     provider: str | None = None
     provider_name: str = "simulated"

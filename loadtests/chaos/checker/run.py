@@ -88,11 +88,12 @@ async def check_loaded(connection: Any, topic: str, report: Report, *, after_los
 async def _check_reads(connection: Any, options: Options, report: Report) -> None:
     if options.reads:
         await check_history(connection, options.reads, report)
-    if options.api is None or options.api_key is None:
+    if options.api is None or not options.api_keys:
         for invariant in ("R", "W"):
             report.note(invariant, "nothing was read through the API: no --api and --api-key")
         return
-    await check_reads(connection, options.api, options.api_key, options.sample, API_WAIT_S, report)
+    for key in options.api_keys:
+        await check_reads(connection, options.api, key, options.sample, API_WAIT_S, report)
 
 
 async def _check_rebuild(connection: Any, options: Options, report: Report) -> None:

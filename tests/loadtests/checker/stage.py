@@ -68,7 +68,7 @@ class Stage:
             },
             sent=(self.sent,),
             api=self.api,
-            api_key=self.key,
+            api_keys=(self.key,),
             provider=self.provider,
             provider_name="bank",
             sample=20,
