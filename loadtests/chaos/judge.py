@@ -92,7 +92,7 @@ def _command(stage: Stage) -> list[str]:
     options = [word for name, value in told.items() for word in (f"--{name}", value)]
     groups = [word for group, topic in stage.groups.items() for word in ("--group", f"{group}={topic}")]
     rebuild = ["--rebuild"] if stage.watch.sent <= REBUILT_RECORDS_MAX else []
-    return [sys.executable, "-m", CHECKER, *options, *groups, *rebuild, "--json"]
+    return [sys.executable, "-m", CHECKER, *options, "--chained", *groups, *rebuild, "--json"]
 
 
 def _secrets(stage: Stage) -> dict[str, str]:

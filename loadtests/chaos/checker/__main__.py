@@ -41,6 +41,7 @@ def parse(arguments: Sequence[str]) -> tuple[Options, bool]:
         provider=given.provider,
         provider_name=given.provider_name,
         sample=given.sample,
+        chained=given.chained,
         rebuild=given.rebuild,
         after_loss=given.after_loss,
         wait_s=given.wait,
@@ -80,6 +81,7 @@ def _add_extent(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--provider", metavar="URL", help="where its book is: URL/book/lines")
     parser.add_argument("--provider-name", default="simulated")
     parser.add_argument("--sample", type=int, default=200, help="accounts read through the API")
+    parser.add_argument("--chained", action="store_true", help="every transaction must have its link")
     parser.add_argument("--rebuild", action="store_true", help="replay the topic into a schema of its own")
     parser.add_argument(
         "--after-loss", action="store_true", help="a fail-over lost commits, and a replay mended it"

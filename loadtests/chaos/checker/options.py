@@ -37,6 +37,8 @@ class Options:
     sent: tuple[Path, ...] = ()
     api: str | None = None
     api_keys: tuple[str, ...] = ()
+    chained: bool = False
+    """Whether a worker of the audit chain has come to the end: then every transaction has its link."""
     reads: tuple[Path, ...] = ()
     provider: str | None = None
     provider_name: str = "simulated"

@@ -43,7 +43,13 @@ async def check(options: Options, tell: Callable[[str], None] = lambda _: None) 
         await connection.execute(STATISTICS)
         async with connection.transaction(isolation="repeatable_read"):
             await load(connection, log, options, tell)
-            await check_loaded(connection, options.topics.payments, report, after_loss=options.after_loss)
+            await check_loaded(
+                connection,
+                options.topics.payments,
+                report,
+                after_loss=options.after_loss,
+                chained=options.chained and not options.after_loss,
+            )
             await check_tenancy(connection, options.schema, report)
             await _check_reads(connection, options, report)
             if options.provider is None:
@@ -74,9 +80,11 @@ async def load(
     await connection.execute(INDEXES)
 
 
-async def check_loaded(connection: Any, topic: str, report: Report, *, after_loss: bool = False) -> None:
+async def check_loaded(
+    connection: Any, topic: str, report: Report, *, after_loss: bool = False, chained: bool = False
+) -> None:
     """Compare what was loaded with the books, by SQL and by the model."""
-    await run_checks(connection, report, topic, after_loss=after_loss)
+    await run_checks(connection, report, topic, chained=chained)
     report.tell("walking the audit chain")
     await check_chain(connection, report)
     report.tell("judging decisions")

@@ -69,6 +69,7 @@ class Stage:
             sent=(self.sent,),
             api=self.api,
             api_keys=(self.key,),
+            chained=True,
             provider=self.provider,
             provider_name="bank",
             sample=20,

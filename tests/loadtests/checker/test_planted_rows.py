@@ -142,7 +142,7 @@ async def found(connection: Any, stage: Stage, planted: str) -> set[str]:
     try:
         await connection.execute("set local session_replication_role = replica")
         await connection.execute(planted)
-        await run_checks(connection, report, stage.options.topics.payments)
+        await run_checks(connection, report, stage.options.topics.payments, chained=True)
     finally:
         await savepoint.rollback()
     return {name for each in report.invariants.values() for name in each.counts}
