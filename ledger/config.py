@@ -187,7 +187,7 @@ class Settings(BaseSettings):
     windows_checkpoint_records: int = Field(
         20_000, ge=1, description="entries after which they are written sooner"
     )
-    windows_minutes_kept_h: int = Field(1, ge=1, description="hours of minutes that the stream keeps")
+    windows_minutes_kept_h: float = Field(1, ge=0.1, description="hours of minutes that the stream keeps")
     windows_hours_kept_d: int = Field(3, ge=1, description="days of hours that the stream keeps")
     windows_days_kept_d: int = Field(90, ge=1, description="days of days that the stream keeps")
     windows_gap_s: float = Field(5.0, gt=0, description="a version missing for longer is told")

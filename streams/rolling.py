@@ -55,7 +55,7 @@ class WindowsWorker:
 def retention_of(settings: Settings) -> Retention:
     """Say how long windows are kept."""
     return Retention(
-        settings.windows_minutes_kept_h * HOUR_S,
+        round(settings.windows_minutes_kept_h * HOUR_S),
         settings.windows_hours_kept_d * DAY_S,
         settings.windows_days_kept_d * DAY_S,
     )

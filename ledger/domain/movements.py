@@ -165,8 +165,7 @@ def time_of_posting(balances: Iterable[Balance], now: datetime) -> datetime:
 
 
 def _move(books: Books, balance: Balance, amount: int, posted_at: datetime) -> Entry:
-    if not balance.changed:
-        books.touch(balance)
+    books.touch(balance)
     balance.version += 1
     balance.last_posted_at = posted_at
     if amount < 0:

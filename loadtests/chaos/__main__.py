@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import monotonic, time
@@ -40,14 +41,12 @@ def main() -> None:
         list_faults()
         return
     try:
-        chosen(given.only)
         if given.out:
             check_folder(given.out)
+        report = asyncio.run(_run(given))
     except UsageError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(USAGE)
-    try:
-        report = asyncio.run(_run(given))
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.stderr.write("interrupted; nothing is left running\n")
         sys.exit(INTERRUPTED)
@@ -99,10 +98,11 @@ async def _run(given: argparse.Namespace) -> Report:
     # PostgreSQL, which is not root, has to get to its files.
     directory.chmod(0o755)  # noqa: ASYNC240 - before anything runs
     wishes = Wishes(rate=given.rate or RATE, seed=given.seed, share=given.share)
-    so_far = partial(write, directory=given.out) if given.out else _nowhere
     machine = this_machine()
     notes = [f"commit {await commit()}; {machine.cores} cores of {machine.cpu}, {machine.kernel}"]
-    wanted = Wanted(given.seed, directory, wishes, tell, given.seconds, given.rate, notes, so_far)
+    wanted = Wanted(given.seed, directory, wishes, tell, given.seconds, given.rate, notes)
+    if given.out:
+        wanted = replace(wanted, so_far=partial(write, directory=given.out))
     tell(f"seed {given.seed}, {notes[0]}, {directory}")
     try:
         plans, left_out = plans_of(possible, given)
@@ -111,10 +111,6 @@ async def _run(given: argparse.Namespace) -> Report:
     finally:
         if not given.keep:
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
-
-
-def _nowhere(report: Report) -> None:
-    """Keep nothing of a run but what it prints."""
 
 
 def chosen(names: Sequence[str]) -> list[Fault]:

@@ -41,7 +41,7 @@ async def judge(
     stage: Stage, tell: Callable[[str], None], *, after_loss: bool = False
 ) -> tuple[dict[str, Checked], list[str]]:
     """Have the checker look at the stage, which must be quiet; gives its verdicts, and what went wrong with it."""
-    command = [*_command(stage), *(["--after-loss"] if after_loss else [])]
+    command = [*_command(stage), "--after-loss" if after_loss else "--chained"]
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, env=_secrets(stage))
     allowed_s = CHECK_S + stage.watch.sent / CHECKED_RECORDS_S
     try:
@@ -92,7 +92,7 @@ def _command(stage: Stage) -> list[str]:
     options = [word for name, value in told.items() for word in (f"--{name}", value)]
     groups = [word for group, topic in stage.groups.items() for word in ("--group", f"{group}={topic}")]
     rebuild = ["--rebuild"] if stage.watch.sent <= REBUILT_RECORDS_MAX else []
-    return [sys.executable, "-m", CHECKER, *options, "--chained", *groups, *rebuild, "--json"]
+    return [sys.executable, "-m", CHECKER, *options, *groups, *rebuild, "--json"]
 
 
 def _secrets(stage: Stage) -> dict[str, str]:

@@ -57,6 +57,9 @@ SESSION_S = 4.0
 NEARLY_S = 2.0
 """The lag counts as gone when no more waits than what comes in this time."""
 
+MINUTES_KEPT_H = 0.25
+"""Windows age within a run: in one of an hour they are as many as they will ever be for most of it."""
+
 QUIET_S = 90.0
 COMMAND_S = 120.0
 POSTING, WINDOWS, PAYING, CHAINING = "worker-", "windows-", "payments-", "chain-"
@@ -350,6 +353,7 @@ def _settings(stage: Stage, kafka: str, dsn: str) -> Settings:
         "replication_factor": 3 if wishes.brokers >= 3 else 1,
         "windows_workers": wishes.windows,
         "session_timeout_s": SESSION_S,
+        "windows_minutes_kept_h": MINUTES_KEPT_H,
         "log_level": "info",
         "payment_rules": dict(PAYMENT_RULES),
         "redis_url": _redis_url(stage.state),

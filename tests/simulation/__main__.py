@@ -2,20 +2,19 @@
 
 import argparse
 import json
-import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from multiprocessing import get_context
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
 
 from loadtests.arguments import count
+from loadtests.interrupting import INTERRUPTED
 from tests.simulation.plan import Plan, load, save
-from tests.simulation.run import Verdict, run, run_seed, run_told_briefly
+from tests.simulation.run import Verdict, run, run_seed
+from tests.simulation.sharing import quieten, verdicts
 from tests.simulation.shrink import shrink
 
 TAIL = 40
@@ -25,7 +24,7 @@ TOLD_EVERY_S = 10.0
 def main() -> int:
     """Run what was asked for; gives the exit code: 1 if anything was found."""
     arguments = _arguments()
-    _quieten()
+    quieten()
     if arguments.plan is not None:
         return _show(run(_kept(arguments.plan)), arguments.trace)
     if arguments.seed is not None:
@@ -33,7 +32,7 @@ def main() -> int:
     began, failed, heard = time.monotonic(), [], Counter[str]()
     told = began
     seeds = range(arguments.first, arguments.first + arguments.seeds)
-    for number, verdict in enumerate(_verdicts(seeds, arguments.processes), start=1):
+    for number, verdict in enumerate(verdicts(seeds, arguments.processes), start=1):
         heard.update(verdict.heard)
         if verdict.found:
             failed.append(verdict)
@@ -68,19 +67,6 @@ def _kept(path: Path) -> Plan:
         raise SystemExit(f"{path} cannot be read: {error.strerror}") from error
     except msgspec.MsgspecError as error:
         raise SystemExit(f"{path} is no plan: {error}") from error
-
-
-def _quieten() -> None:
-    """Say nothing of what the code under test warns of: it has faults to warn of, and the trace tells them."""
-    logging.disable(logging.WARNING)
-
-
-def _verdicts(seeds: Iterable[int], processes: int) -> Iterator[Verdict]:
-    if processes == 1:
-        yield from map(run_told_briefly, seeds)
-        return
-    with get_context("spawn").Pool(processes, initializer=_quieten) as pool:
-        yield from pool.imap_unordered(run_told_briefly, seeds, chunksize=4)
 
 
 def _show(verdict: Verdict, whole: bool) -> int:
@@ -120,4 +106,8 @@ def _report(seeds: range, failed: list[Verdict], heard: Counter[str], seconds: f
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(INTERRUPTED)

@@ -25,7 +25,6 @@ from tests.simulation.network import Network
 
 LOCK_WAIT_S = 5.0
 IDLE_S = 15.0
-"""So long the server may not notice that a client is gone."""
 
 
 class Seen(NamedTuple):

@@ -204,6 +204,7 @@ async def test_a_producer_that_never_answers_is_replaced(asked: str, monkeypatch
         return never if asked == "acknowledgement" else await never
 
     async def connected() -> Any:
+        monkeypatch.setattr(publisher, "_answer_s", 5.0)
         return other
 
     monkeypatch.setattr(silent, "send_batch" if asked == "acknowledgement" else asked, silence)

@@ -48,7 +48,7 @@ async def check(options: Options, tell: Callable[[str], None] = lambda _: None) 
                 options.topics.payments,
                 report,
                 after_loss=options.after_loss,
-                chained=options.chained and not options.after_loss,
+                chained=options.chained,
             )
             await check_tenancy(connection, options.schema, report)
             await _check_reads(connection, options, report)

@@ -13,10 +13,14 @@ from loadtests.chaos.stage import GOING_AWAY, POSTGRES, Stage
 
 WAYS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT, "killed": signal.SIGKILL}
 KILLS = 3
-HUNT_S = 20.0
+HUNT_S = 60.0
+ANSWERED_S = 2.0
 _COMMITTING = """
 select pid from pg_stat_activity
 where state = 'active' and query ilike 'commit%' and application_name like 'ledger%'
+"""
+_COMMITS_STILL = """
+select true from pg_stat_get_activity($1) where state = 'active' and query ilike 'commit%'
 """
 
 
@@ -42,17 +46,32 @@ async def _killed_in_commit(stage: Stage, random: Random) -> dict[str, Any]:
 
 
 async def _kill_one(stage: Stage) -> None:
-    """Look at what backends do, as fast as it goes, and kill the first that commits; raises DidNotHappenError."""
+    """Look at what backends do, as fast as it goes, and kill one that commits; raises DidNotHappenError."""
     ends = monotonic() + HUNT_S
     while monotonic() < ends:
         with suppress(*GOING_AWAY):
             async with stage.connection() as connection:
                 while monotonic() < ends:
-                    rows = await connection.fetch(_COMMITTING)
-                    if rows:
-                        os.kill(rows[0]["pid"], signal.SIGKILL)
-                        return
-    raise DidNotHappenError(f"no backend was seen to commit within {HUNT_S:g} s")
+                    for row in await connection.fetch(_COMMITTING):
+                        if await _killed(connection, row["pid"]):
+                            return
+    raise DidNotHappenError(f"no backend was caught in its COMMIT within {HUNT_S:g} s")
+
+
+async def _killed(connection: Any, pid: int) -> bool:
+    """Kill a backend if it is in its COMMIT: it is made to stand first, so that it cannot come to the end meanwhile."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            is_committing = await connection.fetchval(_COMMITS_STILL, pid, timeout=ANSWERED_S)
+        except TimeoutError:
+            is_committing = True  # It stands with a lock of the whole server, which only its COMMIT takes.
+        except BaseException:
+            os.kill(pid, signal.SIGCONT)
+            raise
+        os.kill(pid, signal.SIGKILL if is_committing else signal.SIGCONT)
+        return bool(is_committing)
+    return False
 
 
 FAULTS = (
