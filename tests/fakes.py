@@ -47,10 +47,6 @@ class _FailingUnit:
         self._store.fail("claim")
         return await self._unit.claim(*given)
 
-    async def claim_new(self, *given: Any) -> bool:
-        self._store.fail("claim")
-        return await self._unit.claim_new(*given)
-
     async def recall(self, *given: Any) -> Any:
         self._store.fail("recall")
         return await self._unit.recall(*given)

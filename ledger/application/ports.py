@@ -31,31 +31,32 @@ class Clock(Protocol):
 class UnitOfWork(Protocol):
     """One transaction over the books; left without `commit`, it leaves no trace."""
 
+    async def claim(self, events: Sequence[Event]) -> Mapping[EventKey, Earlier]:
+        """Claim ids that differ from one another, before anything is locked; waits for whoever claims one as well.
+
+        Gives what is known of those that were claimed before.
+        """
+        ...
+
     async def lock(self, needs: Needs) -> Books:
         """Lock what `needs` names, in one order for every caller, and read it as it stands."""
-        ...
-
-    async def claim(self, events: Sequence[Event], at: Sequence[datetime]) -> Mapping[EventKey, Earlier]:
-        """Claim ids that differ from one another, each decided at its time of `at`.
-
-        Gives what is known of those that were claimed before. The books may be decided on meanwhile: nothing of them
-        is looked at but the ids that they know.
-        """
-        ...
-
-    async def claim_new(self, events: Sequence[Event], at: Sequence[datetime]) -> bool:
-        """Claim ids as `claim` does, for less: only whether all of them were new is told.
-
-        False: one was claimed before, and the unit is of no more use.
-        """
         ...
 
     async def recall(self, events: Sequence[Event], earlier: Mapping[EventKey, Earlier]) -> list[Outcome]:
         """Read the outcomes of events decided before, entries and all, in the order given."""
         ...
 
-    async def write(self, books: Books, decided: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
-        """Write what changed in `books`, the outcomes of claimed events, and dead letters (once each)."""
+    async def write(
+        self,
+        books: Books,
+        decided: Sequence[Outcome],
+        at: Sequence[datetime],
+        letters: Sequence[DeadLetter],
+    ) -> None:
+        """Write what changed in `books`, the outcomes of claimed events, each decided at its time, and dead letters.
+
+        A dead letter that is there already stays as it is.
+        """
         ...
 
     async def advance(self, position: Position) -> None:

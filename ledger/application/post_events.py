@@ -11,7 +11,6 @@ import msgspec
 import stamina
 
 from ledger.application.faults import TooSlowError, TransientFaultError
-from ledger.application.meanwhile import meanwhile
 from ledger.application.ports import BookStore, Clock, Position, UnitOfWork
 from ledger.contract.dead_letter import DeadLetter
 from ledger.domain.books import Books, EventKey, Needs, Rules, needs_of
@@ -19,9 +18,6 @@ from ledger.domain.commands import Event
 from ledger.domain.outcome import Earlier, Outcome, is_redelivery, repeated
 from ledger.domain.posting import decide
 from ledger.observability.signals import Signals
-
-CLEAN_BATCHES = 8
-"""After so many batches without an event that was known, the next is decided while its ids are claimed."""
 
 AT_ONCE = 1000
 """So many events are decided before the loop may go on with what it sends."""
@@ -96,7 +92,6 @@ class PostEvents:
         self._backoff_max_s = backoff_max_s
         self._waiting = waiting
         self._judge = judge or DecideNow()
-        self._clean = CLEAN_BATCHES
 
     async def __call__(self, batch: Batch) -> list[Outcome]:
         """Post `batch` and give the outcome of each event, in order, once they are durable.
@@ -131,46 +126,27 @@ class PostEvents:
 
     async def _try(self, batch: Batch) -> list[Outcome]:
         started = perf_counter()
-        firsts = _first_of_each_id(batch.events)
-        outcomes = await self._attempt(firsts, batch, is_ahead=self._clean >= CLEAN_BATCHES)
-        while outcomes is None:
-            self._judge.undone(batch.events)
-            outcomes = await self._attempt(firsts, batch, is_ahead=False)
+        async with self._store.unit_of_work() as unit:
+            outcomes = await self._decide(unit, batch)
+            if batch.position is not None:
+                await unit.advance(batch.position)
+            await unit.commit()
         self._signals.emit(
             "batch.posted", outcomes=outcomes, letters=batch.letters, s=perf_counter() - started
         )
         return outcomes
 
-    async def _attempt(
-        self, firsts: dict[EventKey, Event], batch: Batch, *, is_ahead: bool
-    ) -> list[Outcome] | None:
-        async with self._store.unit_of_work() as unit:
-            outcomes = await self._decide(unit, firsts, batch, is_ahead=is_ahead)
-            if outcomes is not None:
-                if batch.position is not None:
-                    await unit.advance(batch.position)
-                await unit.commit()
-        return outcomes
-
-    async def _decide(
-        self, unit: UnitOfWork, firsts: dict[EventKey, Event], batch: Batch, *, is_ahead: bool
-    ) -> list[Outcome] | None:
-        """Decide and write; None where what was decided ahead must be decided anew, for some events were known."""
-        books = await self._locked(unit, needs_of(firsts.values()))
+    async def _decide(self, unit: UnitOfWork, batch: Batch) -> list[Outcome]:
+        """Claim, lock, decide and write."""
+        firsts = _first_of_each_id(batch.events)
+        known = dict(await unit.claim(list(firsts.values())))
+        new = {key: event for key, event in firsts.items() if key not in known} if known else firsts
+        books = await self._locked(unit, needs_of(new.values()))
         now = books.not_before(self._clock.now())
-        known: dict[EventKey, Earlier] = {}
-        if is_ahead:
-            async with meanwhile(unit.claim_new(*self._dated(firsts, now))) as claiming:
-                decided = await self._judged(firsts, books, now)
-            if not claiming.result():
-                self._clean = 0
-                return None
-        else:
-            known = dict(await unit.claim(*self._dated(firsts, now)))
-            decided = await self._judged({key: firsts[key] for key in firsts if key not in known}, books, now)
-        self._clean = 0 if known else self._clean + 1
-        await unit.write(books, list(decided.values()), batch.letters)
-        if not known and len(firsts) == len(batch.events):
+        decided = await self._judged(new, books, now)
+        at = [self._judge.moment_of(event, now) for event in new.values()]
+        await unit.write(books, list(decided.values()), at, batch.letters)
+        if len(decided) == len(batch.events):
             return list(decided.values())
         recalled = await self._recall(unit, firsts, known)
         known.update((key, _as_earlier(outcome)) for key, outcome in decided.items())
@@ -189,12 +165,6 @@ class PostEvents:
         if needs.providers:
             books.payments_begin = self._clock.now()
         return books
-
-    def _dated(
-        self, firsts: dict[EventKey, Event], now: datetime
-    ) -> tuple[Sequence[Event], Sequence[datetime]]:
-        events = list(firsts.values())
-        return events, [self._judge.moment_of(event, now) for event in events]
 
     async def _judged(
         self, events: dict[EventKey, Event], books: Books, now: datetime

@@ -55,8 +55,8 @@ _WRITE = f"""
     insert into transactions (event_id, tenant_id, type, posted_at, effective_at)
     select event_id, tenant_id, 'transfer.post.v1', at, at from moved order by i
 ), claimed as (
-    insert into processed_events (event_id, tenant_id, fingerprint, type, kind, posted_at)
-    select event_id, tenant_id, decode(noise, 'hex'), 'transfer.post.v1', 'posted', at from moved order by i
+    insert into processed_events (event_id, tenant_id, fingerprint, type, kind)
+    select event_id, tenant_id, decode(noise, 'hex'), 'transfer.post.v1', 'posted' from moved order by i
 )
 insert into entries (tenant_id, balance_id, version, event_id, line, asset, amount, posted_debits, posted_credits,
                      posted_at)

@@ -13,8 +13,9 @@ FLUSHED_S = 1.5
 """The sender writes a record into the truth once it is acknowledged, and the books have it a little later."""
 
 _POSTED = """
-select "partition", "offset", posted_at from processed_events
-where topic = $1 and posted_at >= $2 and posted_at < $3
+select p."partition", p."offset", coalesce(p.posted_at, t.posted_at) as posted_at
+from processed_events p left join transactions t using (event_id, tenant_id)
+where p.topic = $1 and coalesce(p.posted_at, t.posted_at) >= $2 and coalesce(p.posted_at, t.posted_at) < $3
 """
 
 

@@ -69,7 +69,7 @@ def copied(place: str, kind: str = "'rejected', 'unbalanced'") -> str:
     """Insert a processed event like the first, at another place."""
     return (
         f"insert into processed_events ({COLUMNS}) select {NEW_ID}, tenant_id, fingerprint, type, {kind}, detail, "
-        f'posted_at, {place} from processed_events where "offset" = 0'
+        f'now(), {place} from processed_events where "offset" = 0'
     )
 
 
@@ -149,6 +149,10 @@ CORRUPTIONS: dict[str, tuple[str, set[str]]] = {
     ),
     "a refusal that became posted": (
         "update processed_events set kind = 'posted', reason = null where kind = 'rejected'",
+        {"one_outcome"},
+    ),
+    "the time of a refusal": (
+        "update processed_events set posted_at = null where kind = 'rejected'",
         {"one_outcome"},
     ),
     "a reason too many": (

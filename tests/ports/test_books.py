@@ -239,23 +239,23 @@ async def test_fault_of_our_own_leaves_no_trace(bench: Bench) -> None:
 async def test_unit_left_without_commit_leaves_no_trace(bench: Bench) -> None:
     sent = deposit(bench)
     async with bench.store.unit_of_work() as unit:
+        await unit.claim([sent])
         await unit.lock(needs_of([sent]))
-        await unit.claim([sent], [NOW])
     assert not any((await bench.digest()).values())
 
 
-@pytest.mark.parametrize(
-    ("names", "are_new"), [(["a", "b"], True), (["a", "known"], False), (["known"], False), ([], True)]
-)
-async def test_ids_taken_for_new_are_claimed_only_if_all_of_them_are(
-    bench: Bench, names: list[str], are_new: bool
+@pytest.mark.parametrize("names", [["a", "b"], ["a", "known"], ["known"], ["b", "known", "a"], []])
+async def test_of_the_ids_that_are_claimed_those_that_others_claimed_are_told(
+    bench: Bench, names: list[str]
 ) -> None:
     await bench.post(deposit(bench, name="known"))
     before = await bench.digest()
     events = [deposit(bench, name=name) for name in names]
     async with bench.store.unit_of_work() as unit:
-        await unit.lock(needs_of(events))
-        assert await unit.claim_new(events, [NOW] * len(events)) == are_new
+        known = await unit.claim(events)
+        assert [(key, each.kind) for key, each in known.items()] == [
+            (event.identity, "posted") for event, name in zip(events, names, strict=True) if name == "known"
+        ]
     assert await bench.digest() == before
     outcomes = await bench.post(*events)
     assert [each.kind for each in outcomes] == [

@@ -21,10 +21,8 @@ async def test_a_record_comes_once_to_each_point_new_or_known(
     monkeypatch.setattr(books, "crash_point", lambda name: came.update([name]))
     record = transfer("external:bank", "ann", 1, name="first", tenant=postgres.tenant)
 
-    for what in ("new", "known to a worker that decides ahead", "known to one that asks first"):
+    for what in ("new", "known"):
         worker = PostEvents(postgres.look.worker(), postgres.clock, Rules(), Signals())
-        if what == "known to one that asks first":
-            worker._clean = 0
         await worker(Batch([record]))
         assert came == AT_POINTS, what
         came.clear()

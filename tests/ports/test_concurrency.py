@@ -42,11 +42,12 @@ class Zombie:
 
     async def handle(self, *events: Event) -> list[str]:
         unit = self._unit = await self._stack.enter_async_context(self._store.unit_of_work())
+        await unit.claim(events)
         books = await unit.lock(needs_of(events))
         books.watched = needs_of(events).originals
-        await unit.claim(events, [self._bench.clock.now()] * len(events))
-        outcomes = [decide(event, books, self._bench.clock.now(), Rules()) for event in events]
-        await unit.write(books, outcomes, ())
+        now = self._bench.clock.now()
+        outcomes = [decide(event, books, now, Rules()) for event in events]
+        await unit.write(books, outcomes, [now] * len(outcomes), ())
         return [str(outcome.reason or outcome.kind) for outcome in outcomes]
 
     async def commit(self) -> None:
@@ -248,6 +249,15 @@ async def test_close_sees_the_account_of_a_zombie(bench: Bench) -> None:
     opening = event("account.open.v1", {"account": "ann"}, name="o", tenant=bench.tenant)
     closing = event("account.close.v1", {"account": "ann"}, name="c", tenant=bench.tenant)
     assert await after_a_zombie(bench, [opening], [opening, closing]) == ["duplicate", "posted"]
+
+
+async def test_what_was_handled_before_waits_for_no_account(bench: Bench) -> None:
+    done = pay(bench, "external:bank", "ann", "done")
+    await bench.post(done)
+    zombie = Zombie(bench)
+    await zombie.handle(pay(bench, "external:bank", "ann", "other"))
+    assert await bench.answers(done, store=bench.look.worker()) == ["duplicate"]
+    await zombie.commit()
 
 
 # Faults

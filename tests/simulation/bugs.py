@@ -56,7 +56,7 @@ def _ack_before_commit() -> Substitutes:
 
 
 def _no_dedupe() -> Substitutes:
-    async def claim(self: Any, events: Sequence[Any], at: Sequence[Any]) -> Mapping[Any, Any]:
+    async def claim(self: Any, events: Sequence[Any]) -> Mapping[Any, Any]:
         return {}
 
     return {"ledger.adapters.memory.books.MemoryUnitOfWork.claim": claim}
@@ -77,8 +77,8 @@ def _commit_error_taken_as_not_committed() -> Substitutes:
         failed.clear()
         return done
 
-    async def claim_blindly(self: Any, events: Any, at: Any) -> Any:
-        return {} if failed else await claim(self, events, at)
+    async def claim_blindly(self: Any, events: Any) -> Any:
+        return {} if failed else await claim(self, events)
 
     return {
         "ledger.application.post_events.PostEvents._try": try_again,
@@ -176,8 +176,8 @@ def _no_row_locks() -> Substitutes:
 def _no_dead_letters() -> Substitutes:
     write = MemoryUnitOfWork.write
 
-    async def forgetful(self: Any, books: Any, decided: Any, letters: Any) -> None:
-        await write(self, books, decided, ())
+    async def forgetful(self: Any, books: Any, decided: Any, at: Any, letters: Any) -> None:
+        await write(self, books, decided, at, ())
 
     return {"ledger.adapters.memory.books.MemoryUnitOfWork.write": forgetful}
 

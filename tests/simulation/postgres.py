@@ -210,19 +210,22 @@ class Unit:
     async def lock(self, needs: Needs) -> Books:
         return await self._run("lock", lambda: self._session.unit.lock(needs))  # type: ignore[no-any-return]
 
-    async def claim(self, events: Sequence[Event], at: Sequence[datetime]) -> Mapping[EventKey, Earlier]:
-        known = await self._run("claim", lambda: self._session.unit.claim(events, at))
+    async def claim(self, events: Sequence[Event]) -> Mapping[EventKey, Earlier]:
+        known = await self._run("claim", lambda: self._session.unit.claim(events))
         crash.crash_point("claimed")
         return known  # type: ignore[no-any-return]
-
-    async def claim_new(self, events: Sequence[Event], at: Sequence[datetime]) -> bool:
-        return not await self.claim(events, at)
 
     async def recall(self, events: Sequence[Event], earlier: Mapping[EventKey, Earlier]) -> list[Outcome]:
         return await self._run("recall", lambda: self._session.unit.recall(events, earlier))  # type: ignore[no-any-return]
 
-    async def write(self, books: Books, decided: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
-        await self._run("write", lambda: self._session.unit.write(books, decided, letters))
+    async def write(
+        self,
+        books: Books,
+        decided: Sequence[Outcome],
+        at: Sequence[datetime],
+        letters: Sequence[DeadLetter],
+    ) -> None:
+        await self._run("write", lambda: self._session.unit.write(books, decided, at, letters))
 
     async def advance(self, position: Position) -> None:
         await self._run("advance", lambda: self._session.unit.advance(position))

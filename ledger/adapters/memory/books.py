@@ -83,12 +83,19 @@ class MemoryUnitOfWork:
         self._store = store
         self._writes: list[Write] = []
         self._found: set[Row] = set()
-        self._lacked: set[Row] = set()
 
     @property
     def _kept(self) -> Contents:
         """What is committed now, by whomever."""
         return self._store.contents
+
+    async def claim(self, events: Sequence[Event]) -> Mapping[EventKey, Earlier]:
+        await self._take("event", _ordered(event.identity for event in events))
+        return {
+            event.identity: self._kept.processed[event.identity]
+            for event in events
+            if event.identity in self._kept.processed
+        }
 
     async def lock(self, needs: Needs) -> Books:
         # Tenants are made at once, whatever becomes of the batch; of all else the unit works on copies of its own.
@@ -105,7 +112,6 @@ class MemoryUnitOfWork:
         books.providers = {key for key in needs.providers if _is_provider(self._kept, key)}
         for key, original in books.originals.items():
             original.reversed = self._kept.originals[key].reversed
-        self._lacked |= _missing(books, needs)
         return books
 
     async def _lock_holds(self, books: Books, needs: Needs) -> None:
@@ -133,8 +139,6 @@ class MemoryUnitOfWork:
             balance.account = books.accounts[key[:2]]
             balance.changed = False
         self._found = {("account", name) for name in standing} | {("balance", key) for key in keys}
-        self._lacked = {("balance", key) for key in wanted if key not in books.balances}
-        self._lacked |= {("account", key[:2]) for key in wanted if key[:2] not in books.accounts}
 
     async def _lock_payments(self, books: Books) -> None:
         guarded = {key: hold.guard for key, hold in books.holds.items() if hold.guard is not None}
@@ -143,20 +147,6 @@ class MemoryUnitOfWork:
             saga = self._kept.payments[key].saga
             guard = replace(guard, event_id=saga.event_id, step=saga.step)
             books.holds[key].guard = guard
-
-    async def claim(self, events: Sequence[Event], at: Sequence[datetime]) -> Mapping[EventKey, Earlier]:
-        await self._take("event", _ordered(event.identity for event in events))
-        known = {
-            event.identity: self._kept.processed[event.identity]
-            for event in events
-            if event.identity in self._kept.processed
-        }
-        if known and any(_is_there(self._kept, row) for row in self._lacked):
-            raise TransientFaultError("another worker has posted some of these events; deciding anew")
-        return known
-
-    async def claim_new(self, events: Sequence[Event], at: Sequence[datetime]) -> bool:
-        return not await self.claim(events, at)
 
     async def recall(self, events: Sequence[Event], earlier: Mapping[EventKey, Earlier]) -> list[Outcome]:
         return [self._recall(event, earlier[event.identity]) for event in events]
@@ -184,7 +174,13 @@ class MemoryUnitOfWork:
         payment = self._kept.payments.get(event.identity)
         return None if payment is None else PaymentView(payment.saga.id, payment.saga.state)
 
-    async def write(self, books: Books, decided: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
+    async def write(
+        self,
+        books: Books,
+        decided: Sequence[Outcome],
+        at: Sequence[datetime],
+        letters: Sequence[DeadLetter],
+    ) -> None:
         changes = books.changes
         accounts = [(account.tenant, account.code) for account in changes.opened]
         balances = [(each.account.tenant, each.account.code, each.asset) for each in changes.balances]
@@ -263,21 +259,9 @@ def _write_position(key: tuple[str, int], reached: int, kept: Contents) -> None:
     kept.positions = kept.positions | {key: reached}
 
 
-def _missing(books: Books, needs: Needs) -> set[Row]:
-    """Name the rows that were asked for, and were not there under the locks."""
-    missing: set[Row] = {("hold", key) for key in needs.holds if key not in books.holds}
-    missing |= {("original", key) for key in needs.originals if key not in books.originals}
-    return missing | {("account", name) for name in needs.accounts if name not in books.accounts}
-
-
 def _is_there(kept: Contents, row: Any) -> bool:
     kind, key = row
-    tables: dict[str, Mapping[Any, Any]] = {
-        "hold": kept.holds,
-        "original": kept.originals,
-        "account": kept.accounts,
-        "balance": kept.balances,
-    }
+    tables: dict[str, Mapping[Any, Any]] = {"account": kept.accounts, "balance": kept.balances}
     return key in tables[kind]
 
 

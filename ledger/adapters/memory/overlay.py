@@ -95,7 +95,7 @@ class OverlayUnitOfWork:
             balance.account = books.accounts.setdefault(key[:2], balance.account)
             balance.changed = False
 
-    async def claim(self, events: Sequence[Event], at: Sequence[datetime]) -> Mapping[EventKey, Earlier]:
+    async def claim(self, events: Sequence[Event]) -> Mapping[EventKey, Earlier]:
         below = await self._below.of(events)
         return dict(below) | {
             event.identity: self._kept.processed[event.identity]
@@ -103,13 +103,16 @@ class OverlayUnitOfWork:
             if event.identity in self._kept.processed
         }
 
-    async def claim_new(self, events: Sequence[Event], at: Sequence[datetime]) -> bool:
-        return not await self.claim(events, at)
-
     async def recall(self, events: Sequence[Event], earlier: Mapping[EventKey, Earlier]) -> list[Outcome]:
         return [_recalled(event, earlier[event.identity]) for event in events]
 
-    async def write(self, books: Books, decided: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
+    async def write(
+        self,
+        books: Books,
+        decided: Sequence[Outcome],
+        at: Sequence[datetime],
+        letters: Sequence[DeadLetter],
+    ) -> None:
         self._decided = decided
 
     async def advance(self, position: Position) -> None:

@@ -12,7 +12,7 @@ from ledger.adapters.postgres.directory import Directory, Tenant
 from ledger.adapters.postgres.locking import Locking, Turn
 from ledger.adapters.postgres.statements import column, sql
 from ledger.adapters.postgres.types import Connection, Pool, Transaction
-from ledger.application.faults import PositionGapError, TransientFaultError
+from ledger.application.faults import PositionGapError
 from ledger.application.ports import Position
 from ledger.contract.dead_letter import DeadLetter
 from ledger.domain.account import Balance
@@ -83,65 +83,42 @@ class PostgresUnitOfWork:
         self._directory = directory
         self._tenants: dict[str, Tenant] = {}
         self._books = Books()
-        self._locking: Locking | None = None
+        self._oldest_id = ""
         self._made: list[Balance] = []
         self.ended = False
 
-    async def lock(self, needs: Needs) -> Books:
-        with transient_faults():
-            self._tenants = await self._directory.tenants(self._connection, needs.tenants)
-            self._locking = Locking(self._connection, self._directory, self._tenants, needs, self._turn)
-            self._books = await self._locking.run()
-            if self._directory.oldest_id is None:
-                self._directory.oldest_id = await self._oldest_id()
-            self._books.oldest_id = self._directory.oldest_id
-            return self._books
-
-    async def _oldest_id(self) -> str:
-        return await self._connection.fetchval(sql("find_horizon")) or ""
-
-    async def claim(self, events: Sequence[Event], at: Sequence[datetime]) -> Mapping[EventKey, Earlier]:
+    async def claim(self, events: Sequence[Event]) -> Mapping[EventKey, Earlier]:
         if not events:
             return {}
         with transient_faults():
-            ordered, moments = _in_order(events, at)
-            repeats = await self._connection.fetch(sql("claim_events"), *self._claims(ordered, moments))
-            await self._check_oldest_id()
+            tenants = {event.tenant for event in events}
+            self._tenants = await self._directory.tenants(self._connection, tenants)
+            # In the order in which all claim, so that no two wait for each other in a ring.
+            known = await self._claim(sorted(events, key=lambda event: (event.id, event.tenant)))
+            self._oldest_id = await self._connection.fetchval(sql("find_horizon")) or ""
             crash_point("claimed")
-            if not repeats:
-                return {}
-            await self._refuse_news()
-            again = [ordered[row["ordinal"] - 1] for row in repeats]
-            return await reading.find_processed(self._connection, self._tenants, again)
+            return known
 
-    async def claim_new(self, events: Sequence[Event], at: Sequence[datetime]) -> bool:
-        if not events:
-            return True
+    async def _claim(self, ordered: Sequence[Event]) -> Mapping[EventKey, Earlier]:
+        told = await self._connection.execute(sql("claim_events"), *self._claims(ordered))
+        claimed = int(told.removeprefix("INSERT 0 "))
+        if claimed == len(ordered):
+            return {}
+        known = await reading.find_processed(self._connection, self._tenants, ordered)
+        if claimed + len(known) != len(ordered):
+            raise RuntimeError(
+                f"of {len(ordered)} ids {claimed} were claimed, and {len(known)} are of others"
+            )
+        return known
+
+    async def lock(self, needs: Needs) -> Books:
         with transient_faults():
-            claims = self._claims(*_in_order(events, at))
-            told = await self._connection.execute(sql("claim_new_events"), *claims)
-            await self._check_oldest_id()
-            if told != f"INSERT 0 {len(events)}":
-                return False
-            crash_point("claimed")
-            return True
+            locking = Locking(self._connection, self._directory, self._tenants, needs, self._turn)
+            self._books = await locking.run()
+            self._books.oldest_id = self._oldest_id
+            return self._books
 
-    async def _check_oldest_id(self) -> None:
-        """Start anew where ids that were still known before this batch are not known any more, or are again."""
-        oldest_id = await self._oldest_id()
-        if oldest_id != self._books.oldest_id:
-            self._directory.oldest_id = oldest_id
-            raise TransientFaultError("the oldest id that is still known has moved; deciding anew")
-
-    async def _refuse_news(self) -> None:
-        """Start anew where a worker that is late committed some of these events after the locks were taken.
-
-        What follows on them must see what they did, but a lock shows nothing of rows that were not there yet.
-        """
-        if self._locking is not None and await self._locking.has_news():
-            raise TransientFaultError("another worker has posted some of these events; deciding anew")
-
-    def _claims(self, events: Sequence[Event], moments: Sequence[datetime]) -> list[Sequence[object]]:
+    def _claims(self, events: Sequence[Event]) -> list[Sequence[object]]:
         tenants = self._tenants
         return [
             [event.id for event in events],
@@ -151,16 +128,21 @@ class PostgresUnitOfWork:
             column([event.topic for event in events]),
             column([event.partition for event in events]),
             [event.offset for event in events],
-            column(moments),
         ]
 
     async def recall(self, events: Sequence[Event], earlier: Mapping[EventKey, Earlier]) -> list[Outcome]:
         with transient_faults():
             return await reading.recall(self._connection, self._tenants, events, earlier)
 
-    async def write(self, books: Books, decided: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
+    async def write(
+        self,
+        books: Books,
+        decided: Sequence[Outcome],
+        at: Sequence[datetime],
+        letters: Sequence[DeadLetter],
+    ) -> None:
         with transient_faults():
-            self._made = await writing.write(self._connection, self._tenants, books, decided, letters)
+            self._made = await writing.write(self._connection, self._tenants, books, decided, at, letters)
 
     async def advance(self, position: Position) -> None:
         at = (position.topic, position.partition)
@@ -177,9 +159,3 @@ class PostgresUnitOfWork:
             await self._transaction.commit()
         self._directory.learn_from(self._made)
         crash_point("committed")
-
-
-def _in_order(events: Sequence[Event], at: Sequence[datetime]) -> tuple[Sequence[Event], Sequence[datetime]]:
-    """Give events with their times in the order in which all claim: that of their ids."""
-    dated = sorted(zip(events, at, strict=True), key=lambda each: (each[0].id, each[0].tenant))
-    return [event for event, _ in dated], [moment for _, moment in dated]

@@ -1,4 +1,4 @@
-"""What a worker may remember of the books between batches: tenants, the rows of balances, and the oldest known id."""
+"""What a worker may remember of the books between batches: tenants, and the rows of balances."""
 
 from collections.abc import Iterable
 from time import monotonic
@@ -43,8 +43,6 @@ class Directory:
         self._rows: dict[BalanceKey, BalanceRow] = {}
         self._tenants: dict[str, Tenant] = {}
         self._expires_at = 0.0
-        self.oldest_id: str | None = None
-        """Before this one no id is known any more, as far as was seen; "": all are; None: nobody has looked."""
 
     async def tenants(self, connection: Connection, codes: Iterable[str]) -> dict[str, Tenant]:
         """Find tenants by code. Unknown ones are made, and stay made whatever becomes of the batch."""
@@ -88,7 +86,6 @@ class Directory:
         """Start anew: the books are not those that were remembered."""
         self._rows.clear()
         self._tenants = {}
-        self.oldest_id = None
 
 
 async def _find_tenants(connection: Connection, codes: list[str]) -> dict[str, Tenant]:

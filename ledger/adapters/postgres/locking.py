@@ -252,28 +252,3 @@ class Locking:
     async def _find_reversals(self) -> None:
         for row in await self._by_event("find_reversals", set(self._books.originals)):
             self._books.originals[self._codes[row["tenant_id"]], row["event_id"]].reversed = row["reversed"]
-
-    async def has_news(self) -> bool:
-        """Tell whether something that was missing under the locks is there now: a hold, a transaction, a row."""
-        return bool(
-            await self._by_event("find_originals", self._needs.originals - self._books.originals.keys())
-            or await self._has_new_holds()
-            or await self._has_new_rows()
-        )
-
-    async def _has_new_holds(self) -> bool:
-        # Read without a lock: those of holds are taken before those of balances, which are held by now.
-        missing = self._needs.holds - self._books.holds.keys()
-        tenants = [self._tenants[tenant].id for tenant, _ in missing]
-        ids = [event_id for _, event_id in missing]
-        return bool(missing and await self._connection.fetch(sql("find_holds"), ids, tenants))
-
-    async def _has_new_rows(self) -> bool:
-        missing = [key for key in self._wanted if key not in self._rows]
-        missing += [(*key, "") for key in self._needs.accounts if key not in self._books.accounts]
-        found = await self._fetch_rows(missing) if missing else []
-        return any(
-            row["balance_id"] is not None
-            or (self._codes[row["tenant_id"]], row["code"]) not in self._books.accounts
-            for row in found
-        )

@@ -57,9 +57,10 @@ async def write(
     tenants: Tenants,
     books: Books,
     decided: Sequence[Outcome],
+    at: Sequence[datetime],
     letters: Sequence[DeadLetter],
 ) -> list[Balance]:
-    """Write the changes of a batch, and give the balances that are new.
+    """Write the changes of a batch, each event of it decided at its time, and give the balances that are new.
 
     Raises TransientFaultError where another batch opened the same account.
     """
@@ -72,7 +73,7 @@ async def write(
     await insert_payments(connection, tenants, changes.payments)
     await _write_reversals(connection, tenants, books)
     await _close_accounts(connection, tenants, books, decided)
-    await _settle(connection, tenants, [outcome for outcome in decided if outcome.kind != "posted"])
+    await _settle(connection, tenants, decided, at)
     await _insert_dead_letters(connection, letters)
     return made
 
@@ -233,15 +234,24 @@ async def _close_accounts(
         )
 
 
-async def _settle(connection: Any, tenants: Tenants, outcomes: list[Outcome]) -> None:
-    if outcomes:
+async def _settle(
+    connection: Any, tenants: Tenants, decided: Sequence[Outcome], at: Sequence[datetime]
+) -> None:
+    """Complete the rows of claims of which the transaction does not say all: that it was posted, and when."""
+    rows = [
+        (outcome, moment)
+        for outcome, moment in zip(decided, at, strict=True)
+        if outcome.transaction is None or outcome.posted_at != moment
+    ]
+    if rows:
         await connection.execute(
             sql("settle_events"),
-            [outcome.event.id for outcome in outcomes],
-            [tenants[outcome.event.tenant].id for outcome in outcomes],
-            [outcome.kind for outcome in outcomes],
-            [outcome.reason for outcome in outcomes],
-            [outcome.detail for outcome in outcomes],
+            [outcome.event.id for outcome, _ in rows],
+            [tenants[outcome.event.tenant].id for outcome, _ in rows],
+            [outcome.kind for outcome, _ in rows],
+            [outcome.reason for outcome, _ in rows],
+            [outcome.detail for outcome, _ in rows],
+            [moment for _, moment in rows],
         )
 
 

@@ -22,7 +22,6 @@ CLAIM_COLUMNS = (
     "fingerprint",
     "type",
     "kind",
-    "posted_at",
     "topic",
     "partition",
     "offset",
@@ -167,20 +166,18 @@ class Packer:
         return Batch(
             values.posted_at,
             len(values.posted),
-            _whole(self._claims(values.posted, time)),
+            _whole(self._claims(values.posted)),
             _whole(self._transactions(values.posted, time)),
             _whole(self._entries(values.posted, time)),
             [f"{{{','.join(map(str, column))}}}" for column in values.balances],
         )
 
-    def _claims(self, posted: list[Posted], time: int) -> list[bytes]:
-        row = Struct(f">hi16sii i{_DIGEST_BYTES}s i{len(TYPE)}s i{len(KIND)}s iq i{len(self._topic)}s ii iq")
-        begins, kind = (len(CLAIM_COLUMNS), 16), (len(TYPE), TYPE, len(KIND), KIND)
-        at, tenant = (8, time, len(self._topic), self._topic), (4, self._tenant, _DIGEST_BYTES)
+    def _claims(self, posted: list[Posted]) -> list[bytes]:
+        row = Struct(f">hi16sii i{_DIGEST_BYTES}s i{len(TYPE)}s i{len(KIND)}s i{len(self._topic)}s ii iq")
+        begins, tenant = (len(CLAIM_COLUMNS), 16), (4, self._tenant, _DIGEST_BYTES)
+        same = (len(TYPE), TYPE, len(KIND), KIND, len(self._topic), self._topic)
         return [
-            row.pack(
-                *begins, each.event_id, *tenant, each.digest, *kind, *at, 4, each.partition, 8, each.offset
-            )
+            row.pack(*begins, each.event_id, *tenant, each.digest, *same, 4, each.partition, 8, each.offset)
             for each in posted
         ]
 

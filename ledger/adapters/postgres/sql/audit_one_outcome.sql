@@ -37,6 +37,10 @@ union all
 select 'refused without a reason, or the other way round', tenant_id, event_id::text, kind
 from processed_events where (kind = 'rejected') <> (reason is not null)
 union all
+select 'outcome without a time', p.tenant_id, p.event_id::text, p.type
+from processed_events p where p.posted_at is null
+  and not exists (select from transactions t where t.event_id = p.event_id and t.tenant_id = p.tenant_id)
+union all
 select 'two events first seen at one offset', min(tenant_id), min(event_id::text), concat_ws('/', topic, "partition", "offset")
 from processed_events where "offset" is not null group by topic, "partition", "offset" having count(*) > 1
 limit 100
