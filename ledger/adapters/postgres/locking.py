@@ -11,6 +11,7 @@ from ledger.adapters.postgres.directory import BalanceRow, Directory, Tenant
 from ledger.adapters.postgres.statements import column, sql
 from ledger.adapters.postgres.types import Connection
 from ledger.application.faults import TransientFaultError
+from ledger.application.meanwhile import meanwhile
 from ledger.domain.account import Account, AccountKey, Balance, BalanceKey
 from ledger.domain.books import Books, EventKey, Needs
 from ledger.domain.holds import Guard, Hold
@@ -27,7 +28,7 @@ waited, and 68 ms behind one that had.
 """
 
 MANY = 500
-"""From so many balances on, to lock some ahead is worth a trip."""
+"""From so many balances on, to lock them in parts is worth the trips."""
 
 RowKey = tuple[int, int]
 """(tenant id, balance id)"""
@@ -206,24 +207,26 @@ class Locking:
         if not self._rows:
             return
         keys = {(self._tenants[key[0]].id, row.balance_id): key for key, row in self._rows.items()}
-        rows = sorted(keys)
-        ahead = FIRST_LOCKED if len(rows) >= MANY else 0
-        for some in (rows[:ahead], rows[ahead:]):
-            if some:
-                await self._lock_rows(some, keys)
+        locked: list[asyncpg.Record] = []
+        for some in _parts(sorted(keys)):
+            async with meanwhile(self._lock_rows(some)) as locking:
+                self._take(locked, keys)
+            locked = locking.result()
+        self._take(locked, keys)
         if len(self._books.balances) != len(self._rows):
             # A row never changes its name, so these are other books than those remembered: restored, failed over.
             self._directory.forget()
             raise TransientFaultError("remembered balances are not in the books; looking them up anew")
 
-    async def _lock_rows(self, rows: list[RowKey], keys: dict[RowKey, BalanceKey]) -> None:
-        """Lock balances, and take those into the books that have the names they are remembered by."""
-        found = await self._connection.fetch(
-            sql("lock_balances"), column([tenant for tenant, _ in rows]), [balance for _, balance in rows]
-        )
+    async def _lock_rows(self, rows: list[RowKey]) -> list[asyncpg.Record]:
+        tenants, balances = column([tenant for tenant, _ in rows]), [balance for _, balance in rows]
+        return await self._connection.fetch(sql("lock_balances"), tenants, balances)
+
+    def _take(self, locked: list[asyncpg.Record], keys: dict[RowKey, BalanceKey]) -> None:
+        """Take balances into the books that have the names they are remembered by."""
         accounts, balances = self._books.accounts, self._books.balances
         # By place: to look up each value by its name takes as long again.
-        for tenant, code, asset, tenant_id, row, closed, debited, credited, held, version, last_at in found:
+        for tenant, code, asset, tenant_id, row, closed, debited, credited, held, version, last_at in locked:
             key = keys[tenant_id, row]
             if key == (tenant, code, asset):
                 account = accounts.get(key[:2])
@@ -252,3 +255,11 @@ class Locking:
     async def _find_reversals(self) -> None:
         for row in await self._by_event("find_reversals", set(self._books.originals)):
             self._books.originals[self._codes[row["tenant_id"]], row["event_id"]].reversed = row["reversed"]
+
+
+def _parts(rows: list[RowKey]) -> list[list[RowKey]]:
+    """Part many rows: some ahead, then halves, so that one is taken into the books while the other is locked."""
+    if len(rows) < MANY:
+        return [rows]
+    middle = (FIRST_LOCKED + len(rows)) // 2
+    return [rows[:FIRST_LOCKED], rows[FIRST_LOCKED:middle], rows[middle:]]
