@@ -20,7 +20,7 @@ from ledger.domain.posting import decide
 from ledger.observability.signals import Signals
 
 AT_ONCE = 1000
-"""So many events are decided before the loop may go on with what it sends."""
+"""So many events are decided before the loop may go on with what else there is to do."""
 
 TRIES_WHOLE = 3
 """How often a batch that is too slow is tried as it is, before it is parted."""

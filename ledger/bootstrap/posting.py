@@ -48,7 +48,7 @@ async def posting(
     settings: Settings, dsn: str, signals: Signals, *, lanes: int, waiting: Waiting = not_said
 ) -> AsyncIterator["Posting"]:
     """Compose the posting of events into PostgreSQL, for `lanes` batches side by side."""
-    pool = await open_pool(dsn, settings, size=lanes + 2)
+    pool = await open_pool(dsn, settings, size=lanes + 2, by_key=True)
     clock = DatabaseClock(pool, monotonic, SystemClock(), signals)
     try:
         store = PostgresBooks(

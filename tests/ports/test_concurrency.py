@@ -256,7 +256,8 @@ async def test_what_was_handled_before_waits_for_no_account(bench: Bench) -> Non
     await bench.post(done)
     zombie = Zombie(bench)
     await zombie.handle(pay(bench, "external:bank", "ann", "other"))
-    assert await bench.answers(done, store=bench.look.worker()) == ["duplicate"]
+    async with asyncio.timeout(10):
+        assert await bench.answers(done, store=bench.look.worker()) == ["duplicate"]
     await zombie.commit()
 
 

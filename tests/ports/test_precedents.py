@@ -4,7 +4,11 @@ from datetime import timedelta
 
 from ledger.adapters.postgres.precedents import PostgresPrecedents
 from ledger.adapters.postgres.types import Pool
-from tests.builders import NOW, event
+from ledger.application.post_events import Batch, PostEvents
+from ledger.domain.books import Rules
+from ledger.domain.replaying import DecideAgain
+from tests.builders import NOW, HandClock, event
+from tests.fakes import RememberedSignals
 from tests.ports.conftest import Bench
 from tests.ports.test_concurrency import hold_towards, pay
 
@@ -47,3 +51,16 @@ async def test_the_time_of_a_transaction_is_kept_once(postgres: Bench, pool: Poo
             for event_id in (paid.id, refused.id)
         }
     assert kept == {paid.id: None, refused.id: NOW}
+
+
+async def test_what_is_replayed_keeps_its_times_beside_what_was_there(postgres: Bench, pool: Pool) -> None:
+    events = [pay(postgres, "external:bank", "ann", name) for name in ("there", "first", "second")]
+    await postgres.post(events[0])
+    judge = DecideAgain()
+    judge.times = {each.identity: NOW + timedelta(hours=number) for number, each in enumerate(events)}
+    again = PostEvents(
+        postgres.store, HandClock(NOW + timedelta(days=1)), Rules(), RememberedSignals(), judge=judge
+    )
+    assert [each.kind for each in await again(Batch(events))] == ["duplicate", "posted", "posted"]
+    found = await PostgresPrecedents(pool).of(events)
+    assert {key: each.posted_at for key, each in found.items()} == judge.times

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from ledger.adapters.postgres import locking
+from ledger.adapters.postgres import locking, reading
 from ledger.adapters.postgres.books import PostgresBooks
 from ledger.adapters.postgres.connection import open_pool
 from ledger.adapters.postgres.payments import PostgresPayments
@@ -31,6 +31,7 @@ from tests.ports.conftest import SEALING_KEY
 from tests.ports.payments import CAPTURING, told
 
 SETTINGS = Settings(postgres_schema="restored")
+_WAITING = "select count(*) from pg_locks where not granted"
 
 
 @pytest.fixture
@@ -118,17 +119,40 @@ async def test_id_of_a_dropped_month_is_too_old_whatever_the_settings(pool: Pool
     assert await credit_of(pool, "ann") == 7
 
 
-async def test_month_dropped_under_a_worker_is_noticed_before_anything_is_posted(pool: Pool) -> None:
+async def test_month_dropped_while_its_id_is_claimed_is_noticed_before_anything_is_posted(pool: Pool) -> None:
     old = derived_id(milliseconds(datetime.now(UTC) - timedelta(days=200)), "an event")
     post = poster(pool, Rules(dedupe_horizon=timedelta(days=365)))
     first = decode_event(transfer("external:bank", "ann", 7, old))
     assert [outcome.kind for outcome in await post(Batch([first]))] == ["posted"]
 
-    assert await pool.fetchval("select drop_event_partitions(now() - interval '100 days')") > 0
-    [again] = await post(Batch([first]))
+    async with pool.acquire() as connection, connection.transaction():
+        assert await connection.fetchval("select drop_event_partitions(now() - interval '100 days')") > 0
+        waiting = asyncio.create_task(post(Batch([first])))
+        async with asyncio.timeout(10):
+            while not await connection.fetchval(_WAITING):  # noqa: ASYNC110 - the server has no event for it
+                await asyncio.sleep(0.01)
+    [again] = await waiting
 
     assert again.reason == "event_too_old"
     assert await credit_of(pool, "ann") == 7
+
+
+async def test_ids_of_which_not_all_are_accounted_for_are_claimed_anew(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (decode_event(transfer("external:bank", "ann", amount)) for amount in (1, 20))
+    await poster(pool)(Batch([first]))
+    find = reading.find_processed
+    told: list[dict[Any, Any]] = [{}]
+
+    async def found(*given: Any) -> Any:
+        return told.pop() if told else await find(*given)
+
+    monkeypatch.setattr(reading, "find_processed", found)
+    outcomes = await poster(pool)(Batch([first, second]))
+
+    assert [each.kind for each in outcomes] == ["duplicate", "posted"]
+    assert (await credit_of(pool, "ann"), told) == (21, [])
 
 
 async def test_capture_of_a_dropped_month_is_posted_once(pool: Pool) -> None:

@@ -12,7 +12,7 @@ from ledger.adapters.postgres.directory import Directory, Tenant
 from ledger.adapters.postgres.locking import Locking, Turn
 from ledger.adapters.postgres.statements import column, sql
 from ledger.adapters.postgres.types import Connection, Pool, Transaction
-from ledger.application.faults import PositionGapError
+from ledger.application.faults import PositionGapError, TransientFaultError
 from ledger.application.ports import Position
 from ledger.contract.dead_letter import DeadLetter
 from ledger.domain.account import Balance
@@ -106,9 +106,8 @@ class PostgresUnitOfWork:
             return {}
         known = await reading.find_processed(self._connection, self._tenants, ordered)
         if claimed + len(known) != len(ordered):
-            raise RuntimeError(
-                f"of {len(ordered)} ids {claimed} were claimed, and {len(known)} are of others"
-            )
+            # By chance a transaction of four thousand million before had the number that this one has.
+            raise TransientFaultError("what was claimed and what was known are not all ids; beginning anew")
         return known
 
     async def lock(self, needs: Needs) -> Books:

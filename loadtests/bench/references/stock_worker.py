@@ -1,7 +1,7 @@
 """A ledger as Faust's manual leads to it: an agent that takes events one by one, and a database transaction each.
 
 Run by stock_faust.py. It decides what the product decides of a transfer (an id once, no overdraft) and writes the
-same rows in as few statements as seems natural; it publishes nothing.
+same rows (and the time into that of the id) in as few statements as seems natural; it publishes nothing.
 """
 
 import sys

@@ -39,6 +39,8 @@ from processed_events where (kind = 'rejected') <> (reason is not null)
 union all
 select 'outcome without a time', p.tenant_id, p.event_id::text, p.type
 from processed_events p where p.posted_at is null
+  and (p.kind <> 'posted' or p.type not in
+      ('transfer.post.v1', 'transaction.post.v1', 'transaction.reverse.v1', 'hold.capture.v1'))
   and not exists (select from transactions t where t.event_id = p.event_id and t.tenant_id = p.tenant_id)
 union all
 select 'two events first seen at one offset', min(tenant_id), min(event_id::text), concat_ws('/', topic, "partition", "offset")
