@@ -75,4 +75,4 @@ async def _lose_changelog(stage: Stage) -> None:
         await admin.close()
 
 
-FAULTS = (Fault("F27", "state directory corrupt and lost, changelog lost", _state_lost),)
+FAULTS = (Fault("F27", "state directory corrupt and lost, changelog lost", _state_lost, reads_all=True),)
