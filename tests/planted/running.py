@@ -11,11 +11,13 @@ import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from types import TracebackType
 from typing import Any, NamedTuple
+
+from tests.planted.bug import Bug
 
 FAILED = 1
 """What pytest says where tests ran and some failed; everything else is no catch."""
@@ -88,11 +90,9 @@ class Greenhouse:
 
 
 def grow_all(
-    kafka: str, postgres: str, seen: Callable[[str, Harvest], None] | None = None
+    kafka: str, postgres: str, bugs: Sequence[Bug], seen: Callable[[str, Harvest], None] | None = None
 ) -> dict[str, Harvest]:
-    """Plant every bug, two at a time; gives what came of each by its name, in their order."""
-    from tests.planted.bugs import BUGS
-
+    """Plant bugs, two at a time; gives what came of each by its name, in their order."""
     with (
         Greenhouse(kafka, postgres) as first,
         Greenhouse(kafka, postgres) as second,
@@ -108,7 +108,7 @@ def grow_all(
                 seen(bug.name, harvest)
             return bug.name, harvest
 
-        return dict(pool.map(grow, BUGS))
+        return dict(pool.map(grow, bugs))
 
 
 def _serve() -> None:

@@ -15,7 +15,7 @@ BUGS_MIN = 20
 @pytest.fixture(scope="module")
 async def harvests(kafka: str, postgres_dsn: str) -> Mapping[str, Harvest]:
     """What came of all of them, two at a time."""
-    return await asyncio.to_thread(grow_all, kafka, postgres_dsn)
+    return await asyncio.to_thread(grow_all, kafka, postgres_dsn, BUGS)
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=[bug.name for bug in BUGS])
