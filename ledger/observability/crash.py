@@ -4,6 +4,29 @@ Tests and fault runs set it; without it a point costs one comparison.
 """
 
 import os
+from typing import Literal, get_args
+
+CrashPoint = Literal[
+    "claimed",
+    "before_commit",
+    "committed",
+    "before_publish",
+    "published",
+    "before_checkpoint",
+    "checkpoint_written",
+    "saga_stored",
+    "attempt_begun",
+    "provider_answered",
+    "step_published",
+    "webhooks_heard",
+    "webhook_kept",
+    "voids_sent",
+    "links_written",
+    "segment_written",
+    "letter_sent",
+    "batch_replayed",
+]
+POINTS: tuple[str, ...] = get_args(CrashPoint)
 
 _NAME, _, _COUNT = os.environ.get("LEDGER_CRASH", "").partition(":")
 _IS_VALID = not _COUNT or (_COUNT.isdecimal() and int(_COUNT) > 0)
@@ -12,11 +35,15 @@ EXIT_CODE = 137
 
 
 class CrashSettingError(ValueError):
-    """LEDGER_CRASH is not a name and a count."""
+    """LEDGER_CRASH is not the name of a crash point and a count."""
 
 
 def check_crash_setting() -> None:
-    """Raise CrashSettingError unless LEDGER_CRASH is empty, or a name, with or without a count."""
+    """Raise CrashSettingError unless LEDGER_CRASH is empty, or a crash point, with or without a count."""
+    if _NAME and _NAME not in POINTS:
+        raise CrashSettingError(
+            f"LEDGER_CRASH is {_NAME!r}: there is no such crash point, only {', '.join(POINTS)}."
+        )
     if not _IS_VALID:
         raise CrashSettingError(
             f"LEDGER_CRASH is {f'{_NAME}:{_COUNT}'!r}: it takes the name of a crash point and a count from 1, "
@@ -24,7 +51,7 @@ def check_crash_setting() -> None:
         )
 
 
-def crash_point(name: str) -> None:
+def crash_point(name: CrashPoint) -> None:
     """End here, if this is the point that was asked for."""
     if _NAME and name == _NAME:
         _count_down()

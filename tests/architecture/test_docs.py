@@ -17,6 +17,7 @@ from ledger.contract.dead_letter import DeadLetterReason
 from ledger.contract.decode import decode_event
 from ledger.contract.event_types import COMMANDS
 from ledger.domain.rejection import Reason
+from ledger.observability.crash import POINTS
 from streams.cli import app
 from streams.demo.bank_csv import BankHistory
 from tests.architecture.counted import registries
@@ -157,13 +158,13 @@ def test_operations_list_every_metric_and_no_other() -> None:
 
 
 def test_operations_name_every_crash_point() -> None:
-    points = {
+    met = {
         name
         for path in modules(*PRODUCT)
         for name in re.findall(r'\bcrash_point\("(\w+)"\)', path.read_text(encoding="utf-8"))
     }
     listed = set(re.findall(r"^\| `(\w+)` \|", section(OPERATIONS, "Crash points"), re.MULTILINE))
-    assert listed == points
+    assert listed == met == set(POINTS)
 
 
 # What a worker says of itself; the stack's own signals go to the person who started it.

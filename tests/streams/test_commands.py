@@ -145,8 +145,8 @@ def test_full_disk_is_not_a_service_that_is_away() -> None:
         raise OSError(28, "No space left on device")
 
 
-@pytest.mark.parametrize("value", ["x:y", "x:0", "x:-1"])
-def test_crash_point_without_a_count_is_told_by_any_command(value: str) -> None:
+@pytest.mark.parametrize("value", ["claimed:y", "claimed:0", "claimed:-1", "x", "claim:1"])
+def test_what_is_no_crash_point_with_a_count_is_told_by_any_command(value: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "streams.cli", "status"],
         env={"PATH": "", "LEDGER_CRASH": value},
@@ -155,7 +155,7 @@ def test_crash_point_without_a_count_is_told_by_any_command(value: str) -> None:
         check=False,
         timeout=60,
     )
-    assert (done.returncode, done.stderr.startswith(f"LEDGER_CRASH is '{value}'")) == (2, True)
+    assert (done.returncode, done.stderr.startswith("LEDGER_CRASH is '")) == (2, True)
 
 
 @pytest.mark.parametrize(
