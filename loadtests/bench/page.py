@@ -42,10 +42,11 @@ STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --faint: #59636e; --paper: #fff; --line: #d1d9e0; --card: #f6f8fa;
 --good: #1a7f37; --bad: #c62828; --c0: #2468c7; --c1: #d9730d; --c2: #2e8b57; --c3: #b5406f; --c4: #7655c9;
 --c5: #92781a; --c6: #1492a3; --c7: #7a828c;
---c8: #5a8f00; --c9: #a0522d }
+--c8: #5a8f00; --c9: #a0522d; --c10: #2b2f36; --c11: #e0409f }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --faint: #9198a1; --paper: #0d1117; --line: #30373f;
 --card: #161b22; --good: #4ac26b; --bad: #ff7b72; --c0: #6cb0ff; --c1: #ff9f4a; --c2: #5fcf8f; --c3: #f47fb0;
---c4: #b39cff; --c5: #d9c05a; --c6: #4fd0e0; --c7: #a6adb5; --c8: #a4d65e; --c9: #d9a06b } }
+--c4: #b39cff; --c5: #d9c05a; --c6: #4fd0e0; --c7: #a6adb5; --c8: #a4d65e; --c9: #d9a06b;
+--c10: #e6edf3; --c11: #ff9ad5 } }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 66rem; padding: 0 1rem;
 color: var(--ink); background: var(--paper) }
 h1 { font-size: 1.6rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin: 2.2rem 0 .4rem }

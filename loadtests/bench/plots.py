@@ -7,7 +7,7 @@ from html import escape
 
 WIDTH, HEIGHT = 720, 260
 LEFT, RIGHT, TOP, BOTTOM = 72, 16, 12, 40
-COLOURS = 10
+COLOURS = 12
 LETTER = 7.2
 """About how wide a letter is."""
 
