@@ -12,6 +12,7 @@ import msgspec
 
 from loadtests.chaos.checker.options import API_KEYS
 from loadtests.chaos.load import truth_in
+from loadtests.chaos.reads import reads_in
 from loadtests.chaos.results import Checked
 from loadtests.chaos.stage import Stage
 
@@ -41,7 +42,9 @@ async def judge(
     stage: Stage, tell: Callable[[str], None], *, after_loss: bool = False
 ) -> tuple[dict[str, Checked], list[str]]:
     """Have the checker look at the stage, which must be quiet; gives its verdicts, and what went wrong with it."""
-    command = [*_command(stage), "--after-loss" if after_loss else "--chained"]
+    # What was read of commits that were lost is of what the books never were.
+    kept = ["--after-loss"] if after_loss else ["--chained", "--reads", str(reads_in(stage.state.path))]
+    command = [*_command(stage), *kept]
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, env=_secrets(stage))
     allowed_s = CHECK_S + stage.watch.sent / CHECKED_RECORDS_S
     try:

@@ -3,11 +3,13 @@
 import asyncio
 from collections import deque
 from contextlib import suppress
+from pathlib import Path
 from random import Random
 from time import monotonic
 from typing import Any
 
 import aiohttp
+import orjson
 
 from loadtests.chaos.results import Checked
 from loadtests.chaos.traffic import BANK_ACCOUNTS, BANK_ASSET, BANK_FUNDS, BANK_TENANT
@@ -21,10 +23,16 @@ FINDINGS_MAX = 50
 TOTAL = BANK_ACCOUNTS * BANK_FUNDS
 
 
-class Reader:
-    """Reads the bank's accounts, and keeps what no reader may see."""
+def reads_in(directory: Path) -> Path:
+    """Where the reads of a scene are, a line of JSON each, as the checker takes them."""
+    return directory / "reads.jsonl"
 
-    def __init__(self, url: str, key: str, http: aiohttp.ClientSession, seed: int) -> None:
+
+class Reader:
+    """Reads the bank's accounts, writes down what it was told, and keeps what no reader may see."""
+
+    def __init__(self, url: str, key: str, http: aiohttp.ClientSession, seed: int, written: Path) -> None:
+        self._written = written.open("wb")
         self._url = url
         self._headers = {"authorization": f"Bearer {key}"}
         self._http = http
@@ -53,6 +61,10 @@ class Reader:
         self._newest.clear()
         self._seen.clear()
 
+    def close(self) -> None:
+        """Have all that was read in its file."""
+        self._written.close()
+
     def verdict(self) -> Checked:
         """Give what was found so far; a run in which hardly anything was answered proves nothing."""
         findings = list(self._findings)
@@ -64,7 +76,7 @@ class Reader:
         """Read one: it knows at least what was read of it before."""
         account, forgotten = self._account(), self._forgotten
         known = self._newest.get(account, 0)
-        found = await self._balance(account, "strong")
+        found = await self._balance(account, "strong", known)
         if forgotten != self._forgotten:
             return
         if found["version"] < known:
@@ -95,8 +107,22 @@ class Reader:
         if any(each["difference"] for each in page["items"]):
             self._find("debits and credits differ", items=page["items"])
 
-    async def _balance(self, account: str, consistency: str) -> dict[str, Any]:
-        return await self._ask(f"/v1/accounts/{account}/balance", asset=BANK_ASSET, consistency=consistency)
+    async def _balance(self, account: str, consistency: str, known: int = 0) -> dict[str, Any]:
+        path, began = f"/v1/accounts/{account}/balance", monotonic()
+        found = await self._ask(path, asset=BANK_ASSET, consistency=consistency)
+        read = {
+            "tenant": BANK_TENANT,
+            "account": account,
+            "asset": BANK_ASSET,
+            "consistency": consistency,
+            "version": found["version"],
+            "balance": found["balance"],
+            "began": began,
+            "ended": monotonic(),
+            "at_least": known,
+        }
+        self._written.write(orjson.dumps(read) + b"\n")
+        return found
 
     async def _ask(self, path: str, **query: str) -> dict[str, Any]:
         timeout = aiohttp.ClientTimeout(total=ANSWER_S)
@@ -127,9 +153,12 @@ class Reading:
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
+        self.reader.close()
         return self.reader.verdict()
 
 
-def bank_reader(url: str, keys: dict[str, str], http: aiohttp.ClientSession, seed: int) -> Reader:
+def bank_reader(
+    url: str, keys: dict[str, str], http: aiohttp.ClientSession, seed: int, directory: Path
+) -> Reader:
     """Give a reader of the bank's accounts."""
-    return Reader(url, keys[BANK_TENANT], http, seed)
+    return Reader(url, keys[BANK_TENANT], http, seed, reads_in(directory))

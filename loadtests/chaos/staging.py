@@ -43,7 +43,7 @@ async def staged(directory: Path, wishes: Wishes) -> AsyncIterator[Stage]:
         stage.load = await afterwards.enter_async_context(loading(order, wishes.rate))
         await stage.load.until_opened()
         await stage.until_recovered(QUIET_S)
-        reader = bank_reader(stage.url("api"), stage.keys, stage.http, wishes.seed)
+        reader = bank_reader(stage.url("api"), stage.keys, stage.http, wishes.seed, directory)
         stage.reading = Reading(reader)
         afterwards.push_async_callback(stage.reading.stop)
         yield stage
