@@ -154,11 +154,7 @@ processed_events = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("reason", sa.Text),
     sa.Column("detail", sa.Text),
-    sa.Column(
-        "posted_at",
-        _moment,
-        comment="when it was decided, by the clock; null where its transaction says so: it was posted at that time",
-    ),
+    sa.Column("posted_at", _moment, comment="when it was decided; null: when its transaction was posted"),
     sa.Column("topic", sa.Text),
     sa.Column("partition", sa.Integer),
     sa.Column("offset", _big, comment="where in its partition of the topic the id was first seen"),
