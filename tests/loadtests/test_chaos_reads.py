@@ -70,4 +70,5 @@ async def test_a_reader_holds_cached_reads_to_their_age(
     monkeypatch.setattr(reader, "_seen", {"bank:1": [(monotonic() - seen_s_ago, 5)]})
     monkeypatch.setattr(reader, "_checked", 1)
     await reader._cached()
+    reader.close()
     assert reader.verdict().ok is ok
