@@ -50,6 +50,8 @@ def make_app(options: argparse.Namespace) -> ChunkedApp:
     app = chunked_app(options.group, Settings(), Signals(notes.signal), [options.topic])
     if options.drop_share:
         app.transport = dropping(options.drop_share)(app.conf.broker_consumer, app, app.flow)
+    if options.assigning_s:
+        _take_long(app, options.assigning_s)
     table = app.Table(table_name(options.group), key_type=bytes, default=int) if options.table else None
 
     async def handle(chunk: Chunk) -> None:
@@ -73,6 +75,16 @@ def make_app(options: argparse.Namespace) -> ChunkedApp:
         await lanes.run(stream)
 
     return app
+
+
+def _take_long(app: ChunkedApp, seconds: float) -> None:
+    """Have an assignment take long, as that of large tables does."""
+
+    async def wait(*_: Any, **__: Any) -> None:
+        await asyncio.sleep(seconds)
+        app.flow.signals.emit("assignment.ended")
+
+    app.on_partitions_assigned.connect(wait, weak=False)
 
 
 def dropping(share: float) -> type[ChunkedTransport]:
@@ -116,6 +128,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--fail-at", type=int)
     parser.add_argument("--agent-fault", action="store_true")
     parser.add_argument("--drop-share", type=float, default=0.0)
+    parser.add_argument("--assigning-s", type=float, default=0.0)
     parser.add_argument("--wait-for")
     parser.add_argument("--wait-s", type=float, default=0.0)
     return parser.parse_args()

@@ -78,6 +78,17 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
         consumer._client.send = BoundedSending(consumer._client, self.flow.settings.rebalance_timeout_s)
         return consumer
 
+    # Assignment
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Tell Faust; meanwhile the group hears of this member, though aiokafka would keep silent until all is ready.
+
+        Tables may take longer than a session: the group would hand the partitions on, and back, without an end. One
+        whose preparations never end is found by the watchdog.
+        """
+        self._ensure_consumer()._coordinator._start_heartbeat_task()
+        await super().on_partitions_assigned(assigned, generation_id)
+
     # Fetching
 
     async def next_chunks(self, active: set[TP], timeout: float) -> dict[TopicPartition, Chunk]:

@@ -116,6 +116,26 @@ async def test_sigterm_finishes_the_running_chunk_and_commits_it(make_fleet: Mak
     )
 
 
+async def test_an_assignment_may_take_longer_than_a_session(make_fleet: MakeFleet) -> None:
+    """Else the group would take the worker for dead, and hand it the same partitions again, without an end."""
+    fleet = make_fleet(session_timeout_s=2)
+    await make_scene(fleet, PARTITIONS)
+    await fill(fleet, 100)
+    fleet.start("--assigning-s=5")
+    await until(lambda: said(fleet, "assignment.ended") == 1)
+    await fill(fleet, 100)
+    # Of a member that it does not know the group takes no offsets.
+    async with asyncio.timeout(30):
+        while await committed(fleet) < 200:  # noqa: ASYNC110  # a broker has no event
+            await asyncio.sleep(0.1)
+    assert said(fleet, "partitions.assigned") == 1
+
+
+async def committed(fleet: Fleet) -> int:
+    """How many records the group has committed."""
+    return sum((await committed_offsets(fleet.bootstrap, fleet.group, fleet.topic, PARTITIONS)).values())
+
+
 @pytest.mark.slow
 async def test_a_handler_that_raises_ends_the_worker_and_commits_nothing_after(make_fleet: MakeFleet) -> None:
     fleet = make_fleet(batch_records_max=10)

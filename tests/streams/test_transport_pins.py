@@ -11,7 +11,7 @@ import faust
 import mode
 import pytest
 from aiokafka import client, conn
-from aiokafka.consumer import fetcher, subscription_state
+from aiokafka.consumer import fetcher, group_coordinator, subscription_state
 from aiokafka.errors import CommitFailedError
 from aiokafka.producer import message_accumulator
 from aiokafka.record import default_records
@@ -40,6 +40,7 @@ SIGNATURES: list[tuple[Callable[..., Any], str]] = [
     (driver.Consumer._to_message, "self, tp, record"),
     (driver.Consumer.verify_event_path, "self, now, tp"),
     (driver.AIOKafkaConsumerThread._create_worker_consumer, "self, transport"),
+    (driver.AIOKafkaConsumerThread.on_partitions_assigned, "self, assigned, generation_id"),
     (client.AIOKafkaClient.send, "self, node_id, request, group"),
     (conn.AIOKafkaConnection.send, "self, request, expect_response"),
     (conn.AIOKafkaConnection._send_sasl_token, "self, payload, expect_response"),
@@ -53,6 +54,7 @@ SIGNATURES: list[tuple[Callable[..., Any], str]] = [
     (App._stop_consumer, "self"),
     (Stream.noack, "self"),
     (Stream.events, "self"),
+    (group_coordinator.GroupCoordinator._start_heartbeat_task, "self"),
     (fetcher.Fetcher._create_fetch_waiter, "self"),
     (fetcher.Fetcher._notify, "self, future"),
     (fetcher.FetchResult._update_position, "self"),
