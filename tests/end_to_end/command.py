@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = (sys.executable, "-m", "streams.cli")
-TIMEOUT_S = 90
+TIMEOUT_S = 240
+"""For a command that hangs: a whole demo takes more than a minute and a half where both cores are busy."""
 
 
 @dataclass(frozen=True)

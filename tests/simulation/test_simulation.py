@@ -50,6 +50,6 @@ def test_seeds_are_shared_by_processes() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=240,
     )
     assert "4 of 4 seeds" in ran.stderr
