@@ -39,7 +39,7 @@ class UnitOfWork(Protocol):
         ...
 
     async def lock(self, needs: Needs) -> Books:
-        """Lock what `needs` names, in one order for every caller, and read it as it stands."""
+        """Lock what events need that were claimed, in one order for every caller, and read it as it stands."""
         ...
 
     async def recall(self, events: Sequence[Event], earlier: Mapping[EventKey, Earlier]) -> list[Outcome]:

@@ -3,8 +3,9 @@
 from ledger.adapters.postgres.books import PostgresBooks
 from ledger.adapters.postgres.directory import BalanceRow
 from ledger.adapters.postgres.types import Pool
-from ledger.domain.books import needs_of
+from ledger.domain.books import Rules, needs_of
 from ledger.domain.commands import Event
+from ledger.domain.posting import decide
 from tests.builders import transfer
 from tests.ports.conftest import Bench
 
@@ -23,8 +24,11 @@ async def test_rows_of_other_books_are_forgotten(postgres: Bench, pool: Pool) ->
 
 async def test_rolled_back_rows_are_not_remembered(postgres: Bench, pool: Pool) -> None:
     store = PostgresBooks(pool)
+    event, now = deposit(postgres, 1), postgres.clock.now()
     async with store.unit_of_work() as unit:
-        await unit.lock(needs_of([deposit(postgres, 1)]))
+        await unit.claim([event])
+        books = await unit.lock(needs_of([event]))
+        await unit.write(books, [decide(event, books, now, Rules())], [now], ())
     assert store._directory.row((postgres.tenant, "ann", "USD/2")) is None
 
 
