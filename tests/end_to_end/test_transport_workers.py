@@ -63,6 +63,11 @@ def said(fleet: Fleet, name: str) -> int:
     return read_notes(fleet.directory).signals[name]
 
 
+async def committed(fleet: Fleet) -> int:
+    """How many records the group has committed."""
+    return sum((await committed_offsets(fleet.bootstrap, fleet.group, fleet.topic, PARTITIONS)).values())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("table", [False, True], ids=["without tables", "with a table"])
 async def test_nothing_is_lost_while_workers_come_and_go(make_fleet: MakeFleet, table: bool) -> None:
@@ -111,9 +116,7 @@ async def test_sigterm_finishes_the_running_chunk_and_commits_it(make_fleet: Mak
     fleet.send(worker, signal.SIGTERM)
 
     assert await fleet.ended(worker) == Exit.CLEAN
-    assert (
-        sum((await committed_offsets(fleet.bootstrap, fleet.group, fleet.topic, PARTITIONS)).values()) == 100
-    )
+    assert await committed(fleet) == 100
 
 
 async def test_an_assignment_may_take_longer_than_a_session(make_fleet: MakeFleet) -> None:
@@ -129,11 +132,6 @@ async def test_an_assignment_may_take_longer_than_a_session(make_fleet: MakeFlee
         while await committed(fleet) < 200:  # noqa: ASYNC110  # a broker has no event
             await asyncio.sleep(0.1)
     assert said(fleet, "partitions.assigned") == 1
-
-
-async def committed(fleet: Fleet) -> int:
-    """How many records the group has committed."""
-    return sum((await committed_offsets(fleet.bootstrap, fleet.group, fleet.topic, PARTITIONS)).values())
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from loadtests.chaos.__main__ import main, parser
 from loadtests.chaos.fault import DidNotHappenError
 from loadtests.chaos.faults import FAULTS
 from loadtests.chaos.faults.cluster import next_to_die
-from loadtests.chaos.faults.limits import Logs, met
+from loadtests.chaos.faults.limits import met
 from loadtests.chaos.results import Checked, Injected, Report, Scene
 from loadtests.chaos.run import Wanted, run
 from loadtests.chaos.schedule import Plan, plan
@@ -72,16 +72,6 @@ async def test_a_scene_that_cannot_be_played_is_a_finding_and_the_run_goes_on(tm
     assert second.ok
     assert not report.ok
     assert [len(each.scenes) for each in heard] == [1, 2]
-
-
-def test_who_runs_out_of_something_says_so_from_then_on(tmp_path: Path) -> None:
-    log = tmp_path / "worker-1.log"
-    log.write_text("MemoryError\n")
-    logs = Logs(tmp_path, ["worker-1"])
-    assert logs.count(b"MemoryError") == {"worker-1": 0}
-    with log.open("a") as more:
-        more.write("MemoryError MemoryError\n")
-    assert logs.count(b"MemoryError") == {"worker-1": 2}
 
 
 def test_a_limit_that_no_worker_met_did_not_happen() -> None:

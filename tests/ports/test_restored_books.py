@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from migrations.run import migrate
 from tests.end_to_end.books import event, transfer
 from tests.ports.conftest import SEALING_KEY
 from tests.ports.payments import CAPTURING, told
+from tests.ports.test_concurrency import eventually
 
 SETTINGS = Settings(postgres_schema="restored")
 _WAITING = "select count(*) from pg_locks where not granted"
@@ -128,9 +130,7 @@ async def test_month_dropped_while_its_id_is_claimed_is_noticed_before_anything_
     async with pool.acquire() as connection, connection.transaction():
         assert await connection.fetchval("select drop_event_partitions(now() - interval '100 days')") > 0
         waiting = asyncio.create_task(post(Batch([first])))
-        async with asyncio.timeout(10):
-            while not await connection.fetchval(_WAITING):  # noqa: ASYNC110 - the server has no event for it
-                await asyncio.sleep(0.01)
+        await eventually(partial(connection.fetchval, _WAITING))
     [again] = await waiting
 
     assert again.reason == "event_too_old"

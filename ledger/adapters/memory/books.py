@@ -196,7 +196,11 @@ class MemoryUnitOfWork:
     async def _insert(self, kind: str, keys: Sequence[Row]) -> None:
         """Claim keys of rows that are new; whoever was faster has them."""
         await self._take(kind, keys)
-        if any(_is_there(self._kept, (kind, key)) for key in keys):
+        tables: dict[str, Mapping[Any, Any]] = {
+            "account": self._kept.accounts,
+            "balance": self._kept.balances,
+        }
+        if not tables[kind].keys().isdisjoint(keys):
             raise TransientFaultError(f"another batch opened the same {kind}; deciding anew")
 
     async def advance(self, position: Position) -> None:
@@ -257,12 +261,6 @@ def _write_outcomes(
 
 def _write_position(key: tuple[str, int], reached: int, kept: Contents) -> None:
     kept.positions = kept.positions | {key: reached}
-
-
-def _is_there(kept: Contents, row: Any) -> bool:
-    kind, key = row
-    tables: dict[str, Mapping[Any, Any]] = {"account": kept.accounts, "balance": kept.balances}
-    return key in tables[kind]
 
 
 def _ordered(keys: Iterable[EventKey]) -> list[EventKey]:

@@ -82,7 +82,6 @@ class PostgresUnitOfWork:
         self._transaction = transaction
         self._directory = directory
         self._tenants: dict[str, Tenant] = {}
-        self._books = Books()
         self._oldest_id = ""
         self._made: list[Balance] = []
         self.ended = False
@@ -113,9 +112,9 @@ class PostgresUnitOfWork:
     async def lock(self, needs: Needs) -> Books:
         with transient_faults():
             locking = Locking(self._connection, self._directory, self._tenants, needs, self._turn)
-            self._books = await locking.run()
-            self._books.oldest_id = self._oldest_id
-            return self._books
+            books = await locking.run()
+            books.oldest_id = self._oldest_id
+            return books
 
     def _claims(self, events: Sequence[Event]) -> list[Sequence[object]]:
         tenants = self._tenants

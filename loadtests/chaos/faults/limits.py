@@ -2,9 +2,9 @@
 
 import asyncio
 import resource
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from random import Random
+from time import monotonic
 from typing import Any
 
 import psutil
@@ -14,20 +14,8 @@ from loadtests.chaos.stage import PAYING, POSTING, WINDOWS, Stage
 
 NO_FILES = 3
 OUT_OF_FILES_S = 8.0
-OUT_OF_MEMORY_S = 15.0
-SPARE_BYTES = 1024 * 1024
-
-
-class Logs:
-    """What workers log from now on."""
-
-    def __init__(self, directory: Path, names: Iterable[str]) -> None:
-        paths = {name: directory / f"{name}.log" for name in names}
-        self._begun = {name: (path, path.stat().st_size) for name, path in paths.items()}
-
-    def count(self, words: bytes) -> dict[str, int]:
-        """How often each says so."""
-        return {name: path.read_bytes()[size:].count(words) for name, (path, size) in self._begun.items()}
+OUT_OF_MEMORY_S = 10.0
+HUNT_S = 60.0
 
 
 async def _limits(stage: Stage, random: Random) -> dict[str, Any]:
@@ -47,7 +35,8 @@ async def _no_files(stage: Stage, random: Random) -> dict[str, int]:
     """Let workers open nothing more, then cut their connections; give it back after a while."""
     names = [random.choice(stage.crew.names(kind)) for kind in (POSTING, PAYING)]
     pids = {name: pid for name in names if (pid := stage.crew.record(name).pid)}
-    logs = Logs(stage.state.logs, names)
+    words = "Too many open files"
+    before = {name: stage.logged(name, words) for name in names}
     for pid in pids.values():
         _limit(pid, resource.RLIMIT_NOFILE, NO_FILES)
     for proxy in stage.proxies.values():
@@ -56,26 +45,37 @@ async def _no_files(stage: Stage, random: Random) -> dict[str, int]:
     for pid in pids.values():
         if psutil.pid_exists(pid):
             _unlimit(pid, resource.RLIMIT_NOFILE)
-    return logs.count(b"Too many open files")
+    return {name: stage.logged(name, words) - before[name] for name in names}
 
 
 async def _no_memory(stage: Stage, random: Random) -> dict[str, int]:
-    """Let workers have hardly more memory than they have; who dies of it is started again."""
+    """Let workers have no more memory than they have; who dies of it is started again.
+
+    It lasts until one has run out, for what they had freed before may do for a while, and some seconds more.
+    """
     names = [random.choice(stage.crew.names(kind)) for kind in (POSTING, WINDOWS)]
-    before, logs = stage.restarts(), Logs(stage.state.logs, names)
+    before = _short_of_memory(stage, names)
     pids = [pid for name in names if (pid := stage.crew.record(name).pid)]
     for pid in pids:
-        _limit(pid, resource.RLIMIT_AS, psutil.Process(pid).memory_info().vms + SPARE_BYTES)
+        _limit(pid, resource.RLIMIT_AS, psutil.Process(pid).memory_info().vms)
     stage.load.pace(times=4.0)
     try:
+        ends = monotonic() + HUNT_S
+        while monotonic() < ends and _short_of_memory(stage, names) == before:  # noqa: ASYNC110 - a log has no event
+            await asyncio.sleep(0.5)
         await asyncio.sleep(OUT_OF_MEMORY_S)
     finally:
         stage.load.begin()
     for pid in pids:
         if psutil.pid_exists(pid):
             _unlimit(pid, resource.RLIMIT_AS)
-    after, said = stage.restarts(), logs.count(b"MemoryError")
-    return {name: after[name] - before[name] + said[name] for name in names}
+    return {name: times - before[name] for name, times in _short_of_memory(stage, names).items()}
+
+
+def _short_of_memory(stage: Stage, names: list[str]) -> dict[str, int]:
+    """How often each has said that it has no memory, or was started again."""
+    restarts = stage.restarts()
+    return {name: restarts[name] + stage.logged(name, "MemoryError") for name in names}
 
 
 def _limit(pid: int, what: int, soft: int) -> None:
