@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from faust.types import TP, Message, StreamT
 
@@ -52,6 +52,8 @@ def make_app(options: argparse.Namespace) -> ChunkedApp:
         app.transport = dropping(options.drop_share)(app.conf.broker_consumer, app, app.flow)
     if options.assigning_s:
         _take_long(app, options.assigning_s)
+    if options.no_memory_to_fetch:
+        _break_fetching(app)
     table = app.Table(table_name(options.group), key_type=bytes, default=int) if options.table else None
 
     async def handle(chunk: Chunk) -> None:
@@ -85,6 +87,19 @@ def _take_long(app: ChunkedApp, seconds: float) -> None:
         app.flow.signals.emit("assignment.ended")
 
     app.on_partitions_assigned.connect(wait, weak=False)
+
+
+def _break_fetching(app: ChunkedApp) -> None:
+    """Have the task that fetches run out of memory as soon as it was assigned something."""
+
+    def fail(*_: Any) -> None:
+        raise MemoryError
+
+    async def begin(*_: Any, **__: Any) -> None:
+        thread = cast(ChunkedConsumer, app.consumer)._thread
+        thread._ensure_consumer()._fetcher._get_actions_per_node = fail
+
+    app.on_partitions_assigned.connect(begin, weak=False)
 
 
 def dropping(share: float) -> type[ChunkedTransport]:
@@ -129,6 +144,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--agent-fault", action="store_true")
     parser.add_argument("--drop-share", type=float, default=0.0)
     parser.add_argument("--assigning-s", type=float, default=0.0)
+    parser.add_argument("--no-memory-to-fetch", action="store_true")
     parser.add_argument("--wait-for")
     parser.add_argument("--wait-s", type=float, default=0.0)
     return parser.parse_args()

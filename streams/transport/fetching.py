@@ -104,6 +104,7 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
             while self.consumer.flow_active:
                 if consumer._closed or fetcher._closed:
                     raise ConsumerStoppedError
+                _check_tasks(consumer)
                 chunks = self._take(fetcher, active, consumer._max_poll_records)
                 if chunks or not await self._fetched_more(fetcher, deadline):
                     return chunks
@@ -293,6 +294,14 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
 
 def _end_of(state: Any) -> int | None:
     return state.highwater if state.lso is None else state.lso  # type: ignore[no-any-return]
+
+
+def _check_tasks(consumer: aiokafka.AIOKafkaConsumer) -> None:
+    """Raise what ended a task of aiokafka's: it only logs that, and nothing would be fetched ever again."""
+    consumer._coordinator.check_errors()
+    for task in (consumer._fetcher.error_future, consumer._client._sync_task):
+        if task.done():
+            task.result()
 
 
 def _take_out(

@@ -1,6 +1,7 @@
 """Ends the process when it has work and does none of it, so that another can take it over."""
 
 import logging
+import mmap
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -17,6 +18,9 @@ from streams.transport.health import PartitionState, partition_states
 
 LOOKS_PER_LIMIT = 20
 LOOK_S_MAX = 2.0
+
+SPARE_BYTES = 1024 * 1024
+"""Without so much more memory, calls that wake others fail without a word, and what waits for them waits for ever."""
 
 _log = logging.getLogger(__name__)
 
@@ -89,25 +93,33 @@ class Watchdog:
         self._stopped.set()
 
     def _watch(self) -> None:
-        while not self._stopped.wait(self._interval_s):
-            reason = self._reason()
-            if reason is not None and not self._stopped.is_set():
-                self._end(reason)
-                return
-
-    def _reason(self) -> str | None:
+        """Look until there is a reason, or `stop`. Whatever else ends this ends the process too: who would look?"""
         try:
-            return self._detector.look(self._seen())
+            while not self._stopped.wait(self._interval_s):
+                reason = _shortage() or self._detector.look(self._seen())
+                if reason is not None and not self._stopped.is_set():
+                    self._tell(reason)
+                    return
         except Exception as fault:
-            # Without a watchdog a worker that stands still would stand for ever.
             _log.exception("the watchdog failed")
-            return f"the watchdog failed: {fault!r}"
+            self._tell(f"the watchdog failed: {fault!r}")
+        finally:
+            if not self._stopped.is_set():
+                self._end_process(Exit.STALLED)
 
     def _seen(self) -> Look:
         polled_at = cast(ChunkedConsumer, self._app.consumer).polled_at
         return Look(monotonic(), partition_states(self._app), polled_at, self._app.flow.waits())
 
-    def _end(self, reason: str) -> None:
-        _log.critical("stalled, ending the process: %s", reason)
+    def _tell(self, reason: str) -> None:
+        _log.critical("the watchdog ends the process: %s", reason)
         self._app.flow.signals.emit("worker.stalled", reason=reason)
-        self._end_process(Exit.STALLED)
+
+
+def _shortage() -> str | None:
+    """Ask the system for some memory, and give it back; says so where there is none."""
+    try:
+        mmap.mmap(-1, SPARE_BYTES).close()
+    except OSError:
+        return "no memory is left"
+    return None

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -153,6 +154,26 @@ async def test_an_agent_that_raises_ends_the_worker(make_fleet: MakeFleet) -> No
     await make_scene(fleet, 1)
 
     assert await fleet.ended(fleet.start("--agent-fault")) == Exit.CRASHED
+
+
+async def test_a_worker_whose_fetching_ended_ends(make_fleet: MakeFleet) -> None:
+    """At once: the watchdog would wait for two minutes."""
+    fleet = make_fleet()
+    await make_scene(fleet, 1)
+
+    assert await fleet.ended(fleet.start("--no-memory-to-fetch")) == Exit.CRASHED
+
+
+async def test_a_worker_that_gets_no_more_memory_ends(make_fleet: MakeFleet) -> None:
+    fleet = make_fleet()
+    await make_scene(fleet, 1)
+    worker = fleet.start()
+    await until(lambda: said(fleet, "partitions.assigned") == 1)
+    pid = fleet.workers[worker].pid
+    _, hard = resource.prlimit(pid, resource.RLIMIT_AS)
+    resource.prlimit(pid, resource.RLIMIT_AS, (psutil.Process(pid).memory_info().vms, hard))
+
+    assert await fleet.ended(worker) == Exit.STALLED
 
 
 async def test_a_worker_that_cannot_reach_kafka_ends(make_fleet: MakeFleet) -> None:

@@ -57,6 +57,7 @@ SIGNATURES: list[tuple[Callable[..., Any], str]] = [
     (group_coordinator.GroupCoordinator._start_heartbeat_task, "self"),
     (fetcher.Fetcher._create_fetch_waiter, "self"),
     (fetcher.Fetcher._notify, "self, future"),
+    (group_coordinator.GroupCoordinator.check_errors, "self"),
     (fetcher.FetchResult._update_position, "self"),
     (fetcher.FetchResult.has_more, "self"),
     (fetcher.FetchResult.check_assignment, "self, tp"),
@@ -97,6 +98,7 @@ def test_a_function_that_is_overridden_or_called_keeps_its_parameters(
         (AIOKAFKA_STATE, "position"),
         (AIOKAFKA_STATE, "has_valid_position"),
         (subscription_state.SubscriptionState, "reassignment_in_progress"),
+        (fetcher.Fetcher, "error_future"),
         (aiokafka.AIOKafkaConsumer, "beginning_offsets"),
         (ServiceThread, "should_stop"),
         (CrashingSupervisor, "_contribute_to_service"),
@@ -129,6 +131,7 @@ def test_aiokafka_keeps_what_it_fetched_and_the_ends_of_logs_where_they_are_look
     assert "backoff = record.calculate_backoff()" in asked
     assert "self._fetch_max_wait_ms," in asked
     made = source(aiokafka.AIOKafkaConsumer)
+    assert "self._sync_task = " in source(client.AIOKafkaClient)
     for name in ("_fetch_max_wait_ms", "_isolation_level", "_max_poll_records", "_fetcher", "_closed"):
         assert f"self.{name}" in made
 

@@ -1,12 +1,14 @@
 """When the watchdog ends the process, and when it does not."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 
+from streams.transport.exits import Exit
 from streams.transport.health import PartitionState
-from streams.transport.watchdog import Look, StallDetector
+from streams.transport.watchdog import Look, StallDetector, Watchdog
 
 PLACE = TopicPartition("payments", 0)
 LIMIT_S = 10.0
@@ -58,3 +60,16 @@ def test_a_consumer_that_asks_for_nothing_ends_the_process() -> None:
     said = reasons(*(look(second, 9, 9, polled_at=0.0) for second in range(13)))
 
     assert said[0] == "nothing was asked of Kafka for 11 s"
+
+
+def test_whatever_ends_the_watchdog_ends_the_process_unless_it_was_stopped() -> None:
+    ended: list[int] = []
+    app: Any = None  # so that looking fails, and telling of it fails too
+    watchdog = Watchdog(app, 0.01, ended.append)
+    with pytest.raises(AttributeError):
+        watchdog._watch()
+    assert ended == [Exit.STALLED]
+
+    watchdog.stop()
+    watchdog._watch()
+    assert ended == [Exit.STALLED]
