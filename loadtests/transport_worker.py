@@ -9,14 +9,22 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
-from typing import Any, cast
+from typing import Any
 
+from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.types import TP, Message, StreamT
 
 from ledger.config import Settings
 from ledger.observability.signals import Signals
 from streams.transport import Chunk, ChunkedApp, PartitionLanes, chunked_app, chunked_topic, run
 from streams.transport.consumer import ChunkedConsumer, ChunkedTransport
+
+BREAKABLE = {
+    "fetch": (Fetcher, "_get_actions_per_node"),
+    "assign": (GroupCoordinator, "_perform_assignment"),
+}
+"""What a task of aiokafka's may be unable to do."""
 
 QUIET = {"chunk.joined", "frontier.committed"}  # too many to be of note
 
@@ -52,8 +60,8 @@ def make_app(options: argparse.Namespace) -> ChunkedApp:
         app.transport = dropping(options.drop_share)(app.conf.broker_consumer, app, app.flow)
     if options.assigning_s:
         _take_long(app, options.assigning_s)
-    if options.no_memory_to_fetch:
-        _break_fetching(app)
+    if options.no_memory_to:
+        _break(options.no_memory_to)
     table = app.Table(table_name(options.group), key_type=bytes, default=int) if options.table else None
 
     async def handle(chunk: Chunk) -> None:
@@ -89,17 +97,14 @@ def _take_long(app: ChunkedApp, seconds: float) -> None:
     app.on_partitions_assigned.connect(wait, weak=False)
 
 
-def _break_fetching(app: ChunkedApp) -> None:
-    """Have the task that fetches run out of memory as soon as it was assigned something."""
+def _break(what: str) -> None:
+    """Have a task of aiokafka's run out of memory when it does something for the first time."""
 
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise MemoryError
 
-    async def begin(*_: Any, **__: Any) -> None:
-        thread = cast(ChunkedConsumer, app.consumer)._thread
-        thread._ensure_consumer()._fetcher._get_actions_per_node = fail
-
-    app.on_partitions_assigned.connect(begin, weak=False)
+    owner, name = BREAKABLE[what]
+    setattr(owner, name, fail)
 
 
 def dropping(share: float) -> type[ChunkedTransport]:
@@ -144,7 +149,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--agent-fault", action="store_true")
     parser.add_argument("--drop-share", type=float, default=0.0)
     parser.add_argument("--assigning-s", type=float, default=0.0)
-    parser.add_argument("--no-memory-to-fetch", action="store_true")
+    parser.add_argument("--no-memory-to", choices=BREAKABLE)
     parser.add_argument("--wait-for")
     parser.add_argument("--wait-s", type=float, default=0.0)
     return parser.parse_args()

@@ -29,7 +29,7 @@ CrashPoint = Literal[
 POINTS: tuple[str, ...] = get_args(CrashPoint)
 
 _NAME, _, _COUNT = os.environ.get("LEDGER_CRASH", "").partition(":")
-_IS_VALID = not _COUNT or (_COUNT.isdecimal() and int(_COUNT) > 0)
+_IS_VALID = not _COUNT or (bool(_NAME) and _COUNT.isdecimal() and int(_COUNT) > 0)
 _left = int(_COUNT or 1) if _IS_VALID else 0
 EXIT_CODE = 137
 

@@ -2,7 +2,7 @@
 
 In the first it warms up. Against the higher of the two: a worker that takes over the partitions of another has more to
 hold from then on; one that does so late in the run is told as grown. A leak of less than a sixth in the whole run is
-not found: a longer one finds it.
+not found: a longer one finds it. Whoever a fault has ended begins anew: how long each has lived at most is told beside.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ LEDGER = ("worker-", "windows-", "payments-", "chain-", "api")
 Points = Sequence[tuple[float, float]]
 
 
-def memory_verdict(memory_mib: Mapping[str, Points]) -> dict[str, Checked]:
+def memory_verdict(memory_mib: Mapping[str, Points], lives_s: Mapping[str, float]) -> dict[str, Checked]:
     """Judge the ledger's own processes; of a run that was too short it is only said that it was."""
     own = {name: each for name, each in memory_mib.items() if name.startswith(LEDGER) and _is_long(each)}
     grown = [told for name, each in own.items() if (told := _grown(name, each))]
@@ -29,7 +29,10 @@ def memory_verdict(memory_mib: Mapping[str, Points]) -> dict[str, Checked]:
                 ok=True, notes=[f"memory is judged in runs of {SECONDS_MIN / 60:g} minutes and more"]
             )
         }
-    return {"V": Checked(not grown, len(own), list(grown))}
+    lives = ", ".join(f"{name} {lives_s[name] / 60:.0f}" for name in sorted(own) if name in lives_s)
+    return {
+        "V": Checked(not grown, len(own), list(grown), [f"memory; the longest lives in minutes: {lives}"])
+    }
 
 
 def _grown(name: str, points: Points) -> str:

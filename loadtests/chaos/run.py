@@ -134,6 +134,7 @@ async def _play(plan: Plan, wanted: Wanted) -> Scene:
             quiet_in_s = await _quiet(stage, told)
         # Until here: the ledger rests while the checker reads, which would count as memory that stays as it is.
         memory_mib = {name: list(points) for name, points in meter.memory_mib.items()}
+        memory = memory_verdict(memory_mib, meter.lives_s())
         wanted.tell("checking")
         reads = await stage.reading.stop()
         losing = any(act.fault.loses_commits for act in plan.acts)
@@ -145,7 +146,7 @@ async def _play(plan: Plan, wanted: Wanted) -> Scene:
             sent=sent,
             rate=stage.load.usual,
             faults=told.faults,
-            invariants=together(invariants, {"R": reads}, memory_verdict(memory_mib)),
+            invariants=together(invariants, {"R": reads}, memory),
             samples=stage.watch.samples,
             memory_mib=memory_mib,
             quiet_in_s=quiet_in_s,

@@ -291,9 +291,9 @@ class Stage:
                 await process.wait()
         return Ran(process.returncode or 0, printed.decode(), said.decode())
 
-    def logged(self, beginning: str, words: str) -> int:
-        """Count how often those whose names begin so have said something so far."""
-        logs = self.state.logs.glob(f"{beginning}*.log")
+    def logged(self, names: str, words: str) -> int:
+        """Count how often those whose names are of a pattern have said something so far."""
+        logs = self.state.logs.glob(f"{names}.log")
         return sum(log.read_bytes().count(words.encode()) for log in logs)
 
     # Time

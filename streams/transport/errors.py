@@ -9,6 +9,10 @@ class ConfigurationError(TransportError):
     """The transport was put together wrongly: mend the program."""
 
 
+class FetchingEndedError(TransportError):
+    """A task of the Kafka client that fetches has ended: the process that ran it has to end, too."""
+
+
 class PublishError(TransportError):
     """Records could not be published before the deadline: nothing may be taken as sent; publish them again."""
 

@@ -14,10 +14,12 @@ from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
+from mode import Service
 
 from ledger.adapters.kafka.records import read_any_header_names
 from streams.transport.answers import BoundedSending
 from streams.transport.chunk import Chunk
+from streams.transport.errors import FetchingEndedError
 from streams.transport.flow import Flow
 
 # Faust waits 1.5 s. A broker's answer to one request can hold back all its partitions: while the partitions of a
@@ -29,6 +31,8 @@ soon; one that has rested for so many seconds waits for something that is away."
 
 # A fetch is small, but a MiB of compressed records may hold a GiB of zeros.
 CHUNK_BYTES_MAX = 32 * 1024**2
+
+TASKS_LOOK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,20 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
         consumer._client.send = BoundedSending(consumer._client, self.flow.settings.rebalance_timeout_s)
         return consumer
 
+    @Service.task
+    async def _look_after_tasks(self) -> None:
+        """Raise what ended a task of aiokafka's: it only logs that, and nothing would be fetched ever again."""
+        while not self.should_stop:
+            await self.sleep(TASKS_LOOK_S)
+            consumer = self._consumer
+            if consumer is None or consumer._closed or consumer._fetcher is None:
+                continue
+            consumer._coordinator.check_errors()
+            for task in (consumer._fetcher.error_future, consumer._client._sync_task):
+                if task.done():
+                    fault = None if task.cancelled() else task.exception()
+                    raise FetchingEndedError("a task that fetches from Kafka has ended") from fault
+
     # Assignment
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
@@ -104,7 +122,6 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
             while self.consumer.flow_active:
                 if consumer._closed or fetcher._closed:
                     raise ConsumerStoppedError
-                _check_tasks(consumer)
                 chunks = self._take(fetcher, active, consumer._max_poll_records)
                 if chunks or not await self._fetched_more(fetcher, deadline):
                     return chunks
@@ -294,14 +311,6 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
 
 def _end_of(state: Any) -> int | None:
     return state.highwater if state.lso is None else state.lso  # type: ignore[no-any-return]
-
-
-def _check_tasks(consumer: aiokafka.AIOKafkaConsumer) -> None:
-    """Raise what ended a task of aiokafka's: it only logs that, and nothing would be fetched ever again."""
-    consumer._coordinator.check_errors()
-    for task in (consumer._fetcher.error_future, consumer._client._sync_task):
-        if task.done():
-            task.result()
 
 
 def _take_out(

@@ -117,9 +117,9 @@ class Watchdog:
 
 
 def _shortage() -> str | None:
-    """Ask the system for some memory, and give it back; says so where there is none."""
+    """Ask the system for some memory, and give it back; says so where it gives none."""
     try:
-        mmap.mmap(-1, SPARE_BYTES).close()
+        mmap.mmap(-1, SPARE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
     except OSError:
         return "no memory is left"
     return None

@@ -95,7 +95,7 @@ def test_a_record_that_is_dropped_is_seen(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_time_that_grows_with_the_square_is_seen() -> None:
     def slow() -> None:
-        text = "x" * 40_000
+        text = "x" * 80_000
         while text:
             text = text[1:]
             sum(map(ord, text[::8]))

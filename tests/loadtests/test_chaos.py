@@ -231,8 +231,11 @@ def test_the_page_tells_faults_findings_and_lag() -> None:
 )
 def test_memory_that_grows_is_found_in_a_long_run(mib: Callable[[int], float], ok: bool) -> None:
     points = [(float(at), mib(at)) for at in range(0, 4000, 10)]
-    assert memory_verdict({"worker-1": points, "kafka-1": points})["V"].ok is ok
-    short = memory_verdict({"worker-1": points[:20]})["V"]
+    judged = memory_verdict({"worker-1": points, "kafka-1": points}, {"worker-1": 1230.0, "kafka-1": 4000.0})[
+        "V"
+    ]
+    assert (judged.ok, judged.notes) == (ok, ["memory; the longest lives in minutes: worker-1 20"])
+    short = memory_verdict({"worker-1": points[:20]}, {"worker-1": 95.0})["V"]
     assert (short.verdict, short.notes) == (
         "not checked",
         ["memory is judged in runs of 30 minutes and more"],

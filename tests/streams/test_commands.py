@@ -151,6 +151,7 @@ def test_full_disk_is_not_a_service_that_is_away() -> None:
         ("claimed:y", "'claimed:y': it takes the name of a crash point and a count"),
         ("claimed:0", "'claimed:0': it takes the name of a crash point and a count"),
         ("claimed:-1", "'claimed:-1': it takes the name of a crash point and a count"),
+        (":3", "':3': it takes the name of a crash point and a count"),
         ("x", "'x': there is no such crash point, only claimed, before_commit, "),
         ("claim:1", "'claim': there is no such crash point, only claimed, before_commit, "),
     ],

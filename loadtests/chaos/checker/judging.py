@@ -82,7 +82,7 @@ class Judge:
                 ready += self._waiting.pop(((each.tenant, entry.account, entry.asset), entry.version), [])
 
     def end(self) -> Iterator[Finding]:
-        """Give what never came to its turn, and balances that the model has otherwise than the books."""
+        """Give what never came to its turn."""
         for (key, version), waiting in self._waiting.items():
             for each in waiting:
                 detail = f"{'/'.join(key[:2])} {key[2]} has no version {version} to follow on"

@@ -84,7 +84,7 @@ async def _until_stopped(stage: Stage) -> None:
     """Wait until a worker has refused to go on; raises CrewError."""
     with suppress(TimeoutError):
         async with asyncio.timeout(STOPPED_S):
-            while not stage.logged("worker-", "position.gap"):  # noqa: ASYNC110 - a log has no event
+            while not stage.logged("worker-*", "position.gap"):  # noqa: ASYNC110 - a log has no event
                 await asyncio.sleep(0.2)
             return
     raise CrewError("no worker stopped at the gap")

@@ -2,7 +2,8 @@
 
 import asyncio
 import resource
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from random import Random
 from time import monotonic
 from typing import Any
@@ -16,6 +17,8 @@ NO_FILES = 3
 OUT_OF_FILES_S = 8.0
 OUT_OF_MEMORY_S = 10.0
 HUNT_S = 60.0
+SPARE_MIB = (0, 0, 2, 4)
+"""With none the watchdog soon finds out; with some, first what is large fails, such as a fetch."""
 
 
 async def _limits(stage: Stage, random: Random) -> dict[str, Any]:
@@ -33,46 +36,49 @@ def met(did: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
 
 async def _no_files(stage: Stage, random: Random) -> dict[str, int]:
     """Let workers open nothing more, then cut their connections; give it back after a while."""
-    names = [random.choice(stage.crew.names(kind)) for kind in (POSTING, PAYING)]
-    pids = {name: pid for name in names if (pid := stage.crew.record(name).pid)}
+    pids = _chosen(stage, random, POSTING, PAYING)
     words = "Too many open files"
-    before = {name: stage.logged(name, words) for name in names}
-    for pid in pids.values():
-        _limit(pid, resource.RLIMIT_NOFILE, NO_FILES)
-    for proxy in stage.proxies.values():
-        proxy.reset()
-    await asyncio.sleep(OUT_OF_FILES_S)
-    for pid in pids.values():
-        if psutil.pid_exists(pid):
-            _unlimit(pid, resource.RLIMIT_NOFILE)
-    return {name: stage.logged(name, words) - before[name] for name in names}
+    before = {name: stage.logged(name, words) for name in pids}
+    try:
+        for pid in pids.values():
+            _limit(pid, resource.RLIMIT_NOFILE, NO_FILES)
+        for proxy in stage.proxies.values():
+            proxy.reset()
+        await asyncio.sleep(OUT_OF_FILES_S)
+    finally:
+        _give_back(pids, resource.RLIMIT_NOFILE)
+    return {name: stage.logged(name, words) - before[name] for name in pids}
 
 
 async def _no_memory(stage: Stage, random: Random) -> dict[str, int]:
-    """Let workers have no more memory than they have; who dies of it is started again.
+    """Let workers have hardly more memory than they have, or none; who ends of it is started again.
 
     It lasts until one has run out, for what they had freed before may do for a while, and some seconds more.
     """
-    names = [random.choice(stage.crew.names(kind)) for kind in (POSTING, WINDOWS)]
-    before = _short_of_memory(stage, names)
-    pids = [pid for name in names if (pid := stage.crew.record(name).pid)]
-    for pid in pids:
-        _limit(pid, resource.RLIMIT_AS, psutil.Process(pid).memory_info().vms)
+    pids = _chosen(stage, random, POSTING, WINDOWS)
+    before = _short_of_memory(stage, pids)
     stage.load.pace(times=4.0)
     try:
+        for pid in pids.values():
+            spare = random.choice(SPARE_MIB) * 1024**2
+            _limit(pid, resource.RLIMIT_AS, psutil.Process(pid).memory_info().vms + spare)
         ends = monotonic() + HUNT_S
-        while monotonic() < ends and _short_of_memory(stage, names) == before:  # noqa: ASYNC110 - a log has no event
+        while monotonic() < ends and _short_of_memory(stage, pids) == before:  # noqa: ASYNC110 - a log has no event
             await asyncio.sleep(0.5)
         await asyncio.sleep(OUT_OF_MEMORY_S)
     finally:
         stage.load.begin()
-    for pid in pids:
-        if psutil.pid_exists(pid):
-            _unlimit(pid, resource.RLIMIT_AS)
-    return {name: times - before[name] for name, times in _short_of_memory(stage, names).items()}
+        _give_back(pids, resource.RLIMIT_AS)
+    return {name: times - before[name] for name, times in _short_of_memory(stage, pids).items()}
 
 
-def _short_of_memory(stage: Stage, names: list[str]) -> dict[str, int]:
+def _chosen(stage: Stage, random: Random, *kinds: str) -> dict[str, int]:
+    """One worker of each kind that is up, by its pid."""
+    names = [random.choice(stage.crew.names(kind)) for kind in kinds]
+    return {name: pid for name in names if (pid := stage.crew.record(name).pid)}
+
+
+def _short_of_memory(stage: Stage, names: Iterable[str]) -> dict[str, int]:
     """How often each has said that it has no memory, or was started again."""
     restarts = stage.restarts()
     return {name: restarts[name] + stage.logged(name, "MemoryError") for name in names}
@@ -83,9 +89,11 @@ def _limit(pid: int, what: int, soft: int) -> None:
     resource.prlimit(pid, what, (soft, hard))
 
 
-def _unlimit(pid: int, what: int) -> None:
-    _, hard = resource.prlimit(pid, what)
-    resource.prlimit(pid, what, (hard, hard))
+def _give_back(pids: Mapping[str, int], what: int) -> None:
+    for pid in pids.values():
+        with suppress(ProcessLookupError):
+            _, hard = resource.prlimit(pid, what)
+            resource.prlimit(pid, what, (hard, hard))
 
 
 FAULTS = (Fault("F28", "out of files, out of memory", _limits),)

@@ -24,10 +24,10 @@ JOIN_S = 40.0
 
 async def _slow_database(stage: Stage, random: Random) -> dict[str, Any]:
     """Have each piece of every answer take long: the stream waits, and nobody leaves the group."""
-    before = stage.logged(POSTING, REVOKED)
+    before = stage.logged(f"{POSTING}*", REVOKED)
     async with _weather([stage.proxies["postgres"]], Weather(delay_s=DELAY_S, bytes_s=BYTES_S)):
         await asyncio.sleep(SLOW_S)
-    rebalances = stage.logged(POSTING, REVOKED) - before
+    rebalances = stage.logged(f"{POSTING}*", REVOKED) - before
     if rebalances > REBALANCES_MAX:
         raise CrewError(f"a slow database made {rebalances} rebalances")
     return {"delay_s": DELAY_S, "bytes_s": BYTES_S, "for_s": SLOW_S, "rebalances": rebalances}
@@ -58,7 +58,7 @@ async def _partitions(stage: Stage, random: Random) -> dict[str, Any]:
 async def _link_cut(stage: Stage, random: Random) -> list[str]:
     """Cut the link of one worker in a network namespace of its own, then one direction of it."""
     async with apart(stage, random) as space:
-        before = stage.logged(POSTING, ASSIGNED)
+        before = stage.logged(f"{POSTING}*", ASSIGNED)
         worker = await stage.another(POSTING, prefix=space.prefix)
         try:
             await _until_joined(stage, before)
@@ -77,7 +77,7 @@ async def _link_cut(stage: Stage, random: Random) -> list[str]:
 async def _until_joined(stage: Stage, before: int) -> None:
     try:
         async with asyncio.timeout(JOIN_S):
-            while stage.logged(POSTING, ASSIGNED) <= before:  # noqa: ASYNC110 - a log has no event
+            while stage.logged(f"{POSTING}*", ASSIGNED) <= before:  # noqa: ASYNC110 - a log has no event
                 await asyncio.sleep(0.2)
             await asyncio.sleep(SESSION_S)
     except TimeoutError:

@@ -3,11 +3,12 @@
 import asyncio
 import signal
 from collections import Counter
+from contextlib import suppress
 from random import Random
 from time import monotonic
 from typing import Any
 
-from loadtests.chaos.crew import Extra
+from loadtests.chaos.crew import DownError, Extra
 from loadtests.chaos.fault import Fault
 from loadtests.chaos.stage import CHAINING, PAYING, POSTING, SESSION_S, WINDOWS, Stage
 
@@ -18,15 +19,16 @@ EXTRAS_MAX = 3
 async def _zombie(stage: Stage, random: Random) -> dict[str, Any]:
     """Stop a worker of each kind until its partitions are another's, then let it go on."""
     stopped: dict[str, int] = {}
-    for kind in (POSTING, WINDOWS, PAYING, CHAINING):
-        name = random.choice(stage.crew.names(kind))
-        stopped[name] = stage.crew.send(name, signal.SIGSTOP)
     seconds = SESSION_S + random.uniform(1.0, 6.0)
     try:
+        for kind in (POSTING, WINDOWS, PAYING, CHAINING):
+            name = random.choice(stage.crew.names(kind))
+            stopped[name] = stage.crew.send(name, signal.SIGSTOP)
         await asyncio.sleep(seconds)
     finally:
         for name in stopped:
-            stage.crew.send(name, signal.SIGCONT)
+            with suppress(DownError):  # another fault may have ended it meanwhile
+                stage.crew.send(name, signal.SIGCONT)
     return {"stopped": sorted(stopped), "for_s": round(seconds, 1)}
 
 
