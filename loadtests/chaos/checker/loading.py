@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from loadtests.chaos.checker.ahead import ahead
 from loadtests.chaos.checker.events import Event, read_record
 from loadtests.chaos.checker.sent import digest_of, read_sent
 
@@ -83,10 +84,15 @@ async def load_sent(connection: Any, files: Iterable[Path], topic: str) -> int:
 
 async def _load(connection: Any, table: str, batches: Batches, row_of: Any) -> int:
     count = 0
-    async for records in batches:
-        await connection.copy_records_to_table(table, records=[row_of(record) for record in records])
-        count += len(records)
+    async for rows in ahead(_rows(batches, row_of)):
+        await connection.copy_records_to_table(table, records=rows)
+        count += len(rows)
     return count
+
+
+async def _rows(batches: Batches, row_of: Any) -> AsyncIterator[list[Any]]:
+    async for records in batches:
+        yield [row_of(record) for record in records]
 
 
 def logged_row(record: Any) -> tuple[Any, ...]:
