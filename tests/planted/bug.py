@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 
@@ -13,6 +13,12 @@ class Bug(NamedTuple):
     plant: Callable[[], None]
     checks: tuple[str, ...]
     """Tests, as pytest names them."""
+
+
+def nothing(bugs: Iterable[Bug]) -> Bug:
+    """Give no bug at all, which none of the tests of these may catch."""
+    checks = sorted({check for bug in bugs for check in bug.checks})
+    return Bug("nothing", lambda: None, tuple(checks))
 
 
 def replace(place: str, value: Any) -> None:

@@ -32,10 +32,16 @@ Substitutes = Mapping[str, Any]
 
 
 def caught_by_simulation(bug: str, seeds_max: int = SEEDS_MAX) -> str | None:
-    """Plant a bug, and give what found it first: `seed 7: L less …`; None if nothing did."""
+    """Plant a bug, and give what found it first: `seed 7: L less …`; None if nothing did.
+
+    Raises LookupError where it does not fit the code any more: what then fails is the bug itself.
+    """
     first = FOUND_BY.get(bug, 1)
     for seed in (*range(first, seeds_max + 1), *range(1, first)):
         found = run_seed(seed, BUGS[bug]()).found
+        for each in found:
+            if each.startswith("?") or ("TypeError(" in each and "argument" in each):
+                raise LookupError(f"{bug}: {each}")
         if found:
             return f"seed {seed}: {found[0]}"
     return None
