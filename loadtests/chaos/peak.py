@@ -1,10 +1,13 @@
-"""How much the ledger can post here with all of its parts at work, of which a soak sends half."""
+"""How much the ledger can post here with all of its parts at work, of which a soak sends half.
+
+It is done when the payments are over, too: what is sent for an hour must not pile up anywhere.
+"""
 
 import asyncio
 from collections.abc import Callable
 from time import monotonic
 
-from loadtests.chaos.stage import Stage
+from loadtests.chaos.stage import OPEN_PAYMENTS, Stage
 
 BURST_S = 20.0
 BURST_RATE = 10_000.0
@@ -18,6 +21,9 @@ async def set_half_of_peak(stage: Stage, tell: Callable[[str], None]) -> None:
     await asyncio.sleep(BURST_S)
     stage.load.rest()
     await stage.until_recovered(DRAINED_S)
+    async with asyncio.timeout(DRAINED_S):
+        while (await stage.sql(OPEN_PAYMENTS))[0][0]:  # noqa: ASYNC110 - another process has no event
+            await asyncio.sleep(0.5)
     peak = (await _posted(stage) - begun) / (monotonic() - began)
     stage.load.usual = round(peak / 2)
     tell(f"peak {peak:,.0f} records a second: {stage.load.usual:,.0f} are sent")
