@@ -16,6 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from types import TracebackType
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
 
 from tests.planted.bug import Bug
 
@@ -188,17 +192,28 @@ class _Watcher:
 
 
 class _Lent:
-    """The servers of the run, as a stack that is there already."""
+    """The servers of the run, as a stack that is there already, with an empty database: others leave their books."""
 
     def __init__(self, kafka: str, postgres_dsn: str) -> None:
         self.kafka = kafka
-        self.postgres_dsn = postgres_dsn
+        self._server = postgres_dsn
+        self._database = f"planted_{uuid4().hex}"
+        self.postgres_dsn = urlunsplit(urlsplit(postgres_dsn)._replace(path=f"/{self._database}"))
 
     async def __aenter__(self) -> "_Lent":
+        await self._execute(f"create database {self._database}")
         return self
 
     async def __aexit__(self, *given: object) -> None:
-        """They run on."""
+        """The servers run on."""
+        await self._execute(f"drop database {self._database} with (force)")
+
+    async def _execute(self, statement: str) -> None:
+        connection = await asyncpg.connect(self._server)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
 
 
 if __name__ == "__main__":
