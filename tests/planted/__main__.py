@@ -10,7 +10,7 @@ from time import monotonic
 
 from streams.embedded.stack import EmbeddedStack
 from tests.conftest import ISOLATED
-from tests.planted.bug import Bug, nothing
+from tests.planted.bug import NOTHING, Bug, nothing
 from tests.planted.bugs import BUGS
 from tests.planted.running import Harvest, grow_all
 from tests.simulation.bugs import BUGS as SIMULATED
@@ -26,7 +26,7 @@ def tell(name: str, seconds: float, by: str | None, why: str = "") -> None:
 
 def tell_harvest(name: str, harvest: Harvest) -> None:
     """Print which test caught one."""
-    by = "passed, as they must" if name == "nothing" and not harvest.code else None
+    by = "passed, as they must" if name == NOTHING and not harvest.code else None
     by = harvest.caught_by if harvest.is_caught else by
     tell(name, harvest.seconds, by, f"({harvest.code}) {harvest.said[-1500:]}")
 
@@ -39,7 +39,7 @@ async def by_tests(bugs: Sequence[Bug]) -> list[bool]:
         async with EmbeddedStack(Path(directory) / "state", settings=ISOLATED) as stack:
             addresses = str(stack.kafka), stack.postgres_dsn
             found = await asyncio.to_thread(grow_all, *addresses, [nothing(bugs), *bugs], tell_harvest)
-    if found["nothing"].code:
+    if found[NOTHING].code:
         raise SystemExit("Where nothing is planted, one of the tests fails, too: nothing is shown by them.")
     return [found[bug.name].is_caught for bug in bugs]
 

@@ -15,10 +15,13 @@ class Bug(NamedTuple):
     """Tests, as pytest names them."""
 
 
+NOTHING = "nothing"
+
+
 def nothing(bugs: Iterable[Bug]) -> Bug:
     """Give no bug at all, which none of the tests of these may catch."""
     checks = sorted({check for bug in bugs for check in bug.checks})
-    return Bug("nothing", lambda: None, tuple(checks))
+    return Bug(NOTHING, lambda: None, tuple(checks))
 
 
 def replace(place: str, value: Any) -> None:

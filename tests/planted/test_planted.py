@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.planted.bug import Bug, nothing
+from tests.planted.bug import NOTHING, Bug, nothing
 from tests.planted.bugs import BUGS
 from tests.planted.running import Harvest, grow_all
 
@@ -24,7 +24,7 @@ def test_a_planted_bug_is_caught(harvests: Mapping[str, Harvest], bug: Bug) -> N
 
 
 def test_the_same_tests_pass_where_nothing_is_planted(harvests: Mapping[str, Harvest]) -> None:
-    assert harvests["nothing"].code == 0, harvests["nothing"].said
+    assert harvests[NOTHING].code == 0, harvests[NOTHING].said
 
 
 def test_there_are_many_and_each_has_a_name_of_its_own() -> None:

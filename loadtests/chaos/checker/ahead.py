@@ -22,8 +22,14 @@ async def ahead(batches: AsyncIterator[Batch]) -> AsyncIterator[Batch]:
             await coming
 
 
-async def pages(connection: Any, query: str, *arguments: object, rows: int) -> AsyncIterator[list[Any]]:
-    """Give what a query finds, some rows at a time; in a transaction."""
+async def rows_ahead(connection: Any, query: str, *arguments: object, at_once: int) -> AsyncIterator[Any]:
+    """Give the rows that a query finds, of which so many are asked for ahead; in a transaction."""
+    async for rows in ahead(_pages(connection, query, *arguments, at_once=at_once)):
+        for row in rows:
+            yield row
+
+
+async def _pages(connection: Any, query: str, *arguments: object, at_once: int) -> AsyncIterator[list[Any]]:
     cursor = await connection.cursor(query, *arguments)
-    while found := await cursor.fetch(rows):
-        yield found
+    while rows := await cursor.fetch(at_once):
+        yield rows

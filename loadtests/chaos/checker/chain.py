@@ -3,7 +3,7 @@
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from loadtests.chaos.checker.ahead import ahead, pages
+from loadtests.chaos.checker.ahead import rows_ahead
 from loadtests.chaos.checker.checks import sql
 from loadtests.chaos.checker.report import Finding, Report
 
@@ -23,15 +23,15 @@ async def check_chain(connection: Any, report: Report) -> None:
     """Walk every tenant's chain, and add what is wrong; in a transaction."""
     heads: dict[str, Head] = {}
     count = 0
-    async for links in ahead(pages(connection, sql("chain_links"), rows=AT_ONCE)):
-        for tenant, number, event_id, digest, hashed, late in links:
-            before = heads.get(tenant) or Head(0, _digest(b"ledger.tenant", tenant.encode()))
-            content = before.hash + number.to_bytes(8, "big") + event_id.bytes + digest + bytes([late])
-            if number != before.number + 1 or hashed != _digest(b"ledger.link", content):
-                detail = f"link {number} after {before.number}"
-                report.add([Finding("L", BROKEN, f"{tenant}/{event_id}", detail)])
-            heads[tenant] = Head(number, hashed)
-            count += 1
+    async for tenant, number, event_id, digest, hashed, late in rows_ahead(
+        connection, sql("chain_links"), at_once=AT_ONCE
+    ):
+        before = heads.get(tenant) or Head(0, _digest(b"ledger.tenant", tenant.encode()))
+        content = before.hash + number.to_bytes(8, "big") + event_id.bytes + digest + bytes([late])
+        if number != before.number + 1 or hashed != _digest(b"ledger.link", content):
+            report.add([Finding("L", BROKEN, f"{tenant}/{event_id}", f"link {number} after {before.number}")])
+        heads[tenant] = Head(number, hashed)
+        count += 1
     told = {
         row["tenant"]: Head(row["number"], row["hash"]) for row in await connection.fetch(sql("chain_heads"))
     }

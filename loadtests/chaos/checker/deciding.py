@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from loadtests.chaos.checker.ahead import ahead, pages
+from loadtests.chaos.checker.ahead import rows_ahead
 from loadtests.chaos.checker.checks import sql
 from loadtests.chaos.checker.events import Event, read_record
 from loadtests.chaos.checker.judging import Decision, Entry, Judge
@@ -53,18 +53,17 @@ async def make_model(connection: Any, limits: Limits | None = None, *, after_los
 
 async def decisions(connection: Any, topic: str) -> AsyncIterator[Decision]:
     """Give what the books decided, in the order of time, partition and offset."""
-    async for rows in ahead(pages(connection, sql("decisions"), topic, rows=AT_ONCE)):
-        for row in rows:
-            yield Decision(
-                row["tenant"],
-                row["id"],
-                row["kind"],
-                row["reason"],
-                row["posted_at"],
-                row["partition"],
-                _event(row["value"]),
-                [Entry(*entry) for entry in orjson.loads(row["entries"] or "[]")],
-            )
+    async for row in rows_ahead(connection, sql("decisions"), topic, at_once=AT_ONCE):
+        yield Decision(
+            row["tenant"],
+            row["id"],
+            row["kind"],
+            row["reason"],
+            row["posted_at"],
+            row["partition"],
+            _event(row["value"]),
+            [Entry(*entry) for entry in orjson.loads(row["entries"] or "[]")],
+        )
 
 
 def _event(value: str | None) -> Event | None:
