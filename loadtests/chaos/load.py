@@ -5,6 +5,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from math import inf
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from loadtests.chaos.traffic import USUAL
 
 LINE_BYTES_MAX = 1024 * 1024
 OPENED_S = 120.0
+PRESSING_TIMES = 4.0
 
 
 class LoadError(RuntimeError):
@@ -26,6 +28,7 @@ class Load:
     def __init__(self, process: Process, rate: float) -> None:
         self._process = process
         self.usual = rate
+        self.most = inf
         self.rate = 0.0
         self.told = Told(0, 0, 0, opened=False)
         self._opened = asyncio.Event()
@@ -42,6 +45,10 @@ class Load:
         if self._process.stdin is None or self._process.returncode is not None:
             raise LoadError("the sender has ended")
         self._process.stdin.write(msgspec.json.encode(pace) + b"\n")
+
+    def press(self) -> None:
+        """Send four times as fast as usual, but no more than what is known to be the most that can be done here."""
+        self.pace(times=min(PRESSING_TIMES, self.most / self.usual))
 
     def rest(self) -> None:
         """Send nothing."""

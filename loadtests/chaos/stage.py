@@ -74,7 +74,7 @@ _EXTRA_FROM = 10
 POSTGRES = "postgres"
 GOING_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What asking a PostgreSQL raises that ends just then."""
-OPEN_PAYMENTS = "select count(*) from payments where due_at is not null"
+_OPEN_PAYMENTS = "select count(*) from payments where due_at is not null"
 _OPEN_HOLDS = "select count(*) from holds where state = 'open' and expires_at is not null"
 
 
@@ -337,7 +337,7 @@ class Stage:
     async def _left(self, within_s: float) -> dict[str, Any]:
         sample = await self.watch.fresh(within_s)
         with suppress(*GOING_AWAY):
-            payments, holds = [(await self.sql(query))[0][0] for query in (OPEN_PAYMENTS, _OPEN_HOLDS)]
+            payments, holds = [(await self.sql(query))[0][0] for query in (_OPEN_PAYMENTS, _OPEN_HOLDS)]
             left = {"records": sample.lag, "payments": payments, "holds": holds}
             return {name: count for name, count in left.items() if count}
         return {"postgres": "away"}

@@ -57,7 +57,7 @@ async def _no_memory(stage: Stage, random: Random) -> dict[str, int]:
     """
     pids = _chosen(stage, random, POSTING, WINDOWS)
     before = _short_of_memory(stage, pids)
-    stage.load.pace(times=4.0)
+    stage.load.press()
     try:
         for pid in pids.values():
             spare = random.choice(SPARE_MIB) * 1024**2
