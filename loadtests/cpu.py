@@ -32,7 +32,7 @@ class CpuMeter:
         self._sample_s = sample_s
         self._first: dict[tuple[str, int], float] = {}
         self._last: dict[tuple[str, int], float] = {}
-        self._seen: dict[tuple[str, int], tuple[float, float]] = {}
+        self._seen: dict[tuple[str, int], float] = {}
         self._idle = psutil.cpu_times().idle
         self._begun = monotonic()
         self.memory_mib: dict[str, list[tuple[float, float]]] = defaultdict(list)
@@ -73,12 +73,12 @@ class CpuMeter:
         """Count until now: for who cannot have it sample meanwhile."""
         self._sample()
 
-    def lives_s(self) -> dict[str, float]:
-        """Say for how long the longest life of each part has lasted: who is started again has its memory anew."""
-        lives: dict[str, float] = defaultdict(float)
-        for (name, _), (first, last) in self._seen.items():
-            lives[name] = max(lives[name], last - first)
-        return dict(lives)
+    def births_s(self) -> dict[str, list[float]]:
+        """Say when each process of each part was first seen, in seconds since the start: it has its memory anew."""
+        births: dict[str, list[float]] = defaultdict(list)
+        for (name, _), seen in sorted(self._seen.items(), key=lambda each: each[1]):
+            births[name].append(round(seen - self._begun, 1))
+        return dict(births)
 
     def told(self) -> dict[str, float]:
         """Give seconds of processor time by part; `idle` is that of the machine."""
@@ -93,8 +93,7 @@ class CpuMeter:
             with suppress(psutil.Error):
                 times = process.cpu_times()
                 self._last[name, process.pid] = times.user + times.system
-                first, _ = self._seen.get((name, process.pid), (monotonic(), 0.0))
-                self._seen[name, process.pid] = (first, monotonic())
+                self._seen.setdefault((name, process.pid), monotonic())
 
     def _sample_memory(self) -> None:
         used: dict[str, float] = defaultdict(float)

@@ -79,6 +79,7 @@ class Scene(msgspec.Struct, frozen=True):
     rate: float = 0.0
     samples: list[Sample] = []
     memory_mib: dict[str, list[tuple[float, float]]] = {}
+    births_s: dict[str, list[float]] = {}
     quiet_in_s: float | None = None
     why: list[str] = []
 
@@ -165,6 +166,7 @@ class Report(msgspec.Struct, frozen=True):
         for scene in scenes if brief else ():
             scene.pop("samples")
             scene.pop("memory_mib")
+            scene.pop("births_s")
         return {
             "ok": self.ok,
             "seed": self.seed,

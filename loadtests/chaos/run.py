@@ -134,7 +134,7 @@ async def _play(plan: Plan, wanted: Wanted) -> Scene:
             quiet_in_s = await _quiet(stage, told)
         # Until here: the ledger rests while the checker reads, which would count as memory that stays as it is.
         memory_mib = {name: list(points) for name, points in meter.memory_mib.items()}
-        memory = memory_verdict(memory_mib, meter.lives_s())
+        memory = memory_verdict(memory_mib, births_s := meter.births_s())
         wanted.tell("checking")
         reads = await stage.reading.stop()
         losing = any(act.fault.loses_commits for act in plan.acts)
@@ -149,6 +149,7 @@ async def _play(plan: Plan, wanted: Wanted) -> Scene:
             invariants=together(invariants, {"R": reads}, memory),
             samples=stage.watch.samples,
             memory_mib=memory_mib,
+            births_s=births_s,
             quiet_in_s=quiet_in_s,
             why=[*told.why, *faults],
         )

@@ -218,28 +218,51 @@ def test_the_page_tells_faults_findings_and_lag() -> None:
     assert all(text in shown for text in ("F1", "a title", "&lt;odd&gt;", "Lag of each group", "not checked"))
 
 
+LIFE_S = 3900
+
+
 @pytest.mark.parametrize(
     ("mib", "ok"),
     [
-        (lambda at: 50.0 if at < 900 else 100.0, True),
-        (lambda at: 100.0 if at < 2400 else 150.0, True),
+        (lambda at: 50.0 if at < 1600 else 100.0, True),
+        (lambda at: 100.0 if at < 2600 else 150.0, True),
         (lambda at: 100.0 + at / 100, False),
-        (lambda at: 100.0 + at / 200, False),
-        (lambda at: 100.0 if at < 3000 else 120.0, False),
+        (lambda at: 100.0 + at / 150, False),
+        (lambda at: 100.0 if at < 3400 else 120.0, False),
     ],
     ids=["warmed up", "holds more from a moment on", "leaks", "leaks slowly", "grew at the end"],
 )
-def test_memory_that_grows_is_found_in_a_long_run(mib: Callable[[int], float], ok: bool) -> None:
-    points = [(float(at), mib(at)) for at in range(0, 4000, 10)]
-    judged = memory_verdict({"worker-1": points, "kafka-1": points}, {"worker-1": 1230.0, "kafka-1": 4000.0})[
+def test_memory_that_grows_is_found_in_a_long_life(mib: Callable[[int], float], ok: bool) -> None:
+    points = [(float(at), mib(at)) for at in range(0, LIFE_S, 10)]
+    judged = memory_verdict({"worker-1": points, "kafka-1": points}, {"worker-1": [0.5], "kafka-1": [0.5]})[
         "V"
     ]
-    assert (judged.ok, judged.notes) == (ok, ["memory; the longest lives in minutes: worker-1 20"])
-    short = memory_verdict({"worker-1": points[:20]}, {"worker-1": 95.0})["V"]
-    assert (short.verdict, short.notes) == (
-        "not checked",
-        ["memory is judged in runs of 30 minutes and more"],
-    )
+    assert (judged.ok, judged.checked) == (ok, 1)
+    assert "windows, payments, chain, api had no life" in judged.notes[0]
+    assert judged.notes[1] == "memory: lives in minutes: worker-1 50"
+
+
+@pytest.mark.parametrize(
+    ("grown_a_second", "findings"), [(0.0, []), (0.01, ["worker-1 grew from 111.9 to 116.6 MiB"])]
+)
+def test_one_life_says_nothing_of_another(grown_a_second: float, findings: list[str]) -> None:
+    born = 2000
+    points = [
+        (float(at), 80.0 if at < born else 100.0 + grown_a_second * (at - born))
+        for at in range(0, LIFE_S, 10)
+    ]
+    verdict = memory_verdict({"worker-1": points}, {"worker-1": [0.5, float(born)]})["V"]
+    assert (verdict.checked, verdict.findings) == (2, findings)
+
+
+def test_memory_of_short_lives_is_not_judged() -> None:
+    points = [(float(at), float(at)) for at in range(0, LIFE_S, 10)]
+    births = [float(at) for at in range(0, LIFE_S, 600)]
+    for found in (
+        memory_verdict({"api": points[:170]}, {}),
+        memory_verdict({"api": points}, {"api": births}),
+    ):
+        assert (found["V"].verdict, len(found["V"].notes)) == ("not checked", 1)
 
 
 class BlindGauge:
