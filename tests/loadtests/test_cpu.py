@@ -52,3 +52,6 @@ def test_the_time_of_a_process_that_a_part_started_counts_for_the_part() -> None
     assert told["part"] >= BURN_S
     assert told["load"] >= BURN_S
     assert set(told) == {"part", "load", "idle"}
+    births = meter.births_s()
+    assert {name: len(each) for name, each in births.items()} == {"part": 2, "load": 1}
+    assert all(0 <= born < 60 for each in births.values() for born in each)
