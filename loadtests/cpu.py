@@ -77,7 +77,7 @@ class CpuMeter:
         """Say when each process of each part was first seen, in seconds since the start: it has its memory anew."""
         births: dict[str, list[float]] = defaultdict(list)
         for (name, _), seen in sorted(self._seen.items(), key=lambda each: each[1]):
-            births[name].append(round(seen - self._begun, 1))
+            births[name].append(max(0.0, round(seen - self._begun, 1)))
         return dict(births)
 
     def told(self) -> dict[str, float]:

@@ -19,6 +19,7 @@ from loadtests.arguments import UsageError, check_folder, positive
 from loadtests.bench.machine import commit, this_machine
 from loadtests.chaos.fault import WHOLE, Fault
 from loadtests.chaos.faults import FAULTS
+from loadtests.chaos.memory import LIFE_S_MIN
 from loadtests.chaos.page import page
 from loadtests.chaos.results import Report
 from loadtests.chaos.run import Wanted, cannot, run
@@ -70,6 +71,8 @@ def show(report: Report) -> None:
         print(f"{each.name:14} {each.verdict:14} {each.title}: {each.why or recovered}")
     for name, checked in report.invariants.items():
         print(f"{name:14} {checked.verdict:14} {checked.checked:,} checked")
+        for note in checked.notes:
+            print(f"{'':14} {note}")
         for finding in checked.findings[:20]:
             print(f"{'':14} {json.dumps(finding)}")
     for scene in report.scenes:
@@ -97,7 +100,8 @@ async def _run(given: argparse.Namespace) -> Report:
     directory = Path(tempfile.mkdtemp(prefix="ledger-chaos-"))
     # PostgreSQL, which is not root, has to get to its files.
     directory.chmod(0o755)  # noqa: ASYNC240 - before anything runs
-    wishes = Wishes(rate=given.rate or RATE, seed=given.seed, share=given.share)
+    is_long = (given.seconds or 0.0) >= LIFE_S_MIN
+    wishes = Wishes(rate=given.rate or RATE, seed=given.seed, share=given.share, spares=is_long)
     machine = this_machine()
     notes = [f"commit {await commit()}; {machine.cores} cores of {machine.cpu}, {machine.kernel}"]
     wanted = Wanted(given.seed, directory, wishes, tell, given.seconds, given.rate, notes)

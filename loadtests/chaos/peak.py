@@ -17,7 +17,7 @@ DRAINED_S = 600.0
 async def set_half_of_peak(stage: Stage, tell: Callable[[str], None]) -> None:
     """Send far more than can be posted, see how much is until nothing is left to do, and send half from then on.
 
-    Raises StageError with what was left.
+    Raises StageError with what was left, and LoadError where the broker does not answer.
     """
     begun, began = await _posted(stage), monotonic()
     stage.load.pace(times=BURST_RATE / stage.load.usual)

@@ -86,7 +86,8 @@ class StageError(RuntimeError):
 class Wishes:
     """What a scene needs; `kafka`, `postgres` and `settings` differ from what the stage has by itself.
 
-    `share` is how much of the usual time and number each fault takes.
+    `share` is how much of the usual time and number each fault takes; `spares`, that no fault ends the first worker of
+    a kind: what it uses is then seen over all of the run.
     """
 
     brokers: int = 1
@@ -97,6 +98,7 @@ class Wishes:
     rate: float = 300.0
     seed: int = 1
     share: float = 1.0
+    spares: bool = False
     host: str = LOOPBACK
     kafka: Mapping[str, object] = field(default_factory=dict)
     postgres: Mapping[str, str] = field(default_factory=dict)
@@ -181,6 +183,11 @@ class Stage:
         """Start one more worker, which nobody starts again: by a prefix of its command, in a directory."""
         part = self.part(kind, _EXTRA_FROM + self.next_number())
         return await self.crew.beside(replace(part, directory=directory), environment or {}, prefix)
+
+    def victims(self, kind: str) -> list[str]:
+        """Name the workers of a kind that a fault may end."""
+        names = self.crew.names(kind)
+        return names[1:] if self.wishes.spares else names
 
     def some(self, count: int) -> int:
         """Give the share of a number, but one at least."""

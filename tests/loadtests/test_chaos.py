@@ -218,51 +218,60 @@ def test_the_page_tells_faults_findings_and_lag() -> None:
     assert all(text in shown for text in ("F1", "a title", "&lt;odd&gt;", "Lag of each group", "not checked"))
 
 
-LIFE_S = 3900
+HOUR_S = 3700
+PROGRAMS = ("worker-1", "windows-1", "payments-1", "chain-1", "api")
+
+Memory = Callable[[int], float]
+
+
+def verdict_of(mib: Memory, births_s: Sequence[float] = (), seconds: int = HOUR_S) -> Checked:
+    """Judge a worker of such memory beside others, and a server, that are as they should be."""
+    memory = {name: [(float(at), 90.0) for at in range(0, seconds, 10)] for name in (*PROGRAMS, "kafka-1")}
+    memory["worker-1"] = [(float(at), mib(at)) for at in range(0, seconds, 10)]
+    memory["kafka-1"] = [(float(at), 100.0 + at) for at in range(0, seconds, 10)]
+    births = {"worker-1": [0.5, *births_s]}
+    return memory_verdict(memory, births)["V"]
 
 
 @pytest.mark.parametrize(
-    ("mib", "ok"),
+    ("mib", "findings"),
     [
-        (lambda at: 50.0 if at < 1600 else 100.0, True),
-        (lambda at: 100.0 if at < 2600 else 150.0, True),
-        (lambda at: 100.0 + at / 100, False),
-        (lambda at: 100.0 + at / 150, False),
-        (lambda at: 100.0 if at < 3400 else 120.0, False),
+        (lambda at: 50.0 if at < 900 else 100.0, []),
+        (lambda at: 100.0 if at < 2300 else 150.0, []),
+        (lambda at: 100.0 + at / 100, ["worker-1 grew from 123.2 to 132.4 MiB"]),
+        (lambda at: 100.0 + at / 200, ["worker-1 grew from 111.6 to 116.2 MiB"]),
+        (lambda at: 100.0 if at < 3000 else 120.0, ["worker-1 grew from 100.0 to 120.0 MiB"]),
     ],
     ids=["warmed up", "holds more from a moment on", "leaks", "leaks slowly", "grew at the end"],
 )
-def test_memory_that_grows_is_found_in_a_long_life(mib: Callable[[int], float], ok: bool) -> None:
-    points = [(float(at), mib(at)) for at in range(0, LIFE_S, 10)]
-    judged = memory_verdict({"worker-1": points, "kafka-1": points}, {"worker-1": [0.5], "kafka-1": [0.5]})[
-        "V"
+def test_memory_that_grows_is_found_in_a_long_life(mib: Memory, findings: list[str]) -> None:
+    judged = verdict_of(mib)
+    assert (judged.ok, judged.checked, judged.findings) == (not findings, 5, findings)
+    assert judged.notes == [
+        "memory was judged of lives, in minutes: worker-1 61, windows-1 62, payments-1 62, chain-1 62, api 62"
     ]
-    assert (judged.ok, judged.checked) == (ok, 1)
-    assert "windows, payments, chain, api had no life" in judged.notes[0]
-    assert judged.notes[1] == "memory: lives in minutes: worker-1 50"
 
 
 @pytest.mark.parametrize(
-    ("grown_a_second", "findings"), [(0.0, []), (0.01, ["worker-1 grew from 111.9 to 116.6 MiB"])]
+    ("grown_a_second", "findings"), [(0.0, []), (0.02, ["worker-1 grew from 123.8 to 133.2 MiB"])]
 )
 def test_one_life_says_nothing_of_another(grown_a_second: float, findings: list[str]) -> None:
-    born = 2000
-    points = [
-        (float(at), 80.0 if at < born else 100.0 + grown_a_second * (at - born))
-        for at in range(0, LIFE_S, 10)
-    ]
-    verdict = memory_verdict({"worker-1": points}, {"worker-1": [0.5, float(born)]})["V"]
-    assert (verdict.checked, verdict.findings) == (2, findings)
+    born = 1800
+    judged = verdict_of(lambda at: 80.0 if at < born else 100.0 + grown_a_second * (at - born), [born])
+    assert judged.findings == findings
 
 
-def test_memory_of_short_lives_is_not_judged() -> None:
-    points = [(float(at), float(at)) for at in range(0, LIFE_S, 10)]
-    births = [float(at) for at in range(0, LIFE_S, 600)]
-    for found in (
-        memory_verdict({"api": points[:170]}, {}),
-        memory_verdict({"api": points}, {"api": births}),
-    ):
-        assert (found["V"].verdict, len(found["V"].notes)) == ("not checked", 1)
+def test_a_kind_of_which_none_lived_for_long_is_no_flat_memory() -> None:
+    judged = verdict_of(lambda _: 100.0, range(600, HOUR_S, 600))
+    assert judged.findings == ["no worker lived for 30 minutes: its memory is not known"]
+
+
+def test_of_a_short_run_memory_is_not_judged() -> None:
+    short = verdict_of(float, seconds=1700)
+    assert (short.verdict, short.notes) == (
+        "not checked",
+        ["memory is judged in runs of 30 minutes and more"],
+    )
 
 
 class BlindGauge:

@@ -13,6 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ import asyncpg
 
 from tests.planted.bug import Bug, nothing
 
+HERE = Path(__file__).parent
 FAILED = 1
 """What pytest says where tests ran and some failed; everything else is no catch."""
 PLUGINS = ("_hypothesis_pytestplugin", "pytest_asyncio.plugin", "pytest_timeout")
@@ -179,8 +181,7 @@ class _Watcher:
 
     def pytest_exception_interact(self, node: Any, call: Any, report: Any) -> None:
         """A bug that does not fit the code any more fails itself: that is no catch."""
-        fault = call.excinfo.value
-        self.is_misfit = self.is_misfit or (isinstance(fault, TypeError) and "argument" in str(fault))
+        self.is_misfit = self.is_misfit or _is_misfit(call.excinfo.value, call.excinfo.traceback[-1].path)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         if report.failed and report.when == "call" and not self.caught_by:
@@ -188,6 +189,13 @@ class _Watcher:
 
     def _lent(self, *given: Any, **more: Any) -> "_Lent":
         return _Lent(*self._servers)
+
+
+def _is_misfit(fault: BaseException, raised_in: Path | str) -> bool:
+    """Tell a bug's own fault: it is called in another way than it was, or finds in the code what is no longer there."""
+    of_a_call = isinstance(fault, TypeError) and "argument" in str(fault)
+    of_its_own = isinstance(fault, AttributeError | NameError | KeyError) and Path(raised_in).parent == HERE
+    return of_a_call or of_its_own
 
 
 class _Lent:

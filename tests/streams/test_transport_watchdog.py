@@ -1,11 +1,14 @@
 """When the watchdog ends the process, and when it does not."""
 
+import errno
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 
+from ledger.observability.signals import Signals
 from streams.transport.exits import Exit
 from streams.transport.health import PartitionState
 from streams.transport.watchdog import Look, StallDetector, Watchdog
@@ -60,6 +63,20 @@ def test_a_consumer_that_asks_for_nothing_ends_the_process() -> None:
     said = reasons(*(look(second, 9, 9, polled_at=0.0) for second in range(13)))
 
     assert said[0] == "nothing was asked of Kafka for 11 s"
+
+
+def test_a_process_that_gets_no_more_memory_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    ended, heard = list[int](), list[dict[str, Any]]()
+    signals = Signals(lambda name, told: heard.append({name: told["reason"]}))
+    app: Any = SimpleNamespace(flow=SimpleNamespace(signals=signals))
+    monkeypatch.setattr("streams.transport.watchdog.mmap.mmap", refuse)
+    Watchdog(app, 0.01, ended.append)._watch()
+
+    assert ended == [Exit.STALLED]
+    assert heard == [{"worker.stalled": "no memory is left"}]
 
 
 def test_whatever_ends_the_watchdog_ends_the_process_unless_it_was_stopped() -> None:

@@ -1,14 +1,14 @@
 """Batches that are made while those before them are looked at."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
 from typing import Any, TypeVar
 
 Batch = TypeVar("Batch")
 
 
-async def ahead(batches: AsyncIterator[Batch]) -> AsyncIterator[Batch]:
+async def ahead(batches: AsyncIterator[Batch]) -> AsyncGenerator[Batch, None]:
     """Give each batch, and ask for the next before: who makes them works beside who takes them."""
     coming = asyncio.ensure_future(anext(batches, None))
     try:
@@ -22,11 +22,14 @@ async def ahead(batches: AsyncIterator[Batch]) -> AsyncIterator[Batch]:
             await coming
 
 
-async def rows_ahead(connection: Any, query: str, *arguments: object, at_once: int) -> AsyncIterator[Any]:
+async def rows_ahead(
+    connection: Any, query: str, *arguments: object, at_once: int
+) -> AsyncGenerator[Any, None]:
     """Give the rows that a query finds, of which so many are asked for ahead; in a transaction."""
-    async for rows in ahead(_pages(connection, query, *arguments, at_once=at_once)):
-        for row in rows:
-            yield row
+    async with aclosing(ahead(_pages(connection, query, *arguments, at_once=at_once))) as pages:
+        async for rows in pages:
+            for row in rows:
+                yield row
 
 
 async def _pages(connection: Any, query: str, *arguments: object, at_once: int) -> AsyncIterator[list[Any]]:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from contextlib import suppress
 from random import Random
+from time import monotonic
 from typing import Any
 
 from redis.asyncio import Redis
@@ -28,7 +29,9 @@ where t.code = $1 order by b.last_posted_at nulls first, a.code limit $2
 async def _cache_faults(stage: Stage, random: Random) -> dict[str, Any]:
     done: dict[str, Any] = {}
     async with Redis.from_url(stage.url(REDIS)) as client:
+        begun = monotonic()
         done["flushed"] = await _filled(stage, client)
+        filled_s = round(monotonic() - begun, 1)
         await client.flushall()
         await asyncio.sleep(2.0)
         await _filled(stage, client)
@@ -42,11 +45,11 @@ async def _cache_faults(stage: Stage, random: Random) -> dict[str, Any]:
     done |= {"stopped": 1, "killed": 1}
     if missed := [name for name, count in done.items() if not count]:
         raise DidNotHappenError(f"no balance was in Redis: {', '.join(missed)}", done)
-    return done
+    return {"filled_s": filled_s, **done}
 
 
 async def _filled(stage: Stage, client: Any) -> int:
-    """Read until Redis holds balances, for a fault before may have left the API without it; says how many."""
+    """Read until Redis holds balances: after a fault the API leaves it alone for a while. Says how many."""
     with suppress(TimeoutError):
         async with asyncio.timeout(FILLED_S):
             while True:

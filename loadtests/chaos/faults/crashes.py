@@ -28,7 +28,7 @@ async def _in_the_batch(stage: Stage, random: Random) -> dict[str, Any]:
     killed = []
     for _ in range(stage.some(KILLS)):
         await asyncio.sleep(random.uniform(0.5, 4.0))
-        name = random.choice(stage.crew.names(POSTING))
+        name = random.choice(stage.victims(POSTING))
         await stage.kill_server(name)
         killed.append(name)
     return {**at_points, "killed at random": killed}

@@ -73,8 +73,8 @@ async def _no_memory(stage: Stage, random: Random) -> dict[str, int]:
 
 
 def _chosen(stage: Stage, random: Random, *kinds: str) -> dict[str, int]:
-    """One worker of each kind that is up, by its pid."""
-    names = [random.choice(stage.crew.names(kind)) for kind in kinds]
+    """One worker of each kind that is up and may be ended, by its pid."""
+    names = [random.choice(victims) for kind in kinds if (victims := stage.victims(kind))]
     return {name: pid for name in names if (pid := stage.crew.record(name).pid)}
 
 
