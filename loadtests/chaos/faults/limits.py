@@ -53,18 +53,20 @@ async def _no_files(stage: Stage, random: Random) -> dict[str, int]:
 async def _no_memory(stage: Stage, random: Random) -> dict[str, int]:
     """Let workers have hardly more memory than they have, or none; who ends of it is started again.
 
-    It lasts until one has run out, for what they had freed before may do for a while, and some seconds more.
+    What they had freed before may do for a while, so it lasts until one has run out, and some seconds more; who has
+    come through half of that time with some to spare goes on with none.
     """
     pids = _chosen(stage, random, POSTING, WINDOWS)
     before = _short_of_memory(stage, pids)
     stage.load.press()
     try:
-        for pid in pids.values():
-            spare = random.choice(SPARE_MIB) * 1024**2
-            _limit(pid, resource.RLIMIT_AS, psutil.Process(pid).memory_info().vms + spare)
-        ends = monotonic() + HUNT_S
-        while monotonic() < ends and _short_of_memory(stage, pids) == before:  # noqa: ASYNC110 - a log has no event
-            await asyncio.sleep(0.5)
+        for spare_mib in (random.choice(SPARE_MIB), 0):
+            _leave(pids, spare_mib)
+            ends = monotonic() + HUNT_S / 2
+            while monotonic() < ends and _short_of_memory(stage, pids) == before:  # noqa: ASYNC110 - a log has no event
+                await asyncio.sleep(0.5)
+            if _short_of_memory(stage, pids) != before:
+                break
         await asyncio.sleep(OUT_OF_MEMORY_S)
     finally:
         stage.load.begin()
@@ -82,6 +84,13 @@ def _short_of_memory(stage: Stage, names: Iterable[str]) -> dict[str, int]:
     """How often each has said that it has no memory, or was started again."""
     restarts = stage.restarts()
     return {name: restarts[name] + stage.logged(name, "MemoryError") for name in names}
+
+
+def _leave(pids: Mapping[str, int], spare_mib: int) -> None:
+    """Let processes have no more memory than they have, and some to spare."""
+    for pid in pids.values():
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            _limit(pid, resource.RLIMIT_AS, psutil.Process(pid).memory_info().vms + spare_mib * 1024**2)
 
 
 def _limit(pid: int, what: int, soft: int) -> None:
