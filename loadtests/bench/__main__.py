@@ -23,6 +23,7 @@ from loadtests.bench.cases import (
     Options,
     Run,
     UnknownCaseError,
+    check_order,
     find_cases,
     repeated,
 )
@@ -57,6 +58,8 @@ def main() -> int:
 def run(given: argparse.Namespace) -> int:
     """Measure the cases, and report."""
     names = find_cases(given.cases) or list(FULL if given.full else QUICK)
+    if not given.rate:
+        check_order(names)
     options = _options(given)
     given.out = given.out or kept_in(Settings().reports_dir, datetime.now(UTC))
     if given.out:

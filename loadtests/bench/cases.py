@@ -52,7 +52,7 @@ class Run:
         """Half the knee; of the drain, where no knee was looked for, and it is higher than the knee is."""
         knee = self.report.rate(KNEE) or self.report.rate(UNIFORM)
         if not (self.options.rate or knee):
-            raise MissingKneeError(f"run {KNEE} or {UNIFORM} first, or give --rate")
+            raise MissingKneeError(_remedy(KNEE, UNIFORM))
         return self.options.rate or round(HALF * (knee or 0.0))
 
 
@@ -92,7 +92,7 @@ async def _paced(run: Run, case: str, rate: float, **changes: Any) -> Sequence[M
 async def _ramp(run: Run) -> Sequence[Measured]:
     guess = run.report.rate(UNIFORM) or run.options.rate
     if not guess:
-        raise MissingKneeError(f"run {UNIFORM} first, or give --rate")
+        raise MissingKneeError(_remedy(UNIFORM))
     return [await ramp(run.servers, "uniform", guess, seed=run.options.seed, wishes=run.options.wishes)]
 
 
@@ -154,6 +154,27 @@ def find_cases(wanted: Sequence[str]) -> list[str]:
             raise UnknownCaseError(f"no case {each!r}: `list` names them")
         found += names
     return found
+
+
+GOES_BY = {
+    KNEE: (UNIFORM,),
+    PACED_HALF: (KNEE, UNIFORM),
+    PACED_WINDOWS: (KNEE, UNIFORM),
+    SOAK: (KNEE, UNIFORM),
+}
+"""Cases that go by the rate of another of the same run."""
+
+
+def check_order(names: Sequence[str]) -> None:
+    """Raise MissingKneeError where a case would go by the rate of one that is not run before it."""
+    for number, name in enumerate(names):
+        others = GOES_BY.get(name, ())
+        if others and not set(others) & set(names[:number]):
+            raise MissingKneeError(f"{name}: {_remedy(*others)}")
+
+
+def _remedy(*others: str) -> str:
+    return f"run {' or '.join(others)} first, or give --rate"
 
 
 def repeated(names: Sequence[str], times: int, *, only_main: bool) -> list[str]:

@@ -5,7 +5,17 @@ from pathlib import Path
 import pytest
 
 from loadtests.bench import __main__ as command
-from loadtests.bench.cases import CASES, FULL, QUICK, REPEATED, UnknownCaseError, find_cases, repeated
+from loadtests.bench.cases import (
+    CASES,
+    FULL,
+    QUICK,
+    REPEATED,
+    MissingKneeError,
+    UnknownCaseError,
+    check_order,
+    find_cases,
+    repeated,
+)
 from loadtests.bench.targets import TARGETS
 from loadtests.workloads import WORKLOADS
 
@@ -109,3 +119,16 @@ def test_where_nothing_can_be_written_is_found_before_anything_is_measured(
     assert run(monkeypatch, "run", "drain/uniform", "--out", str(file)) == 2
     assert run(monkeypatch, "run", "drain/uniform", "--out", str(file / "x")) == 2
     assert capsys.readouterr().err.count("nothing can be written into") == 2
+
+
+@pytest.mark.parametrize(
+    "names", [QUICK, FULL, ["drain/uniform", "ramp/uniform", "soak/uniform"], ["drain/hot"]]
+)
+def test_who_goes_by_the_rate_of_another_comes_after_it(names: list[str]) -> None:
+    check_order(names)
+
+
+@pytest.mark.parametrize("names", [["ramp/uniform", "drain/uniform"], ["drain/hot", "paced/uniform@half"]])
+def test_a_rate_that_nothing_finds_is_told_before_anything_is_measured(names: list[str]) -> None:
+    with pytest.raises(MissingKneeError, match=r"run .*drain/uniform first, or give --rate"):
+        check_order(names)
