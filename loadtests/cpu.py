@@ -76,7 +76,7 @@ class CpuMeter:
     def births_s(self) -> dict[str, list[float]]:
         """Say when each process of each part was first seen, in seconds since the start: it has its memory anew."""
         births: dict[str, list[float]] = defaultdict(list)
-        for (name, _), seen in sorted(self._seen.items(), key=lambda each: each[1]):
+        for (name, _), seen in self._seen.items():
             births[name].append(max(0.0, round(seen - self._begun, 1)))
         return dict(births)
 

@@ -18,6 +18,9 @@ from loadtests.bench.targets import ALL_WORKERS, ONE_WORKER, PACED_100, PACED_HA
 from loadtests.workloads import WORKLOADS, named
 
 KNEE = "ramp/uniform"
+KNEES = (KNEE, UNIFORM)
+"""Whose rates tell of the knee: that of the drain, where no knee was looked for, is higher than the knee is."""
+
 HALF = 0.5
 PACED_WINDOWS = "paced/uniform@windows"
 """At half the knee as well, and a windows worker on."""
@@ -49,11 +52,17 @@ class Run:
     report: Report
 
     def half(self) -> float:
-        """Half the knee; of the drain, where no knee was looked for, and it is higher than the knee is."""
-        knee = self.report.rate(KNEE) or self.report.rate(UNIFORM)
-        if not (self.options.rate or knee):
-            raise MissingKneeError(_remedy(KNEE, UNIFORM))
-        return self.options.rate or round(HALF * (knee or 0.0))
+        """Give the rate that was asked for, or half the knee; raises MissingKneeError."""
+        if self.options.rate:
+            return self.options.rate
+        knee = self.knee()
+        if not knee:
+            raise MissingKneeError(_remedy(*KNEES))
+        return round(HALF * knee)
+
+    def knee(self) -> float | None:
+        """Give what was found of the knee so far."""
+        return next(filter(None, map(self.report.rate, KNEES)), None)
 
 
 class MissingKneeError(ValueError):
@@ -108,8 +117,7 @@ async def _growth(run: Run, entries: int) -> Sequence[Measured]:
 
 async def _http(run: Run) -> Sequence[Measured]:
     """Beside a stream at half the knee, if that is known."""
-    known = run.options.rate or run.report.rate(KNEE) or run.report.rate(UNIFORM)
-    beside = run.half() if known else 0.0
+    beside = run.half() if run.options.rate or run.knee() else 0.0
     return await http(run.servers, Calling(run.options.seconds, beside, run.options.seed))
 
 
@@ -158,9 +166,9 @@ def find_cases(wanted: Sequence[str]) -> list[str]:
 
 GOES_BY = {
     KNEE: (UNIFORM,),
-    PACED_HALF: (KNEE, UNIFORM),
-    PACED_WINDOWS: (KNEE, UNIFORM),
-    SOAK: (KNEE, UNIFORM),
+    PACED_HALF: KNEES,
+    PACED_WINDOWS: KNEES,
+    SOAK: KNEES,
 }
 """Cases that go by the rate of another of the same run."""
 

@@ -226,7 +226,7 @@ Memory = Callable[[int], float]
 
 def verdict_of(mib: Memory, births_s: Sequence[float] = (), seconds: int = HOUR_S) -> Checked:
     """Judge a worker of such memory beside others, and a server, that are as they should be."""
-    memory = {name: [(float(at), 90.0) for at in range(0, seconds, 10)] for name in (*PROGRAMS, "kafka-1")}
+    memory = {name: [(float(at), 90.0) for at in range(0, seconds, 10)] for name in PROGRAMS}
     memory["worker-1"] = [(float(at), mib(at)) for at in range(0, seconds, 10)]
     memory["kafka-1"] = [(float(at), 100.0 + at) for at in range(0, seconds, 10)]
     births = {"worker-1": [0.5, *births_s]}

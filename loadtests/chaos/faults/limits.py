@@ -62,16 +62,23 @@ async def _no_memory(stage: Stage, random: Random) -> dict[str, int]:
     try:
         for spare_mib in (random.choice(SPARE_MIB), 0):
             _leave(pids, spare_mib)
-            ends = monotonic() + HUNT_S / 2
-            while monotonic() < ends and _short_of_memory(stage, pids) == before:  # noqa: ASYNC110 - a log has no event
-                await asyncio.sleep(0.5)
-            if _short_of_memory(stage, pids) != before:
+            if await _ran_out(stage, pids, before):
                 break
         await asyncio.sleep(OUT_OF_MEMORY_S)
     finally:
         stage.load.begin()
         _give_back(pids, resource.RLIMIT_AS)
     return {name: times - before[name] for name, times in _short_of_memory(stage, pids).items()}
+
+
+async def _ran_out(stage: Stage, names: Iterable[str], before: Mapping[str, int]) -> bool:
+    """Wait until one has run out of memory, for half of the hunt; says whether one has."""
+    ends = monotonic() + HUNT_S / 2
+    while _short_of_memory(stage, names) == before:
+        if monotonic() >= ends:
+            return False
+        await asyncio.sleep(0.5)
+    return True
 
 
 def _chosen(stage: Stage, random: Random, *kinds: str) -> dict[str, int]:
