@@ -5,10 +5,11 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from aiokafka.admin import NewTopic
+from aiokafka.producer.sender import Sender
 
 from loadtests.transport_bench import measure
 from loadtests.transport_fleet import Fleet
@@ -136,6 +137,27 @@ async def test_the_publisher_writes_everything_where_its_keys_belong(kafka: str)
     await publisher.stop()
 
     assert sum(map(len, (await readable_offsets(kafka, topic, 3)).values())) == 5000
+
+
+async def test_a_few_records_go_in_one_request_whatever_their_partitions(
+    kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = f"few-{time.time_ns()}"
+    await make_topics(kafka, NewTopic(topic, 4, 1))
+    requests: list[set[int]] = []
+    genuine = Sender._send_produce_req
+
+    async def counted(sender: Any, node: int, batches: dict[Any, Any]) -> None:
+        requests.append({place.partition for place in batches})
+        await genuine(sender, node, batches)
+
+    monkeypatch.setattr(Sender, "_send_produce_req", counted)
+    publisher = BatchPublisher(kafka)
+    await publisher.start()
+    await publisher.publish([Outgoing(topic, None, b"%d" % number) for number in range(100)])
+    await publisher.stop()
+
+    assert requests == [{0, 1, 2, 3}]
 
 
 @pytest.mark.slow
