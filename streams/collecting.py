@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
-COLLECT_S = 10.0
-SHARE = 0.01
+COLLECT_S = 1.0
+"""Nothing else runs meanwhile, and what there is to collect grows with time: in ten seconds a tenth of one."""
+SHARE = 0.05
 """Of the time goes into collecting, at most."""
 
 
