@@ -60,7 +60,9 @@ class UnitOfWork(Protocol):
         ...
 
     async def advance(self, position: Position) -> None:
-        """Move the books' own position; raise PositionGapError if records before it were never handled.
+        """Move the books' own position, once ids are claimed, and before anything is locked.
+
+        Raises PositionGapError if records before it were never handled.
 
         A partition that the books have never seen begins at 0, or where `BookStore.begin` said.
         """

@@ -128,8 +128,6 @@ class PostEvents:
         started = perf_counter()
         async with self._store.unit_of_work() as unit:
             outcomes = await self._decide(unit, batch)
-            if batch.position is not None:
-                await unit.advance(batch.position)
             await unit.commit()
         self._signals.emit(
             "batch.posted", outcomes=outcomes, letters=batch.letters, s=perf_counter() - started
@@ -140,6 +138,9 @@ class PostEvents:
         """Claim, lock, decide and write."""
         firsts = _first_of_each_id(batch.events)
         known = dict(await unit.claim(list(firsts.values())))
+        if batch.position is not None:
+            # Before the locks, for which others wait: for this waits only who has the same partition.
+            await unit.advance(batch.position)
         new = {key: event for key, event in firsts.items() if key not in known} if known else firsts
         books = await self._locked(unit, needs_of(new.values()))
         now = books.not_before(self._clock.now())

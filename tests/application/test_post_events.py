@@ -195,6 +195,24 @@ async def test_positions_join() -> None:
     assert office.books.contents.positions == {("payments", 0): 12}
 
 
+class Told(FailingStore):
+    """Notes each step."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryBooks(), [])
+        self.steps: list[str] = []
+
+    def fail(self, step: str) -> None:
+        self.steps.append(step)
+
+
+async def test_the_position_is_moved_before_anything_is_locked() -> None:
+    """Whoever waits for a predecessor in its partition keeps nobody else waiting meanwhile."""
+    store = Told()
+    await Office(store).post(deposit(), position=run(0, 1))
+    assert store.steps == ["begin", "claim", "advance", "lock", "write", "before commit", "after commit"]
+
+
 async def test_position_never_goes_back() -> None:
     office = Office()
     await office.books.begin("payments", {0: 5})

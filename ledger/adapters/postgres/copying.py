@@ -52,11 +52,18 @@ _entry_totals = Struct(">iq iq iq iq").pack
 _length = Struct(">i").pack
 
 TenantIds = Callable[[str], int]
+Rows = Callable[[Sequence[Transaction], TenantIds], bytes]
+"""Packs rows of transactions."""
 
 
-def transaction_rows(transactions: Iterable[Transaction], tenant_id: TenantIds) -> bytes:
+def whole(rows: Iterable[bytes]) -> bytes:
+    """Put packed rows together to what a COPY takes."""
+    return b"".join([_BEGIN, *rows, _END])
+
+
+def transaction_rows(transactions: Sequence[Transaction], tenant_id: TenantIds) -> bytes:
     """Pack rows of `transactions`, in the order of TRANSACTION_COLUMNS."""
-    parts = [_BEGIN]
+    parts: list[bytes] = []
     texts, moments = _Packed(_text), _Packed(_moment)
     for each in transactions:
         parts += (
@@ -68,13 +75,12 @@ def transaction_rows(transactions: Iterable[Transaction], tenant_id: TenantIds) 
             _NULL if each.reverses is None else _id(each.reverses),
             _NULL if each.captures is None else _id(each.captures),
         )
-    parts.append(_END)
     return b"".join(parts)
 
 
-def entry_rows(transactions: Iterable[Transaction], tenant_id: TenantIds) -> bytes:
+def entry_rows(transactions: Sequence[Transaction], tenant_id: TenantIds) -> bytes:
     """Pack rows of `entries`, in the order of ENTRY_COLUMNS; each balance must have its row by now."""
-    parts = [_BEGIN]
+    parts: list[bytes] = []
     texts, moments = _Packed(_text), _Packed(_moment)
     for each in transactions:
         tenant, event_id, posted_at = tenant_id(each.tenant), _uuid(each.id), moments[each.posted_at]
@@ -85,8 +91,14 @@ def entry_rows(transactions: Iterable[Transaction], tenant_id: TenantIds) -> byt
             parts.append(
                 _entry_totals(8, entry.amount, 8, entry.posted_debits, 8, entry.posted_credits, 8, posted_at)
             )
-    parts.append(_END)
     return b"".join(parts)
+
+
+COPIES: tuple[tuple[str, Sequence[str], Rows], ...] = (
+    ("transactions", TRANSACTION_COLUMNS, transaction_rows),
+    ("entries", ENTRY_COLUMNS, entry_rows),
+)
+"""The tables that every posting adds to, with their columns, and what packs their rows."""
 
 
 def transaction_columns(transactions: Sequence[Transaction], tenant_id: TenantIds) -> list[list[Any]]:

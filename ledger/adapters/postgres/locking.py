@@ -89,7 +89,7 @@ class Locking:
         return self._books
 
     async def _wait_for_turn(self) -> None:
-        """Wait, with no lock but those of ids, if accounts may open themselves that nobody has opened."""
+        """Wait, with no locks but those of ids and a position, if accounts may open themselves that nobody opened."""
         unknown = [key for key in self._look_up() if self._tenants[key[0]].auto_open]
         found = await self._fetch_rows(unknown) if unknown else []
         if len(found) < len(unknown):

@@ -2,19 +2,19 @@
 
 import asyncio
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import orjson
 
 from ledger.adapters.postgres.copying import (
-    ENTRY_COLUMNS,
-    TRANSACTION_COLUMNS,
+    COPIES,
+    Rows,
+    TenantIds,
     entry_columns,
-    entry_rows,
     transaction_columns,
-    transaction_rows,
+    whole,
 )
 from ledger.adapters.postgres.directory import Tenant, json_text
 from ledger.adapters.postgres.statements import column, sql
@@ -26,11 +26,15 @@ from ledger.domain.account import Account, AccountKey, Balance
 from ledger.domain.books import Books
 from ledger.domain.holds import Hold
 from ledger.domain.outcome import Outcome
+from ledger.domain.transaction import Transaction
 
 Tenants = Mapping[str, Tenant]
 
 FEW = 50
 """Transactions that go in one statement with what they move: a trip costs more than COPY spares."""
+
+PACKED_AT_ONCE = 250
+"""About a millisecond."""
 
 LETTERS_BYTES_MAX = 8 * 1024**2
 """Of dead letters written by one statement, unless it is one alone."""
@@ -146,20 +150,27 @@ async def _post(connection: Any, tenants: Tenants, books: Books) -> None:
     posted = books.changes.transactions
     ids = {code: tenant.id for code, tenant in tenants.items()}.__getitem__
     if posted and len(posted) <= FEW:
-        columns = (*balances, *transaction_columns(posted, ids), *entry_columns(posted, ids))
-        await connection.execute(sql("post_few"), *columns)
+        few = (*balances, *transaction_columns(posted, ids), *entry_columns(posted, ids))
+        await connection.execute(sql("post_few"), *few)
         return
-    if not posted:
-        if changed:
-            await connection.execute(sql("update_balances"), *balances)
+    if not posted and not changed:
         return
-    # The locks are held for less time if the server is at work while rows are packed.
-    async with meanwhile(connection.execute(sql("update_balances"), *balances)):
-        transactions = transaction_rows(posted, ids)
-        await asyncio.sleep(0)  # what a socket did not take at once is sent
-        entries = entry_rows(posted, ids)
-    await _copy(connection, "transactions", TRANSACTION_COLUMNS, transactions)
-    await _copy(connection, "entries", ENTRY_COLUMNS, entries)
+    # The locks are held for less time if the server is always at work while rows are packed.
+    asked: Coroutine[Any, Any, object] = connection.execute(sql("update_balances"), *balances)
+    for table, columns, pack in COPIES if posted else ():
+        async with meanwhile(asked):
+            rows = await _packed(pack, posted, ids)
+        asked = _copy(connection, table, columns, rows)
+    await asked
+
+
+async def _packed(pack: Rows, transactions: Sequence[Transaction], ids: TenantIds) -> bytes:
+    """Pack rows some at a time: what a socket did not take at once is sent in between."""
+    parts = []
+    for start in range(0, len(transactions), PACKED_AT_ONCE):
+        parts.append(pack(transactions[start : start + PACKED_AT_ONCE], ids))
+        await asyncio.sleep(0)
+    return whole(parts)
 
 
 def _balance_columns(tenants: Tenants, changed: Sequence[Balance]) -> tuple[Sequence[Any], ...]:
