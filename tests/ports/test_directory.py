@@ -17,7 +17,7 @@ def deposit(bench: Bench, name: object) -> Event:
 async def test_rows_of_other_books_are_forgotten(postgres: Bench, pool: Pool) -> None:
     store = PostgresBooks(pool)
     await postgres.post(deposit(postgres, 1), store=store)
-    store._directory._rows[postgres.tenant, "ann", "USD/2"] = BalanceRow(-7, -7, "credit", 0)
+    store._directory._rows[postgres.tenant, "ann", "USD/2"] = BalanceRow(-7, -7, "credit", 0, 7)
     await postgres.post(deposit(postgres, 2), store=store)
     assert await postgres.balance("ann") == "2 held 0 version 2"
 
@@ -29,13 +29,13 @@ async def test_rolled_back_rows_are_not_remembered(postgres: Bench, pool: Pool) 
         await unit.claim([event])
         books = await unit.lock(needs_of([event]))
         await unit.write(books, [decide(event, books, now, Rules())], [now], ())
-    assert store._directory.row((postgres.tenant, "ann", "USD/2")) is None
+    assert not store._directory.rows([(postgres.tenant, "ann", "USD/2")])
 
 
 async def test_committed_rows_are_remembered(postgres: Bench, pool: Pool) -> None:
     store = PostgresBooks(pool)
     await postgres.post(deposit(postgres, 1), store=store)
-    assert store._directory.row((postgres.tenant, "ann", "USD/2")) is not None
+    assert store._directory.rows([(postgres.tenant, "ann", "USD/2")])
 
 
 async def test_memory_of_rows_is_bounded(postgres: Bench, pool: Pool) -> None:

@@ -23,12 +23,12 @@ class Asked:
         self.rows: list[tuple[int, int]] = []
         self.counts: list[int] = []
 
-    async def fetch(self, statement: str, tenants: list[int], rows: list[int]) -> list[Any]:
+    async def fetchrow(self, statement: str, tenants: list[int], rows: list[int]) -> dict[str, Any]:
         assert statement == sql("lock_balances")
         # A column of one tenant holds for all.
         self.rows += zip(tenants * len(rows) if len(tenants) == 1 else tenants, rows, strict=True)
         self.counts.append(len(rows))
-        return []
+        return {"tenants": [], "packed": None}
 
 
 @pytest.mark.parametrize(("count", "statements"), [(2, [6]), (166, [498]), (167, [FIRST_LOCKED, 242, 243])])
@@ -38,7 +38,9 @@ async def test_balances_are_locked_in_the_order_of_their_keys(count: int, statem
     locking = Locking(connection, directory, TENANTS, needs_of([]), Turn(asyncio.Lock()))
     keys = [(code, f"account-{number}", "USD/2") for code in TENANTS for number in range(count)]
     numbers = Random(1).sample(range(10_000), len(keys))
-    rows = {key: BalanceRow(number, number, "credit", 0) for key, number in zip(keys, numbers, strict=True)}
+    rows = {
+        key: BalanceRow(number, number, "credit", 0, 0) for key, number in zip(keys, numbers, strict=True)
+    }
     locking._rows.update(dict(Random(2).sample(list(rows.items()), len(rows))))
     lock: Callable[[], Any] = locking._lock_balances
     with pytest.raises(TransientFaultError):

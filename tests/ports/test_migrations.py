@@ -110,6 +110,7 @@ async def used(postgres_dsn: str) -> AsyncIterator[Any]:
     connection: Any = await asyncpg.connect(postgres_dsn, server_settings={"search_path": "used"})
     await connection.execute("drop table chain_links, chain_heads, chain_progress, verifications")
     await connection.execute(f"drop index {BY_TIME}")
+    await connection.execute("alter table balances drop column made_at")
     await connection.execute("update used.alembic_version set version_num = '0008'")
     await connection.execute(POST)
     yield connection

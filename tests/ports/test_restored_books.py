@@ -65,11 +65,19 @@ async def credit_of(pool: Pool, account: str) -> Any:
     )
 
 
+async def give_to_bob(pool: Pool) -> None:
+    """Have the row of ann's balance be one of bob's, as where books were restored and their numbers given anew."""
+    await pool.execute("update accounts set code = 'bob' where code = 'ann'")
+    await pool.execute(
+        "update balances b set made_at = default from accounts a where a.account_id = b.account_id and a.code = 'bob'"
+    )
+
+
 @pytest.mark.usefixtures("many")
 async def test_remembered_row_under_another_name_is_not_posted_to(pool: Pool) -> None:
     post = poster(pool)
     await post(Batch([decode_event(transfer("external:bank", "ann", 1))]))
-    await pool.execute("update accounts set code = 'bob' where code = 'ann'")
+    await give_to_bob(pool)
 
     await post(Batch([decode_event(transfer("external:bank", "ann", 5000))]))
 
@@ -82,7 +90,7 @@ async def test_row_of_two_names_is_neither(pool: Pool) -> None:
     """What is remembered of one name and what is read of another may be one row: ids were given anew."""
     post = poster(pool)
     await post(Batch([decode_event(transfer("external:bank", "ann", 1))]))
-    await pool.execute("update accounts set code = 'bob' where code = 'ann'")
+    await give_to_bob(pool)
     await poster(pool)(Batch([decode_event(transfer("external:bank", "ann", 20))]))
 
     both = [transfer("external:bank", "ann", 300), transfer("external:bank", "bob", 4000)]
@@ -91,6 +99,21 @@ async def test_row_of_two_names_is_neither(pool: Pool) -> None:
 
     assert [outcome.kind for outcome in outcomes] == ["posted", "posted"]
     assert (await credit_of(pool, "ann"), await credit_of(pool, "bob")) == (320, 4001)
+
+
+@pytest.mark.usefixtures("many")
+async def test_remembered_row_that_is_gone_is_not_posted_to(pool: Pool) -> None:
+    post = poster(pool)
+    await post(Batch([decode_event(transfer("external:bank", each, 1)) for each in ("ann", "bob", "cyd")]))
+    of_ann = "account_id = (select account_id from accounts where code = 'ann')"
+    await pool.execute(f"delete from balances where {of_ann}")
+
+    async with asyncio.timeout(20):
+        await post(
+            Batch([decode_event(transfer("external:bank", each, 20)) for each in ("ann", "bob", "cyd")])
+        )
+
+    assert [await credit_of(pool, each) for each in ("ann", "bob", "cyd")] == [20, 21, 21]
 
 
 @pytest.mark.usefixtures("many")

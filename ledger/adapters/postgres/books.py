@@ -8,14 +8,14 @@ from time import perf_counter
 
 from ledger.adapters.postgres import reading, writing
 from ledger.adapters.postgres.connection import end, transient_faults
-from ledger.adapters.postgres.directory import Directory, Tenant
+from ledger.adapters.postgres.directory import BalanceRow, Directory, Tenant
 from ledger.adapters.postgres.locking import Locking, Turn
 from ledger.adapters.postgres.statements import column, sql
 from ledger.adapters.postgres.types import Connection, Pool, Transaction
 from ledger.application.faults import PositionGapError, TransientFaultError
 from ledger.application.ports import Position
 from ledger.contract.dead_letter import DeadLetter
-from ledger.domain.account import Balance
+from ledger.domain.account import BalanceKey
 from ledger.domain.books import Books, EventKey, Needs
 from ledger.domain.commands import Event
 from ledger.domain.outcome import Earlier, Outcome
@@ -83,7 +83,7 @@ class PostgresUnitOfWork:
         self._directory = directory
         self._tenants: dict[str, Tenant] = {}
         self._oldest_id = ""
-        self._made: list[Balance] = []
+        self._made: Mapping[BalanceKey, BalanceRow] = {}
         self.ended = False
 
     async def claim(self, events: Sequence[Event]) -> Mapping[EventKey, Earlier]:
@@ -155,5 +155,5 @@ class PostgresUnitOfWork:
         with transient_faults():
             self.ended = True
             await self._transaction.commit()
-        self._directory.learn_from(self._made)
+        self._directory.learn_all(self._made)
         crash_point("committed")

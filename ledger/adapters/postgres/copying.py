@@ -5,14 +5,13 @@ costs a worker. Here the values of fixed size are packed at once. Format: Postgr
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from struct import Struct
 from typing import Any
 
 import msgspec
 
 from ledger.adapters.postgres.directory import json_text
-from ledger.domain.moments import microseconds
+from ledger.adapters.postgres.times import sent
 from ledger.domain.transaction import Transaction
 
 TRANSACTION_COLUMNS = (
@@ -42,7 +41,6 @@ ENTRY_COLUMNS = (
 _BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
-_POSTGRES_EPOCH = microseconds(datetime(2000, 1, 1, tzinfo=UTC))
 
 # A row begins with the count of its columns; before each value stands its length.
 _transaction_ids = Struct(">h i16s ii").pack
@@ -64,7 +62,7 @@ def whole(rows: Iterable[bytes]) -> bytes:
 def transaction_rows(transactions: Sequence[Transaction], tenant_id: TenantIds) -> bytes:
     """Pack rows of `transactions`, in the order of TRANSACTION_COLUMNS."""
     parts: list[bytes] = []
-    texts, moments = _Packed(_text), _Packed(_moment)
+    texts, moments = _Packed(_text), _Packed(sent)
     for each in transactions:
         parts += (
             _transaction_ids(9, 16, _uuid(each.id), 4, tenant_id(each.tenant)),
@@ -81,7 +79,7 @@ def transaction_rows(transactions: Sequence[Transaction], tenant_id: TenantIds) 
 def entry_rows(transactions: Sequence[Transaction], tenant_id: TenantIds) -> bytes:
     """Pack rows of `entries`, in the order of ENTRY_COLUMNS; each balance must have its row by now."""
     parts: list[bytes] = []
-    texts, moments = _Packed(_text), _Packed(_moment)
+    texts, moments = _Packed(_text), _Packed(sent)
     for each in transactions:
         tenant, event_id, posted_at = tenant_id(each.tenant), _uuid(each.id), moments[each.posted_at]
         for line, entry in enumerate(each.entries):
@@ -174,7 +172,3 @@ def _id(event_id: str) -> bytes:
 
 def _uuid(event_id: str) -> bytes:
     return bytes.fromhex(event_id.replace("-", ""))
-
-
-def _moment(moment: datetime) -> int:
-    return microseconds(moment) - _POSTGRES_EPOCH

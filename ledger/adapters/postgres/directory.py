@@ -1,6 +1,6 @@
 """What a worker may remember of the books between batches: tenants, and the rows of balances."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import Any
 
@@ -8,7 +8,7 @@ import msgspec
 
 from ledger.adapters.postgres.statements import sql
 from ledger.adapters.postgres.types import Connection, Pool
-from ledger.domain.account import Account, Balance, BalanceKey, NormalSide
+from ledger.domain.account import Account, BalanceKey, NormalSide
 
 TENANT_SETTINGS_TTL_S = 10.0
 MAKING_TIMEOUT_S = 5.0
@@ -27,6 +27,8 @@ class BalanceRow(msgspec.Struct, frozen=True, gc=False):
     account_id: int
     normal_side: NormalSide
     overdraft: int | None
+    made_at: int
+    """As in times.py; tells it from another row of its number, for restored books give theirs anew."""
 
     def account(self, tenant: str, code: str) -> Account:
         """Give the account, as one that is not closed."""
@@ -63,8 +65,10 @@ class Directory:
             await connection.execute(sql("insert_tenants"), codes, self._auto_open)
             return await _find_tenants(connection, codes)
 
-    def row(self, key: BalanceKey) -> BalanceRow | None:
-        return self._rows.get(key)
+    def rows(self, keys: Iterable[BalanceKey]) -> dict[BalanceKey, BalanceRow]:
+        """Give those rows that are remembered."""
+        known = self._rows.get
+        return {key: row for key in keys if (row := known(key)) is not None}
 
     def learn(self, key: BalanceKey, row: BalanceRow) -> None:
         """Remember a row; when full, forget the half that was learnt first."""
@@ -74,13 +78,10 @@ class Directory:
         if self._remember:
             self._rows[key] = row
 
-    def learn_from(self, made: Iterable[Balance]) -> None:
-        """Remember the balances that a committed batch made."""
-        for balance in made:
-            account = balance.account
-            if balance.row is not None and account.row is not None:
-                key = (account.tenant, account.code, balance.asset)
-                self.learn(key, BalanceRow(balance.row, account.row, account.normal_side, account.overdraft))
+    def learn_all(self, rows: Mapping[BalanceKey, BalanceRow]) -> None:
+        """Remember the rows that a committed batch made."""
+        for key, row in rows.items():
+            self.learn(key, row)
 
     def forget(self) -> None:
         """Start anew: the books are not those that were remembered."""

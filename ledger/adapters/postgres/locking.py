@@ -8,7 +8,9 @@ import asyncpg
 import msgspec
 
 from ledger.adapters.postgres.directory import BalanceRow, Directory, Tenant
+from ledger.adapters.postgres.locked import unpack
 from ledger.adapters.postgres.statements import column, sql
+from ledger.adapters.postgres.times import received, sent
 from ledger.adapters.postgres.types import Connection
 from ledger.application.faults import TransientFaultError
 from ledger.application.meanwhile import meanwhile
@@ -30,8 +32,8 @@ waited, and 68 ms behind one that had.
 MANY = 500
 """From so many balances on, to lock them in parts is worth the trips."""
 
-RowKey = tuple[int, int]
-"""(tenant id, balance id)"""
+Asked = tuple[BalanceKey, BalanceRow]
+"""A balance, and the row that it is said to be."""
 
 
 class Turn:
@@ -73,6 +75,7 @@ class Locking:
         self._needs = needs
         self._turn = turn
         self._wanted: set[BalanceKey] = set(needs.balances)
+        """Balances whose rows are not known yet."""
         self._rows: dict[BalanceKey, BalanceRow] = {}
         self._books = Books(auto_open={code: tenant.auto_open for code, tenant in tenants.items()})
 
@@ -90,7 +93,8 @@ class Locking:
 
     async def _wait_for_turn(self) -> None:
         """Wait, with no locks but those of ids and a position, if accounts may open themselves that nobody opened."""
-        unknown = [key for key in self._look_up() if self._tenants[key[0]].auto_open]
+        self._look_up()
+        unknown = [key for key in self._wanted if self._tenants[key[0]].auto_open]
         found = await self._fetch_rows(unknown) if unknown else []
         if len(found) < len(unknown):
             await self._turn.take()  # and look again: what was found may have changed meanwhile
@@ -98,16 +102,11 @@ class Locking:
             for row in found:
                 self._learn(row)
 
-    def _look_up(self) -> list[BalanceKey]:
-        """Take the wanted rows that are remembered; gives those that are not."""
-        unknown = []
-        for key in self._wanted - self._rows.keys():
-            row = self._directory.row(key)
-            if row is None:
-                unknown.append(key)
-            else:
-                self._rows[key] = row
-        return unknown
+    def _look_up(self) -> None:
+        """Take the wanted rows that are remembered."""
+        found = self._directory.rows(self._wanted)
+        self._rows |= found
+        self._wanted -= found.keys()
 
     async def _lock_holds(self) -> None:
         for row in await self._by_event("lock_holds", self._needs.holds):
@@ -150,7 +149,8 @@ class Locking:
 
     async def _find_rows(self) -> set[AccountKey]:
         """Find the rows of the wanted balances. Returns standing accounts that lack one: an asset new to them."""
-        unknown = self._look_up()
+        self._look_up()
+        unknown = list(self._wanted)
         by_name = [(*key, "") for key in self._needs.accounts]
         if not unknown and not by_name:
             return set()
@@ -177,8 +177,15 @@ class Locking:
             ),
         )
         if row["balance_id"] is not None:
-            kept = BalanceRow(row["balance_id"], row["account_id"], row["normal_side"], row["overdraft"])
+            kept = BalanceRow(
+                row["balance_id"],
+                row["account_id"],
+                row["normal_side"],
+                row["overdraft"],
+                sent(row["made_at"]),
+            )
             self._rows[*key, row["asset"]] = kept
+            self._wanted.discard((*key, row["asset"]))
             self._directory.learn((*key, row["asset"]), kept)
         return key
 
@@ -194,7 +201,11 @@ class Locking:
         for row in await self._by_account("balances_of_accounts", closing):
             account = self._books.accounts[by_row[row["tenant_id"], row["account_id"]]]
             self._rows[account.tenant, account.code, row["asset"]] = BalanceRow(
-                row["balance_id"], row["account_id"], account.normal_side, account.overdraft
+                row["balance_id"],
+                row["account_id"],
+                account.normal_side,
+                account.overdraft,
+                sent(row["made_at"]),
             )
 
     async def _by_account(self, statement: str, keys: list[Any]) -> list[asyncpg.Record]:
@@ -204,37 +215,48 @@ class Locking:
         return await self._connection.fetch(sql(statement), tenants, accounts)
 
     async def _lock_balances(self) -> None:
-        if not self._rows:
-            return
-        keys = {(self._tenants[key[0]].id, row.balance_id): key for key, row in self._rows.items()}
-        locked: list[asyncpg.Record] = []
-        for some in _parts(sorted(keys)):
+        asked: list[Asked] = []
+        locked: asyncpg.Record | None = None
+        for some in _parts(self._in_order()):
             async with meanwhile(self._lock_rows(some)) as locking:
-                self._take(locked, keys)
-            locked = locking.result()
-        self._take(locked, keys)
+                self._take(asked, locked)
+            asked, locked = some, locking.result()
+        self._take(asked, locked)
         if len(self._books.balances) != len(self._rows):
-            # A row never changes its name, so these are other books than those remembered: restored, failed over.
+            # A row was made once, and a tenant its name: these are other books than those remembered.
             self._directory.forget()
             raise TransientFaultError("remembered balances are not in the books; looking them up anew")
 
-    async def _lock_rows(self, rows: list[RowKey]) -> list[asyncpg.Record]:
-        tenants, balances = column([tenant for tenant, _ in rows]), [balance for _, balance in rows]
-        return await self._connection.fetch(sql("lock_balances"), tenants, balances)
+    def _in_order(self) -> list[Asked]:
+        """Give all rows in the order of their keys: tenant by tenant, number by number."""
+        rows = sorted(self._rows.items(), key=_number)
+        if len(self._tenants) > 1:
+            rows.sort(key=lambda row: self._tenants[row[0][0]].id)
+        return rows
 
-    def _take(self, locked: list[asyncpg.Record], keys: dict[RowKey, BalanceKey]) -> None:
-        """Take balances into the books that have the names they are remembered by."""
+    async def _lock_rows(self, rows: list[Asked]) -> asyncpg.Record | None:
+        tenants = column([self._tenants[key[0]].id for key, _ in rows])
+        numbers = [row.balance_id for _, row in rows]
+        return await self._connection.fetchrow(sql("lock_balances"), tenants, numbers)
+
+    def _take(self, asked: list[Asked], locked: asyncpg.Record | None) -> None:
+        """Take what was locked into the books, up to the first row that is not the one that is remembered."""
+        if locked is None or locked["tenants"] != list(dict.fromkeys([key[0] for key, _ in asked])):
+            return
         accounts, balances = self._books.accounts, self._books.balances
-        # By place: to look up each value by its name takes as long again.
-        for tenant, code, asset, tenant_id, row, closed, debited, credited, held, version, last_at in locked:
-            key = keys[tenant_id, row]
-            if key == (tenant, code, asset):
-                account = accounts.get(key[:2])
-                if account is None:
-                    account = accounts[key[:2]] = self._rows[key].account(tenant, code)
-                # What the lock shows is newer than what was found before it.
-                account.closed = closed
-                balances[key] = Balance(account, asset, debited, credited, held, version, last_at, row)
+        found = zip(asked, unpack(locked["packed"]), strict=False)
+        for (key, row), (number, made_at, debited, credited, held, version, posted, closed) in found:
+            if number != row.balance_id or made_at != row.made_at:
+                return
+            tenant, code, asset = key
+            account = accounts.get((tenant, code))
+            if account is None:
+                account = accounts[tenant, code] = row.account(tenant, code)
+            # What the lock shows is newer than what was found before it.
+            account.closed = closed
+            balances[key] = Balance(
+                account, asset, debited, credited, held, version, received(posted), number
+            )
 
     async def _lock_payments(self) -> None:
         """Learn what the sagas of locked holds want to be done with them; they store it before they publish it."""
@@ -257,9 +279,13 @@ class Locking:
             self._books.originals[self._codes[row["tenant_id"]], row["event_id"]].reversed = row["reversed"]
 
 
-def _parts(rows: list[RowKey]) -> list[list[RowKey]]:
+def _number(row: Asked) -> int:
+    return row[1].balance_id
+
+
+def _parts(rows: list[Asked]) -> list[list[Asked]]:
     """Part many rows: some ahead, then halves, so that one is taken into the books while the other is locked."""
     if len(rows) < MANY:
-        return [rows]
+        return [rows] if rows else []
     middle = (FIRST_LOCKED + len(rows)) // 2
     return [rows[:FIRST_LOCKED], rows[FIRST_LOCKED:middle], rows[middle:]]

@@ -71,6 +71,9 @@ class _Unlocked:
     async def fetch(self, statement: str, *arguments: Any) -> Any:
         return await self._connection.fetch(_LOCKING.sub("", statement), *arguments)
 
+    async def fetchrow(self, statement: str, *arguments: Any) -> Any:
+        return await self._connection.fetchrow(_LOCKING.sub("", statement), *arguments)
+
 
 class _FixedDirectory(Directory):
     """Makes up tenants that are not there, under numbers that no tenant has."""

@@ -6,7 +6,6 @@ from sqlalchemy.dialects import postgresql as pg
 from ledger.adapters.postgres.chain_tables import chain_tables, verification_table
 
 METADATA = sa.MetaData()
-
 _big = sa.BigInteger
 _moment = sa.DateTime(timezone=True)
 
@@ -48,6 +47,9 @@ balances = sa.Table(
     sa.Column("held", _big, nullable=False),
     sa.Column("version", _big, nullable=False, comment="number of its entries: 1, 2, 3 … without gaps"),
     sa.Column("last_posted_at", _moment),
+    sa.Column(
+        "made_at", _moment, nullable=False, server_default=sa.func.now(), comment="when made or migrated"
+    ),
     sa.UniqueConstraint("tenant_id", "account_id", "asset"),
 )
 

@@ -16,13 +16,14 @@ from ledger.adapters.postgres.copying import (
     transaction_columns,
     whole,
 )
-from ledger.adapters.postgres.directory import Tenant, json_text
+from ledger.adapters.postgres.directory import BalanceRow, Tenant, json_text
 from ledger.adapters.postgres.statements import column, sql
+from ledger.adapters.postgres.times import sent
 from ledger.adapters.postgres.writing_payments import insert_payments
 from ledger.application.faults import TransientFaultError
 from ledger.application.meanwhile import meanwhile
 from ledger.contract.dead_letter import DeadLetter, Header, bytes_of_address, name_bytes
-from ledger.domain.account import Account, AccountKey, Balance
+from ledger.domain.account import Account, AccountKey, Balance, BalanceKey
 from ledger.domain.books import Books
 from ledger.domain.holds import Hold
 from ledger.domain.outcome import Outcome
@@ -63,15 +64,15 @@ async def write(
     decided: Sequence[Outcome],
     at: Sequence[datetime],
     letters: Sequence[DeadLetter],
-) -> list[Balance]:
-    """Write the changes of a batch, each event of it decided at its time, and give the balances that are new.
+) -> dict[BalanceKey, BalanceRow]:
+    """Write the changes of a batch, each event of it decided at its time, and give the rows of new balances.
 
     Raises TransientFaultError where another batch opened the same account.
     """
     changes = books.changes
-    made = [balance for balance in changes.balances if balance.row is None]
     await _insert_accounts(connection, tenants, books, decided)
-    await _insert_balances(connection, tenants, made)
+    fresh = [balance for balance in changes.balances if balance.row is None]
+    made = await _insert_balances(connection, tenants, fresh) if fresh else {}
     await _post(connection, tenants, books)
     await _write_holds(connection, tenants, books)
     await insert_payments(connection, tenants, changes.payments)
@@ -114,9 +115,9 @@ def _all_inserted(rows: Sequence[Any], wanted: Sequence[Any], what: str) -> None
         raise TransientFaultError(f"another batch opened the same {what}; deciding anew")
 
 
-async def _insert_balances(connection: Any, tenants: Tenants, fresh: list[Balance]) -> None:
-    if not fresh:
-        return
+async def _insert_balances(
+    connection: Any, tenants: Tenants, fresh: list[Balance]
+) -> dict[BalanceKey, BalanceRow]:
     rows = await connection.fetch(
         sql("insert_balances"),
         [tenants[balance.account.tenant].id for balance in fresh],
@@ -127,11 +128,17 @@ async def _insert_balances(connection: Any, tenants: Tenants, fresh: list[Balanc
         *_totals(fresh),
     )
     _all_inserted(rows, fresh, "balance")
-    by_key = {(row["tenant_id"], row["account_id"], row["asset"]): row["balance_id"] for row in rows}
+    by_key = {(row["tenant_id"], row["account_id"], row["asset"]): row for row in rows}
+    made: dict[BalanceKey, BalanceRow] = {}
     for balance in fresh:
-        key = (tenants[balance.account.tenant].id, balance.account.row, balance.asset)
-        balance.row = by_key[key]
+        account = balance.account
+        row = by_key[tenants[account.tenant].id, account.row, balance.asset]
+        balance.row = row["balance_id"]
         balance.changed = False  # its row holds its totals already
+        made[account.tenant, account.code, balance.asset] = BalanceRow(
+            row["balance_id"], row["account_id"], account.normal_side, account.overdraft, sent(row["made_at"])
+        )
+    return made
 
 
 def _totals(balances: Sequence[Balance]) -> list[list[Any]]:

@@ -5,4 +5,4 @@ select * from unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::bigint
     as k (tenant_id, account_id, asset)
 order by k.tenant_id, k.account_id, k.asset
 on conflict (tenant_id, account_id, asset) do nothing
-returning tenant_id, account_id, asset, balance_id
+returning tenant_id, account_id, asset, balance_id, made_at
