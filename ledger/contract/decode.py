@@ -3,14 +3,15 @@
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, get_args
 
 import msgspec
-from msgspec import Meta
 
 from ledger.contract.dead_letter import DeadLetterReason, Header, NotAnEventError, Record, bytes_of_address
+from ledger.contract.envelope import Envelope
 from ledger.contract.event_types import COMMANDS, is_other_version
 from ledger.contract.fingerprint import fingerprint_of
+from ledger.contract.glance import transfer_of
 from ledger.domain.commands import (
     Command,
     Event,
@@ -33,22 +34,6 @@ _NO_ID = re.compile(
     rf"Expected `str` matching regex {re.escape(repr(get_args(EventId)[1].pattern))} - at `\$\.(\w+)`"
 )
 _ENDS = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
-
-Tenant = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$(?!\n)")]
-
-
-class Envelope(msgspec.Struct, frozen=True, gc=False):
-    """A CloudEvents 1.0 event in JSON structured mode; attributes not named here are ignored."""
-
-    specversion: Literal["1.0"]
-    id: EventId
-    source: Annotated[str, Meta(min_length=1, max_length=1024)]
-    type: Annotated[str, Meta(min_length=1, max_length=256)]
-    tenant: Tenant
-    data: msgspec.Raw
-    time: Annotated[datetime, Meta(tz=True)] | None = None
-    traceparent: Annotated[str, Meta(max_length=256)] | None = None
-    correlationid: Annotated[str, Meta(max_length=256)] | None = None
 
 
 def _fields(*names: str) -> dict[type, tuple[str, ...]]:
@@ -79,8 +64,11 @@ def decode_event(
 
     Raises NotAnEventError, and nothing else, for anything that is not an event.
     """
-    envelope = _decode_envelope(value, bytes_max)
-    command = _decode_command(envelope)
+    given = _of_size(value, bytes_max)
+    envelope, command = transfer_of(given) or _decode_strictly(given)
+    fault = _moment_fault(command) or _text_fault(command)
+    if fault is not None:
+        raise NotAnEventError(DeadLetterReason.INVALID_DATA, fault)
     return Event(
         id=envelope.id.lower(),
         tenant=envelope.tenant,
@@ -126,13 +114,22 @@ def check_address(key: bytes | None, headers: Sequence[Header]) -> None:
         raise NotAnEventError(DeadLetterReason.TOO_LARGE, detail)
 
 
-def _decode_envelope(value: bytes | None, bytes_max: int) -> Envelope:
+def _of_size(value: bytes | None, bytes_max: int) -> bytes:
     if not value:
         kind = "a tombstone" if value is None else "an empty record"
         raise NotAnEventError(DeadLetterReason.MALFORMED_JSON, f"{kind} holds no event")
     if len(value) > bytes_max:
         detail = f"{len(value)} bytes are more than {bytes_max}"
         raise NotAnEventError(DeadLetterReason.TOO_LARGE, detail)
+    return value
+
+
+def _decode_strictly(value: bytes) -> tuple[Envelope, Command]:
+    envelope = _decode_envelope(value)
+    return envelope, _decode_command(envelope)
+
+
+def _decode_envelope(value: bytes) -> Envelope:
     try:
         # Unread members are skipped without a look at their bytes, so the encoding is checked here.
         if not value.isascii():
@@ -150,7 +147,7 @@ def _decode_command(envelope: Envelope) -> Command:
         command = decoder.decode(envelope.data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _fault(bytes(envelope.data), error, DeadLetterReason.INVALID_DATA) from None
-    fault = _data_fault(command)
+    fault = _asset_fault(command)
     if fault is not None:
         raise NotAnEventError(DeadLetterReason.INVALID_DATA, fault)
     return command
@@ -186,16 +183,14 @@ def _json_fault(value: bytes) -> str | None:
     return None
 
 
-def _data_fault(command: Command) -> str | None:
+def _asset_fault(command: Command) -> str | None:
     match command:
         case PostTransfer() | PlaceHold() | RequestPayment():
-            fault = asset_fault(command.asset)
+            return asset_fault(command.asset)
         case PostTransaction():
             faults = (asset_fault(line.asset) for line in command.entries)
-            fault = next((found for found in faults if found), None)
-        case _:
-            fault = None
-    return fault or _moment_fault(command) or _text_fault(command)
+            return next((found for found in faults if found), None)
+    return None
 
 
 def _moment_fault(command: Command) -> str | None:

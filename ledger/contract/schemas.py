@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from ledger.contract.dead_letter import DeadLetterReason
-from ledger.contract.decode import Envelope
+from ledger.contract.envelope import Envelope
 from ledger.contract.event_types import COMMANDS
 from ledger.domain.account import NormalSide
 from ledger.domain.commands import AccountCode, AssetCode, EventId

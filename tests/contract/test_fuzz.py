@@ -82,7 +82,7 @@ def test_a_decoder_that_raises_is_seen(monkeypatch: pytest.MonkeyPatch, fault: t
     def broken(*_: object) -> None:
         raise fault("utf-8", b"", 0, 1, "planted") if fault is UnicodeDecodeError else fault("planted")
 
-    monkeypatch.setattr("ledger.contract.decode._decode_command", broken)
+    monkeypatch.setattr("ledger.contract.decode.transfer_of", broken)
     with pytest.raises(fault):
         is_handled(KEPT["spaces_around"])
 
