@@ -9,7 +9,7 @@ from time import perf_counter
 
 COLLECT_S = 1.0
 """Nothing else runs meanwhile, and what there is to collect grows with time: in ten seconds a tenth of one."""
-SHARE = 0.05
+SHARE = 0.02
 """Of the time goes into collecting, at most."""
 
 

@@ -4,7 +4,9 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ledger.adapters.kafka.records import FetchedRecord
 from ledger.contract.decode import decode_event
+from ledger.contract.outgoing import Message
 from ledger.domain.commands import Event
 from ledger.domain.ids import derived_id
 from ledger.domain.moments import milliseconds
@@ -58,6 +60,14 @@ def event(
 def transfer(debit: str, credit: str, amount: int, *, name: object = "e", **more: Any) -> Event:
     data = {"debit": debit, "credit": credit, "amount": amount, "asset": more.pop("asset", USD)}
     return event("transfer.post.v1", data, name=name, **more)
+
+
+def fetched(message: Message) -> FetchedRecord:
+    """Give a published message as a consumer hands it over."""
+    sizes = len(message.key or b""), len(message.value or b"")
+    return FetchedRecord(
+        "outcomes", 0, 0, 0, 0, message.key, message.value, None, *sizes, tuple(message.headers)
+    )
 
 
 class HandClock:

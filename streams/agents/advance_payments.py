@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
-from aiokafka import ConsumerRecord
 
+from ledger.adapters.kafka.records import FetchedRecord
 from ledger.application.advance_payments import AdvancePayments
 from ledger.application.faults import TransientFaultError
 from ledger.application.payment_ports import EventKey, PaymentKey, PaymentStore
@@ -126,7 +126,7 @@ class HeardOutcomes(NamedTuple):
     """How many payments were requested."""
 
 
-def read_outcomes(records: Sequence[ConsumerRecord[Any, Any]]) -> HeardOutcomes:
+def read_outcomes(records: Sequence[FetchedRecord]) -> HeardOutcomes:
     """Read what outcomes may mean to payments; who follows outcomes for readers tells of those that are malformed."""
     holds: dict[PaymentKey, None] = {}
     refused: dict[EventKey, None] = {}

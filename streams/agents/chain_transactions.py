@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
-from aiokafka import ConsumerRecord
 
+from ledger.adapters.kafka.records import FetchedRecord
 from ledger.application.chain import ChainTransactions
 from ledger.application.faults import TransientFaultError
 from ledger.config import Settings
@@ -52,7 +51,7 @@ class ChainChunk:
         self._signals.emit("chain.delayed", fault=str(fault))
 
 
-def posted_of(records: Sequence[ConsumerRecord[Any, Any]]) -> list[EventKey]:
+def posted_of(records: Sequence[FetchedRecord]) -> list[EventKey]:
     """Name the transactions that outcomes say were posted; who follows outcomes for readers tells of malformed ones."""
     keys = []
     for record in records:

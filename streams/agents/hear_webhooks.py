@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
-from aiokafka import ConsumerRecord
 
+from ledger.adapters.kafka.records import FetchedRecord
 from ledger.application.advance_payments import AdvancePayments
 from ledger.application.faults import TransientFaultError
 from ledger.application.payment_calls import told
@@ -46,7 +45,7 @@ class HearWebhooks:
             await self._hear(received[start : start + WEBHOOKS_AT_ONCE])
         crash_point("webhooks_heard")
 
-    def _read(self, record: ConsumerRecord[Any, Any]) -> ReceivedWebhook | None:
+    def _read(self, record: FetchedRecord) -> ReceivedWebhook | None:
         try:
             received = _received.decode(record.value or b"")
         except (msgspec.DecodeError, ValueError, RecursionError) as fault:

@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import Any
 
-from aiokafka import ConsumerRecord
-
+from ledger.adapters.kafka.records import FetchedRecord
 from ledger.adapters.kafka.stream import record_of
 from ledger.application.faults import PositionGapError
 from ledger.application.ports import Clock, Position
@@ -88,9 +86,7 @@ class PostChunk:
             )
             raise
 
-    async def _sorted(
-        self, records: Sequence[ConsumerRecord[Any, Any]]
-    ) -> tuple[list[Event], list[DeadLetter]]:
+    async def _sorted(self, records: Sequence[FetchedRecord]) -> tuple[list[Event], list[DeadLetter]]:
         events: list[Event] = []
         letters: list[DeadLetter] = []
         bounds = self._settings.record_bytes_max, self._settings.dead_letter_bytes_max
@@ -110,7 +106,7 @@ class PostChunk:
 
 
 def sort_records(
-    records: Sequence[ConsumerRecord[Any, Any]],
+    records: Sequence[FetchedRecord],
     bytes_max: int,
     kept_bytes_max: int,
 ) -> tuple[list[Event], list[DeadLetter]]:

@@ -5,10 +5,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from time import perf_counter
-from typing import Any
 
-from aiokafka import ConsumerRecord
-
+from ledger.adapters.kafka.records import FetchedRecord
 from ledger.observability.signals import Signals
 from streams.transport.chunk import Chunk
 from streams.windows.book import WindowBook
@@ -54,9 +52,7 @@ class RollChunk:
         )
         await self._checkpoints.contains(chunk.partition, chunk.end_offset, len(chunk.records))
 
-    def _merge(
-        self, partition: int, records: Sequence[ConsumerRecord[Any, Any]], unreadable: list[Unreadable]
-    ) -> int:
+    def _merge(self, partition: int, records: Sequence[FetchedRecord], unreadable: list[Unreadable]) -> int:
         seen: list[Seen] = []
         for each in self._decoder.decode(records):
             if type(each) is Seen:
@@ -80,7 +76,7 @@ class RollChunk:
 
 
 def _pieces(
-    records: Sequence[ConsumerRecord[Any, Any]],
-) -> Iterator[Sequence[ConsumerRecord[Any, Any]]]:
+    records: Sequence[FetchedRecord],
+) -> Iterator[Sequence[FetchedRecord]]:
     for begin in range(0, len(records), RECORDS_AT_ONCE):
         yield records[begin : begin + RECORDS_AT_ONCE]

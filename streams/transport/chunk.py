@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
+
+from ledger.adapters.kafka.records import FetchedRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Chunk:
 
     topic: str
     partition: int
-    records: Sequence[ConsumerRecord[Any, Any]]
+    records: Sequence[FetchedRecord]
     start_offset: int
     end_offset: int
     run: int

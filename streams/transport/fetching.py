@@ -9,14 +9,14 @@ from time import monotonic
 from typing import Any
 
 import aiokafka
-from aiokafka import ConsumerRecord, OffsetAndMetadata, TopicPartition
+from aiokafka import OffsetAndMetadata, TopicPartition
 from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 from mode import Service
 
-from ledger.adapters.kafka.records import read_any_header_names
+from ledger.adapters.kafka.records import FetchedRecord, read_all_records
 from streams.transport.answers import BoundedSending
 from streams.transport.chunk import Chunk
 from streams.transport.errors import FetchingEndedError
@@ -74,7 +74,7 @@ class ChunkedConsumerThread(AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         """Faust fixes these; they take effect when the consumer starts."""
-        read_any_header_names()
+        read_all_records()
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS_MAX
         # An aborted transaction's events never happened.
@@ -313,13 +313,11 @@ def _end_of(state: Any) -> int | None:
     return state.highwater if state.lso is None else state.lso  # type: ignore[no-any-return]
 
 
-def _take_out(
-    fetched: FetchResult, place: TopicPartition, records_max: int | None
-) -> list[ConsumerRecord[Any, Any]]:
+def _take_out(fetched: FetchResult, place: TopicPartition, records_max: int | None) -> list[FetchedRecord]:
     """Do what aiokafka's `getall` does, but stop as well where the records' bytes are enough for a chunk."""
     if not fetched.check_assignment(place):
         return []
-    records: list[ConsumerRecord[Any, Any]] = []
+    records: list[FetchedRecord] = []
     size = 0
     for record in fetched._partition_records:
         records.append(record)

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
-from aiokafka import ConsumerRecord
 
+from ledger.adapters.kafka.records import FetchedRecord
 from ledger.domain.account import NormalSide
 from ledger.domain.moments import microseconds
 from ledger.domain.window import Window, window_of_entry
@@ -60,7 +60,7 @@ class EntryDecoder:
         self._times: dict[str, int] = {}
         self._keys: dict[bytes, bytes] = {}
 
-    def decode(self, records: Iterable[ConsumerRecord[Any, Any]]) -> Iterator[Seen | Unreadable]:
+    def decode(self, records: Iterable[FetchedRecord]) -> Iterator[Seen | Unreadable]:
         """Decode each record; what is no entry comes out as Unreadable, and nothing is raised."""
         for record in records:
             try:
@@ -68,7 +68,7 @@ class EntryDecoder:
             except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as fault:
                 yield Unreadable(record.offset, f"{type(fault).__name__}: {fault}")
 
-    def _seen(self, record: ConsumerRecord[Any, Any]) -> Seen:
+    def _seen(self, record: FetchedRecord) -> Seen:
         event = self._decode(record.value)
         data = event.data
         name = life_key(event.tenant, data.account, data.asset)

@@ -16,13 +16,7 @@ from ledger.application.submit_events import Submission, SubmitEvents
 from ledger.contract.outgoing import outcome_message
 from ledger.domain.commands import Event
 from tests.api.world import World
-
-
-class Spoken:
-    """An outcome as aiokafka would hand it over."""
-
-    def __init__(self, message: Any) -> None:
-        self.key, self.value, self.headers = message
+from tests.builders import fetched
 
 
 class PostingLog:
@@ -44,7 +38,7 @@ class PostingLog:
     async def post_held(self) -> None:
         held, self.held = self.held, []
         for outcome in await self.world.office.post(*held):
-            notice = read_notice(Spoken(outcome_message(outcome)))
+            notice = read_notice(fetched(outcome_message(outcome)))
             assert notice is not None
             self.feed.hear(notice)
 

@@ -10,7 +10,7 @@ from ledger.application.outcome_feed import Awaited, Notice, OutcomeFeed, Touche
 from ledger.contract.outgoing import outcome_message
 from ledger.domain.outcome import HoldView, Outcome
 from ledger.domain.transaction import Entry
-from tests.builders import NOW, USD, event, event_id
+from tests.builders import NOW, USD, event, event_id, fetched
 
 ID = event_id("e")
 MINE, OTHER = b"m" * 16, b"o" * 16
@@ -20,13 +20,6 @@ def notice(
     tenant: str = "acme", fingerprint: bytes | None = MINE, touched: tuple[Touched, ...] = ()
 ) -> Notice:
     return Notice(tenant, ID, "posted", fingerprint, NOW, touched, b"{}")
-
-
-class Record:
-    """As aiokafka hands one over."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        self.key, self.value, self.headers = outcome_message(outcome)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +91,7 @@ def test_listeners_hear_of_their_account_and_of_gaps() -> None:
 def test_an_outcome_is_read_as_it_was_written() -> None:
     posted = event(key=None)
     entries = (Entry("external:bank", USD, -1000, 3, -1000, 1000, 0, "credit"),)
-    found = read_notice(Record(Outcome(posted, "posted", NOW, posted.id, entries, NOW)))
+    found = read_notice(fetched(outcome_message(Outcome(posted, "posted", NOW, posted.id, entries, NOW))))
     assert found is not None
     assert (found.tenant, found.event_id, found.fingerprint) == ("acme", posted.id, posted.fingerprint)
     assert list(found.touched) == [Touched("external:bank", USD, 3)]
@@ -118,7 +111,7 @@ def test_an_outcome_is_read_as_it_was_written() -> None:
 def test_a_hold_touches_the_account_that_its_key_names(key: bytes | None, touched: list[Touched]) -> None:
     placed = event("hold.place.v1", {"debit": "ann", "credit": "bob", "amount": 5, "asset": USD})
     hold = HoldView(placed.id, "open", 5, 0, 0, 5)
-    record = Record(Outcome(placed, "posted", NOW, hold=hold))
+    record = fetched(outcome_message(Outcome(placed, "posted", NOW, hold=hold)))
     record.key = key
     found = read_notice(record)
     assert found is not None
@@ -127,6 +120,6 @@ def test_a_hold_touches_the_account_that_its_key_names(key: bytes | None, touche
 
 @pytest.mark.parametrize("value", [None, b"", b"{", b"[]", b'{"id": 1}', b"\xff"])
 def test_what_is_no_outcome_is_passed_by(value: bytes | None) -> None:
-    record = Record(Outcome(event(), "posted", NOW))
+    record = fetched(outcome_message(Outcome(event(), "posted", NOW)))
     record.value = value
     assert read_notice(record) is None

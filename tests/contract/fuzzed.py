@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 
 import msgspec
-from aiokafka import ConsumerRecord
 
 from ledger.adapters.kafka.feed import read_notice
+from ledger.adapters.kafka.records import FetchedRecord
 from ledger.adapters.provider.wire import Reply, read_answer, read_status
 from ledger.application.provider_messages import MessageRefusedError, decode_webhook
 from ledger.application.providers import ChargeRequest
@@ -64,9 +64,9 @@ def is_handled(value: bytes | None, key: bytes | None = b"acme/ann", headers: tu
     return False
 
 
-def record_of(value: bytes | None, key: bytes | None, headers: tuple[()]) -> "ConsumerRecord[bytes, bytes]":
+def record_of(value: bytes | None, key: bytes | None, headers: tuple[()]) -> FetchedRecord:
     sizes = len(key or b""), len(value or b"")
-    return ConsumerRecord("payments", 0, 7, 0, 0, key, value, None, *sizes, headers)
+    return FetchedRecord("payments", 0, 7, 0, 0, key, value, None, *sizes, headers)
 
 
 def _key(value: bytes) -> None:

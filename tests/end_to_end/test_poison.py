@@ -9,7 +9,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.record.util import calc_crc32c
 
-from ledger.adapters.kafka.records import read_any_header_names
+from ledger.adapters.kafka.records import read_all_records
 from tests.end_to_end.books import Books, id_of, transfer
 
 KEY = b"acme/poison"
@@ -100,7 +100,7 @@ async def test_poison_does_not_stop_the_stream(books: Books) -> None:
 
 
 async def published(books: Books) -> list[Any]:
-    read_any_header_names()
+    read_all_records()
     return await books.until_records(books.settings.dead_letters_topic, 4)
 
 

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
 from typing import Any, NamedTuple
 
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
+from ledger.adapters.kafka.records import FetchedRecord
 from streams.transport.chunk import Chunk
 from streams.transport.consumer import TAIL_LOOK_S
 from streams.transport.fetching import Beginning
@@ -34,7 +35,7 @@ Prepare = Callable[[set[int]], Awaitable[None]]
 class Fetched(NamedTuple):
     """Records of a partition that wait to be taken."""
 
-    records: deque[ConsumerRecord[Any, Any]]
+    records: deque[FetchedRecord]
     end: int
 
 

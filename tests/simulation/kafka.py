@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError
 
+from ledger.adapters.kafka.records import FetchedRecord
 from tests.simulation.network import Network
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -41,7 +42,7 @@ class Log:
         """Leave a hole, as the marker of a transaction does."""
         self.end += offsets
 
-    def read(self, position: int, limit: int) -> tuple[list[ConsumerRecord[Any, Any]], int]:
+    def read(self, position: int, limit: int) -> tuple[list[FetchedRecord], int]:
         """Read records from `position` on; gives them, and where to go on."""
         found = self.records[self._index(position) :][:limit]
         next_position = found[-1].offset + 1 if found else position
@@ -59,8 +60,8 @@ class Log:
                 high = middle
         return low
 
-    def _consumed(self, record: Record) -> ConsumerRecord[Any, Any]:
-        return ConsumerRecord(
+    def _consumed(self, record: Record) -> FetchedRecord:
+        return FetchedRecord(
             self.place.topic,
             self.place.partition,
             record.offset,
@@ -71,7 +72,7 @@ class Log:
             None,
             len(record.key or b""),
             len(record.value or b""),
-            record.headers,
+            tuple(record.headers),
         )
 
 
@@ -151,7 +152,7 @@ class Broker:
 
     async def fetch(
         self, positions: Mapping[TopicPartition, int], limit: int, wait_s: float
-    ) -> dict[TopicPartition, tuple[int, list[ConsumerRecord[Any, Any]], int, int]]:
+    ) -> dict[TopicPartition, tuple[int, list[FetchedRecord], int, int]]:
         """Read partitions, and wait a little if there is nothing: (position, records, next position, end) of each."""
         if not any(self.logs[place].end > position for place, position in positions.items()):
             arrival: asyncio.Future[None] = self._network.loop.create_future()

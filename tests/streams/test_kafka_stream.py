@@ -5,16 +5,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from ledger.adapters.kafka.records import FetchedRecord
 from ledger.adapters.kafka.stream import KafkaStream, RecordsExpiredError, places_of
 
 PLACE = TopicPartition("payments", 0)
 
 
-def record(offset: int) -> ConsumerRecord[Any, Any]:
-    return ConsumerRecord("payments", 0, offset, 0, 0, None, b"x", None, 0, 1, ())
+def record(offset: int) -> FetchedRecord:
+    return FetchedRecord("payments", 0, offset, 0, 0, None, b"x", None, 0, 1, ())
 
 
 class Script:

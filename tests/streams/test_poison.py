@@ -5,13 +5,12 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from aiokafka import ConsumerRecord
 from aiokafka.consumer import fetcher
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from prometheus_client import CollectorRegistry
 
-from ledger.adapters.kafka.records import AnyRecords, read_any_header_names
+from ledger.adapters.kafka.records import AnyRecords, FetchedRecord, read_all_records
 from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetterReason
 from ledger.contract.decode import ADDRESS_BYTES_MAX
@@ -85,7 +84,7 @@ def test_a_batch_is_read_again_where_a_name_is_not_utf_8() -> None:
 
 
 def test_every_consumer_of_the_process_reads_any_name() -> None:
-    read_any_header_names()
+    read_all_records()
 
     assert fetcher.MemoryRecords is AnyRecords
 
@@ -94,7 +93,7 @@ def test_every_consumer_of_the_process_reads_any_name() -> None:
 
 
 def record(value: bytes, key: bytes | None = None, headers: tuple[tuple[str, bytes], ...] = ()) -> Any:
-    return ConsumerRecord("payments", 0, 7, 0, 0, key, value, None, 0, 0, headers)
+    return FetchedRecord("payments", 0, 7, 0, 0, key, value, None, 0, 0, headers)
 
 
 def test_a_name_that_is_not_utf_8_makes_no_dead_letter() -> None:

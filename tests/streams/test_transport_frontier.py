@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 
 import pytest
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.adapters.kafka.records import FetchedRecord
 from streams.transport.chunk import Chunk
 from streams.transport.frontier import Frontiers, LostTails, Verdict
 
@@ -138,7 +139,7 @@ class Worker:
         start, self.position = self.position, min(self.end, self.position + length)
         offsets = [offset for offset in self.readable if start <= offset < self.position]
         records = [
-            ConsumerRecord("payments", 0, offset, 0, 0, None, None, None, 0, 0, ()) for offset in offsets
+            FetchedRecord("payments", 0, offset, 0, 0, None, None, None, 0, 0, ()) for offset in offsets
         ]
         if start < self.position and not lost:
             self.under_way.append(Chunk("payments", 0, records, start, self.position, self.run))

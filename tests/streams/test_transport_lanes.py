@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, cast
 
 import pytest
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 
+from ledger.adapters.kafka.records import FetchedRecord
 from ledger.config import Settings
 from ledger.observability.signals import Facts, Signals
 from streams.transport.app import ChunkedApp
@@ -123,7 +124,7 @@ class Scene:
 def chunk(start: int, end: int, *, partition: int = 0, run: int = 1) -> Chunk:
     """A chunk with a record at every offset."""
     records = [
-        ConsumerRecord(TOPIC, partition, offset, 0, 0, None, b"", None, 0, 0, ())
+        FetchedRecord(TOPIC, partition, offset, 0, 0, None, b"", None, 0, 0, ())
         for offset in range(start, end)
     ]
     return Chunk(TOPIC, partition, records, start, end, run)

@@ -8,12 +8,12 @@ from time import monotonic
 from typing import Any, Final
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from ledger.adapters.kafka.access import KafkaAccess, client_options
 from ledger.adapters.kafka.connecting import start_client
-from ledger.adapters.kafka.records import read_any_header_names
+from ledger.adapters.kafka.records import FetchedRecord, read_all_records
 from ledger.adapters.kafka.stream import places_of
 from ledger.application.outcome_feed import Notice, OutcomeFeed, Touched
 from ledger.contract.outgoing import FINGERPRINT
@@ -53,7 +53,7 @@ class _Outcome(msgspec.Struct, gc=False):
 _outcomes = msgspec.json.Decoder(_Outcome)
 
 
-def read_notice(record: ConsumerRecord[Any, Any]) -> Notice | None:
+def read_notice(record: FetchedRecord) -> Notice | None:
     """Read of an outcome what is needed to find who waits for it; None for what is no outcome."""
     try:
         outcome = _outcomes.decode(record.value or b"")
@@ -97,7 +97,7 @@ class KafkaFeed:
 
     async def start(self, wait_s: float = ANSWER_S) -> None:
         """Begin; returns when it follows, or after `wait_s` while Kafka is away."""
-        read_any_header_names()
+        read_all_records()
         self._task = asyncio.create_task(self._keep_following(), name="outcome feed")
         with suppress(TimeoutError):
             await asyncio.wait_for(self._begun.wait(), wait_s)

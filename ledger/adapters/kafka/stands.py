@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from ledger.adapters.kafka.access import KafkaAccess, client_options
 from ledger.adapters.kafka.connecting import started
 from ledger.adapters.kafka.group import KafkaGroup
-from ledger.adapters.kafka.records import read_any_header_names
+from ledger.adapters.kafka.records import read_all_records
 from ledger.adapters.kafka.stream import places_of, record_of
 from ledger.application.dead_letters import Place
 from ledger.application.pipeline import PartitionStand, StreamAskError, StreamStand
@@ -77,7 +77,7 @@ class KafkaStands:
             admin = AIOKafkaAdminClient(**client_options(self._kafka))
             self._admin = await started(admin, admin.close, self._kafka)
         if self._consumer is None:
-            read_any_header_names()
+            read_all_records()
             consumer = AIOKafkaConsumer(
                 **client_options(self._kafka),
                 enable_auto_commit=False,

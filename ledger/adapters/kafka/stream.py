@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from ledger.adapters.kafka.access import KafkaAccess, client_options
 from ledger.adapters.kafka.connecting import start_client
-from ledger.adapters.kafka.records import read_any_header_names
+from ledger.adapters.kafka.records import FetchedRecord, read_all_records
 from ledger.contract.dead_letter import Record
 
 FETCH_MS = 500
@@ -52,7 +52,7 @@ class KafkaStream:
     async def open(
         cls, kafka: KafkaAccess | str, topic: str, *, whole: bool = False
     ) -> AsyncIterator["KafkaStream"]:
-        read_any_header_names()
+        read_all_records()
         consumer = AIOKafkaConsumer(
             **client_options(kafka),
             enable_auto_commit=False,
@@ -106,9 +106,7 @@ class KafkaStream:
         if low > before:
             raise RecordsExpiredError(place, before, low)
 
-    async def _next(
-        self, place: TopicPartition, before: int
-    ) -> tuple[Sequence[ConsumerRecord[Any, Any]], int]:
+    async def _next(self, place: TopicPartition, before: int) -> tuple[Sequence[FetchedRecord], int]:
         """Wait until the position moves on from `before`; gives what came, and the position."""
         try:
             async with asyncio.timeout(self._stalled_s):
@@ -143,7 +141,7 @@ async def _look_up(client: Any, deadline: float) -> None:
         await asyncio.sleep(METADATA_AGAIN_S)
 
 
-def record_of(record: ConsumerRecord[Any, Any]) -> Record:
+def record_of(record: FetchedRecord) -> Record:
     """Keep what the ledger keeps of a record."""
     return Record(
         record.topic,
