@@ -61,9 +61,10 @@ async def working(settings: Settings, signals: Signals) -> AsyncIterator[Chunked
                 waiting=app.flow.waiting_for,
             )
         )
-        add_posting(
-            app, settings, PostChunk(use_cases.post_events, publisher, settings, signals, use_cases.clock)
+        handle = PostChunk(
+            use_cases.post_events, publisher, settings, signals, use_cases.clock, use_cases.long_work
         )
+        add_posting(app, settings, handle)
         sweep = HoldSweep(
             use_cases.expire_holds, publisher, settings, signals, lambda: holds_partition_0(app)
         )

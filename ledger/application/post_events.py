@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import datetime
 from time import perf_counter
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 import stamina
 
 from ledger.application.faults import TooSlowError, TransientFaultError
 from ledger.application.ports import BookStore, Clock, Position, UnitOfWork
+from ledger.application.turns import LongWork
 from ledger.contract.dead_letter import DeadLetter
 from ledger.domain.books import Books, EventKey, Needs, Rules, needs_of
 from ledger.domain.commands import Event
@@ -84,7 +85,9 @@ class PostEvents:
         backoff_max_s: float = 5.0,
         waiting: Waiting = not_said,
         judge: Judge | None = None,
+        long_work: LongWork | None = None,
     ) -> None:
+        """`long_work` is what is put off while a batch holds locks."""
         self._store = store
         self._clock = clock
         self._rules = rules
@@ -92,6 +95,7 @@ class PostEvents:
         self._backoff_max_s = backoff_max_s
         self._waiting = waiting
         self._judge = judge or DecideNow()
+        self._long_work = long_work or LongWork()
 
     async def __call__(self, batch: Batch) -> list[Outcome]:
         """Post `batch` and give the outcome of each event, in order, once they are durable.
@@ -127,22 +131,35 @@ class PostEvents:
     async def _try(self, batch: Batch) -> list[Outcome]:
         started = perf_counter()
         async with self._store.unit_of_work() as unit:
-            outcomes = await self._decide(unit, batch)
-            await unit.commit()
+            outcomes = await self._post(unit, batch)
         self._signals.emit(
             "batch.posted", outcomes=outcomes, letters=batch.letters, s=perf_counter() - started
         )
         return outcomes
 
-    async def _decide(self, unit: UnitOfWork, batch: Batch) -> list[Outcome]:
-        """Claim, lock, decide and write."""
-        firsts = _first_of_each_id(batch.events)
-        known = dict(await unit.claim(list(firsts.values())))
+    async def _post(self, unit: UnitOfWork, batch: Batch) -> list[Outcome]:
+        """Claim, lock, decide, write and commit."""
+        claimed = await self._claimed(unit, batch.events)
         if batch.position is not None:
             # Before the locks, for which others wait: for this waits only who has the same partition.
             await unit.advance(batch.position)
+        books = await self._locked(unit, needs_of(claimed.new.values()))
+        with self._long_work.put_off():
+            outcomes = await self._decide(unit, batch, claimed, books)
+            await unit.commit()
+        return outcomes
+
+    async def _claimed(self, unit: UnitOfWork, events: Sequence[Event]) -> "_Claimed":
+        firsts = _first_of_each_id(events)
+        known = dict(await unit.claim(list(firsts.values())))
         new = {key: event for key, event in firsts.items() if key not in known} if known else firsts
-        books = await self._locked(unit, needs_of(new.values()))
+        return _Claimed(firsts, known, new)
+
+    async def _decide(
+        self, unit: UnitOfWork, batch: Batch, claimed: "_Claimed", books: Books
+    ) -> list[Outcome]:
+        """Decide what is new and write it; what is known gets the answer that it has."""
+        firsts, known, new = claimed
         now = books.not_before(self._clock.now())
         decided = await self._judged(new, books, now)
         at = [self._judge.moment_of(event, now) for event in new.values()]
@@ -186,6 +203,14 @@ class PostEvents:
             return {}
         self._signals.emit("events.redelivered", count=len(again))
         return {outcome.event.identity: outcome for outcome in await unit.recall(again, known)}
+
+
+class _Claimed(NamedTuple):
+    """The first event of each id, what the books knew of those that were claimed before, and the others."""
+
+    firsts: dict[EventKey, Event]
+    known: dict[EventKey, Earlier]
+    new: dict[EventKey, Event]
 
 
 class _Patience:

@@ -16,6 +16,7 @@ from ledger.adapters.system import SystemClock, new_event_id_at
 from ledger.application.expire_holds import ExpireHolds
 from ledger.application.ports import BookStore
 from ledger.application.post_events import PostEvents, Waiting, not_said
+from ledger.application.turns import LongWork
 from ledger.bootstrap.limits import payment_rules_of
 from ledger.config import Settings
 from ledger.domain.books import Rules
@@ -32,6 +33,7 @@ class Posting:
     expire_holds: ExpireHolds
     books: BookStore
     clock: DatabaseClock
+    long_work: LongWork
     make_partitions_ahead: Callable[[], Awaitable[int]]
 
 
@@ -57,6 +59,7 @@ async def posting(
             remember=settings.account_cache_entries,
             signals=signals,
         )
+        long_work = LongWork()
         post = PostEvents(
             store,
             clock,
@@ -64,11 +67,17 @@ async def posting(
             signals,
             backoff_max_s=settings.retry_backoff_max_s,
             waiting=waiting,
+            long_work=long_work,
         )
         expire = ExpireHolds(PostgresHolds(pool), clock, lambda: new_event_id_at(clock.now()))
         await clock.learn()
         yield Posting(
-            post, expire, store, clock, partial(make_partitions_ahead, pool, PARTITIONS_AHEAD_MONTHS)
+            post,
+            expire,
+            store,
+            clock,
+            long_work,
+            partial(make_partitions_ahead, pool, PARTITIONS_AHEAD_MONTHS),
         )
     finally:
         await pool.close()

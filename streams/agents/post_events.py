@@ -10,6 +10,7 @@ from ledger.adapters.kafka.stream import record_of
 from ledger.application.faults import PositionGapError
 from ledger.application.ports import Clock, Position
 from ledger.application.post_events import Batch, PostEvents
+from ledger.application.turns import LongWork
 from ledger.config import Settings
 from ledger.contract.dead_letter import DeadLetter, NotAnEventError, cut_letter
 from ledger.contract.decode import check_address, decode_event, header_traceparent
@@ -21,7 +22,6 @@ from ledger.observability.signals import Signals
 from streams.publishing import PatientPublisher, outgoing, to_topic
 from streams.transport.chunk import Chunk
 from streams.transport.publisher import Outgoing
-from streams.turns import in_turns
 
 
 class PostChunk:
@@ -34,10 +34,12 @@ class PostChunk:
         settings: Settings,
         signals: Signals,
         clock: Clock,
+        long_work: LongWork | None = None,
     ) -> None:
-        """`clock` is the one by which `post` dates what it decides."""
+        """`clock` is the one by which `post` dates what it decides, and it puts `long_work` off."""
         self._post = post
         self._clock = clock
+        self._long_work = long_work or LongWork()
         self._publisher = publisher
         self._settings = settings
         self._signals = signals
@@ -90,17 +92,23 @@ class PostChunk:
         events: list[Event] = []
         letters: list[DeadLetter] = []
         bounds = self._settings.record_bytes_max, self._settings.dead_letter_bytes_max
-        async for some in in_turns(records):
+
+        def sort(some: Sequence[FetchedRecord]) -> None:
             more, more_letters = sort_records(some, *bounds)
-            events += more
-            letters += more_letters
+            events.extend(more)
+            letters.extend(more_letters)
+
+        await self._long_work.do(records, sort)
         return events, letters
 
     async def _outgoing(self, outcomes: Sequence[Outcome], letters: Sequence[DeadLetter]) -> list[Outgoing]:
         records: list[Outgoing] = []
-        async for some in in_turns(outcomes):
+
+        def write(some: Sequence[Outcome]) -> None:
             for outcome in some:
-                records += outgoing(outcome, self._settings)
+                records.extend(outgoing(outcome, self._settings))
+
+        await self._long_work.do(outcomes, write)
         topic = self._settings.dead_letters_topic
         return [*records, *[to_topic(topic, dead_letter_message(letter)) for letter in letters]]
 

@@ -6,11 +6,11 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 from ledger.application.replaying import Reached
+from ledger.application.turns import in_turns
 from ledger.contract.dead_letter import Record
 from ledger.domain.commands import Event
 from streams.replay.plan import Judged, Known, Placed, place
 from streams.replay.read import Decoder, Lane
-from streams.turns import in_turns
 
 PLACED_AT_ONCE = 500
 """About a millisecond of it."""

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from ledger.application.expire_holds import ExpireHolds
 from ledger.application.post_events import PostEvents
+from ledger.application.turns import LongWork
 from ledger.bootstrap.posting import rules_of
 from streams.agents.expire_holds import HoldSweep
 from streams.agents.post_events import PostChunk
@@ -90,6 +91,7 @@ async def post_worker(running: Running) -> None:
     """A posting worker, as `streams.app` composes it, but that it goes by a clock of its own, which may jump."""
     settings, world = running.world.settings, running.world
     parts = Parts(running, settings.posting_group, settings.payments_topic)
+    long_work = LongWork()
     post = PostEvents(
         parts.database,
         parts.clock,
@@ -97,10 +99,11 @@ async def post_worker(running: Running) -> None:
         parts.signals,
         backoff_max_s=settings.retry_backoff_max_s,
         waiting=parts.flow.waiting_for,
+        long_work=long_work,
     )
     expire = ExpireHolds(parts.remote(ServerHolds(world.server.books)), parts.clock, world.fresh_id)
     sweep = HoldSweep(
         expire, parts.publisher, parts.settings, parts.signals, lambda: holds_partition_0(parts.app)
     )
-    handler = PostChunk(post, parts.publisher, parts.settings, parts.signals, parts.clock)
+    handler = PostChunk(post, parts.publisher, parts.settings, parts.signals, parts.clock, long_work)
     parts.begin({settings.payments_topic: handler}, sweep.run())

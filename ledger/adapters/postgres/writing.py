@@ -1,6 +1,5 @@
 """Write what a batch changed: new accounts and balances, transactions and entries by COPY, then the rest."""
 
-import asyncio
 import base64
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -22,6 +21,7 @@ from ledger.adapters.postgres.times import sent
 from ledger.adapters.postgres.writing_payments import insert_payments
 from ledger.application.faults import TransientFaultError
 from ledger.application.meanwhile import meanwhile
+from ledger.application.turns import in_turns
 from ledger.contract.dead_letter import DeadLetter, Header, bytes_of_address, name_bytes
 from ledger.domain.account import Account, AccountKey, Balance, BalanceKey
 from ledger.domain.books import Books
@@ -173,11 +173,7 @@ async def _post(connection: Any, tenants: Tenants, books: Books) -> None:
 
 async def _packed(pack: Rows, transactions: Sequence[Transaction], ids: TenantIds) -> bytes:
     """Pack rows some at a time: what a socket did not take at once is sent in between."""
-    parts = []
-    for start in range(0, len(transactions), PACKED_AT_ONCE):
-        parts.append(pack(transactions[start : start + PACKED_AT_ONCE], ids))
-        await asyncio.sleep(0)
-    return whole(parts)
+    return whole([pack(some, ids) async for some in in_turns(transactions, PACKED_AT_ONCE)])
 
 
 def _balance_columns(tenants: Tenants, changed: Sequence[Balance]) -> tuple[Sequence[Any], ...]:

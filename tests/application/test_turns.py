@@ -2,7 +2,7 @@
 
 import asyncio
 
-from streams.turns import in_turns
+from ledger.application.turns import in_turns
 
 
 async def test_everything_comes_in_order() -> None:
