@@ -23,8 +23,9 @@ class Asked:
         self.rows: list[tuple[int, int]] = []
         self.counts: list[int] = []
 
-    async def fetchrow(self, statement: str, tenants: list[int], rows: list[int]) -> dict[str, Any]:
+    async def fetchrow(self, statement: str, tenants: list[int], asked: str) -> dict[str, Any]:
         assert statement == sql("lock_balances")
+        rows = [int(row) for row in asked.strip("{}").split(",")]
         # A column of one tenant holds for all.
         self.rows += zip(tenants * len(rows) if len(tenants) == 1 else tenants, rows, strict=True)
         self.counts.append(len(rows))

@@ -10,7 +10,7 @@ from ledger.adapters.postgres import reading, writing
 from ledger.adapters.postgres.connection import end, transient_faults
 from ledger.adapters.postgres.directory import BalanceRow, Directory, Tenant
 from ledger.adapters.postgres.locking import Locking, Turn
-from ledger.adapters.postgres.statements import column, sql
+from ledger.adapters.postgres.statements import column, numbers, sql
 from ledger.adapters.postgres.types import Connection, Pool, Transaction
 from ledger.application.faults import PositionGapError, TransientFaultError
 from ledger.application.ports import Position
@@ -116,16 +116,16 @@ class PostgresUnitOfWork:
             books.oldest_id = self._oldest_id
             return books
 
-    def _claims(self, events: Sequence[Event]) -> list[Sequence[object]]:
+    def _claims(self, events: Sequence[Event]) -> list[str | Sequence[object]]:
         tenants = self._tenants
         return [
-            [event.id for event in events],
+            "{" + ",".join([event.id for event in events]) + "}",
             column([tenants[event.tenant].id for event in events]),
             [event.fingerprint for event in events],
             column([event.type for event in events]),
             column([event.topic for event in events]),
             column([event.partition for event in events]),
-            [event.offset for event in events],
+            numbers([event.offset for event in events]),
         ]
 
     async def recall(self, events: Sequence[Event], earlier: Mapping[EventKey, Earlier]) -> list[Outcome]:

@@ -9,7 +9,7 @@ import msgspec
 
 from ledger.adapters.postgres.directory import BalanceRow, Directory, Tenant
 from ledger.adapters.postgres.locked import unpack
-from ledger.adapters.postgres.statements import column, sql
+from ledger.adapters.postgres.statements import column, numbers, sql
 from ledger.adapters.postgres.times import received, sent
 from ledger.adapters.postgres.types import Connection
 from ledger.application.faults import TransientFaultError
@@ -236,8 +236,8 @@ class Locking:
 
     async def _lock_rows(self, rows: list[Asked]) -> asyncpg.Record | None:
         tenants = column([self._tenants[key[0]].id for key, _ in rows])
-        numbers = [row.balance_id for _, row in rows]
-        return await self._connection.fetchrow(sql("lock_balances"), tenants, numbers)
+        asked = numbers([row.balance_id for _, row in rows])
+        return await self._connection.fetchrow(sql("lock_balances"), tenants, asked)
 
     def _take(self, asked: list[Asked], locked: asyncpg.Record | None) -> None:
         """Take what was locked into the books, up to the first row that is not the one that is remembered."""

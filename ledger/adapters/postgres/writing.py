@@ -16,7 +16,7 @@ from ledger.adapters.postgres.copying import (
     whole,
 )
 from ledger.adapters.postgres.directory import BalanceRow, Tenant, json_text
-from ledger.adapters.postgres.statements import column, sql
+from ledger.adapters.postgres.statements import column, numbers, sql
 from ledger.adapters.postgres.times import sent
 from ledger.adapters.postgres.writing_payments import insert_payments
 from ledger.application.faults import TransientFaultError
@@ -179,8 +179,9 @@ async def _packed(pack: Rows, transactions: Sequence[Transaction], ids: TenantId
 def _balance_columns(tenants: Tenants, changed: Sequence[Balance]) -> tuple[Sequence[Any], ...]:
     debited, credited, held, versions, times = _totals(changed)
     tenant_ids = column([tenants[balance.account.tenant].id for balance in changed])
-    rows = [balance.row for balance in changed]
-    return tenant_ids, rows, debited, credited, column(held), versions, column(times)
+    rows = numbers([balance.row for balance in changed])
+    totals = numbers(debited), numbers(credited), column(held), numbers(versions)
+    return tenant_ids, rows, *totals, column(times)
 
 
 async def _copy(connection: Any, table: str, columns: Sequence[str], rows: bytes) -> None:

@@ -5,6 +5,6 @@ select g.event_id, case when cardinality($2) = 1 then ($2)[1] else g.tenant_id e
     case when cardinality($4) = 1 then ($4)[1] else g.type end, 'posted',
     case when cardinality($5) = 1 then ($5)[1] else g.topic end,
     case when cardinality($6) = 1 then ($6)[1] else g."partition" end, g."offset"
-from unnest($1::uuid[], $2::int[], $3::bytea[], $4::text[], $5::text[], $6::int[], $7::bigint[])
+from unnest($1::text::uuid[], $2::int[], $3::bytea[], $4::text[], $5::text[], $6::int[], $7::text::bigint[])
     as g (event_id, tenant_id, fingerprint, type, topic, "partition", "offset")
 on conflict (event_id, tenant_id) do nothing

@@ -9,7 +9,7 @@ select array(select t.code from tenants t where t.tenant_id = any($1) order by t
                || timestamptz_send(coalesce(b.last_posted_at, '-infinity')) || boolsend(b.closed),
            ''::bytea
        ) as packed
-from unnest($1::int[], $2::bigint[]) as k (tenant_id, balance_id)
+from unnest($1::int[], $2::text::bigint[]) as k (tenant_id, balance_id)
 cross join lateral (
     select * from balances b
     where b.tenant_id = case when cardinality($1) = 1 then ($1)[1] else k.tenant_id end
