@@ -1,8 +1,19 @@
 """Long work lets others run."""
 
 import asyncio
+from collections.abc import Sequence
 
-from ledger.application.turns import in_turns
+import pytest
+
+from ledger.adapters.memory.books import MemoryBooks
+from ledger.application.post_events import Batch, PostEvents
+from ledger.application.turns import AT_ONCE, LongWork, in_turns
+from ledger.domain.books import Rules
+from tests.application.office import deposit
+from tests.builders import HandClock
+from tests.fakes import FailingStore, RememberedSignals
+
+LONG = list(range(2 * AT_ONCE))
 
 
 async def test_everything_comes_in_order() -> None:
@@ -22,3 +33,90 @@ async def test_others_run_between() -> None:
     seen.extend([str(some) async for some in in_turns("abc", 1)])
     await beside
     assert seen == ["other", "other", "a", "b", "c", "other"]
+
+
+async def turn() -> None:
+    """Let everything that can go on go on once."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_one_piece_is_done_before_the_next_is_begun() -> None:
+    work, done = LongWork(), list[int]()
+    pieces = [[number] * len(LONG) for number in range(3)]
+    await asyncio.gather(*[work.do(piece, lambda some: done.append(some[0])) for piece in pieces])
+    assert done == [0, 0, 1, 1, 2, 2]
+
+
+async def test_long_work_waits_until_nobody_puts_it_off() -> None:
+    work, done = LongWork(), list[int]()
+    with work.put_off():
+        with work.put_off():
+            doing = asyncio.create_task(work.do(LONG, done.extend))
+            await turn()
+        await turn()
+        assert done == []
+    await doing
+    assert done == LONG
+
+
+async def test_long_work_is_put_off_between_two_turns() -> None:
+    work, done = LongWork(), list[int]()
+    doing = asyncio.create_task(work.do(LONG, done.extend))
+    await asyncio.sleep(0)
+    with work.put_off():
+        await turn()
+        assert done == LONG[:AT_ONCE]
+    await doing
+    assert done == LONG
+
+
+async def test_what_takes_one_turn_is_not_put_off() -> None:
+    work, done = LongWork(), list[int]()
+    with work.put_off():
+        await work.do(LONG[:AT_ONCE], done.extend)
+    assert done == LONG[:AT_ONCE]
+
+
+async def test_work_that_fails_or_is_given_up_keeps_nobody_waiting() -> None:
+    work, done = LongWork(), list[int]()
+    with pytest.raises(ZeroDivisionError):
+        await work.do(LONG, lambda some: done.append(some[0] // 0))
+    with work.put_off():
+        given_up = asyncio.create_task(work.do(LONG, done.extend))
+        await turn()
+        given_up.cancel()
+        await asyncio.gather(given_up, return_exceptions=True)
+    await work.do(LONG, done.extend)
+    assert done == LONG
+
+
+class Noting(FailingStore):
+    """A store that notes at each step whether long work is put off."""
+
+    def __init__(self, work: LongWork, faults: Sequence[str] = ()) -> None:
+        super().__init__(MemoryBooks(), faults, ZeroDivisionError)
+        self._work = work
+        self.put_off: dict[str, bool] = {}
+
+    def fail(self, step: str) -> None:
+        self.put_off[step] = not self._work._is_due.is_set()
+        super().fail(step)
+
+
+async def test_a_batch_puts_long_work_off_while_it_holds_locks() -> None:
+    work = LongWork()
+    store = Noting(work)
+    await PostEvents(store, HandClock(), Rules(), RememberedSignals(), long_work=work)(Batch([deposit()]))
+    held = {"write", "before commit", "after commit"}
+    assert store.put_off == {step: step in held for step in ("begin", "claim", "lock", *sorted(held))}
+    assert work._is_due.is_set()
+
+
+@pytest.mark.parametrize("step", ["write", "before commit"])
+async def test_a_batch_that_fails_puts_nothing_off(step: str) -> None:
+    work = LongWork()
+    post = PostEvents(Noting(work, [step]), HandClock(), Rules(), RememberedSignals(), long_work=work)
+    with pytest.raises(ZeroDivisionError):
+        await post(Batch([deposit()]))
+    assert work._is_due.is_set()
