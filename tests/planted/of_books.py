@@ -167,7 +167,7 @@ def unknown_commit_is_a_failure() -> None:
 
 
 def locks_in_any_order() -> None:
-    def anyhow(keys: Any) -> Any:
+    def anyhow(keys: Any, **_: Any) -> Any:
         return sorted(keys, key=lambda each: hash((id(keys), each)))
 
     vars(importlib.import_module(f"{POSTGRES}.locking"))["sorted"] = anyhow
