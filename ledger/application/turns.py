@@ -20,10 +20,10 @@ async def in_turns(items: Sequence[Item], at_once: int = AT_ONCE) -> AsyncIterat
 
 
 class LongWork:
-    """Long work beside that of batches: one piece of it at a time, and none while a batch holds locks.
+    """Long work beside that of batches: one piece of it at a time, and none while a batch has all its locks.
 
     Another worker may wait for those locks, and nobody for decoding or encoding: done at the same time they would only
-    take turns away from the batch. What takes no more than a turn is not put off.
+    take turns away from the batch. What takes no more than a turn is done at once.
     """
 
     def __init__(self) -> None:
@@ -46,8 +46,10 @@ class LongWork:
 
     async def do(self, items: Sequence[Item], step: Callable[[Sequence[Item]], None]) -> None:
         """Do `step` with all items, some at a time, when it is due."""
+        if len(items) <= AT_ONCE:
+            step(items)
+            return
         async with self._one_at_a_time:
             async for some in in_turns(items):
-                if len(items) > AT_ONCE:
-                    await self._is_due.wait()
+                await self._is_due.wait()
                 step(some)

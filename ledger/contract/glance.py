@@ -7,10 +7,10 @@ was once found right is right. Whatever is not a transfer, or not right, is for 
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from ledger.contract.envelope import Envelope, Tenant
 from ledger.domain.commands import AccountCode, Amount, EventId, Metadata, Moment, PostTransfer, Reference
@@ -19,21 +19,24 @@ from ledger.domain.money import asset_fault
 _TRANSFER = b'"transfer.post.v1"'
 NAMES_REMEMBERED_MAX = 2**15
 
+# No longer than what is right may be, for what is not right is remembered as well.
+_AccountText = Annotated[str, Meta(max_length=128)]
+
 
 class _Transfer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    debit: str
-    credit: str
+    debit: _AccountText
+    credit: _AccountText
     amount: Amount
-    asset: str
+    asset: Annotated[str, Meta(max_length=20)]
     reference: Reference | UnsetType = UNSET
     effective_at: Moment | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
 
 
 class _Event(Envelope, frozen=True, gc=False):
-    id: str
+    id: Annotated[str, Meta(max_length=36)]
     type: Literal["transfer.post.v1"]
-    tenant: str
+    tenant: Annotated[str, Meta(max_length=63)]
     data: _Transfer  # type: ignore[assignment]  # read at once
 
 
@@ -50,11 +53,11 @@ _is_account = lru_cache(maxsize=NAMES_REMEMBERED_MAX)(_matcher(AccountCode))
 
 
 def transfer_of(value: bytes) -> tuple[Envelope, PostTransfer] | None:
-    """Read a transfer that is ASCII all through and right; None for whatever else it is.
+    """Read a transfer that is right; None for whatever else it is, and for what takes a closer look.
 
     That its text and moments fit into a store is not looked at.
     """
-    if _TRANSFER not in value or not value.isascii():
+    if not _is_plain(value):
         return None
     try:
         event = _events.decode(value)
@@ -80,3 +83,17 @@ def transfer_of(value: bytes) -> tuple[Envelope, PostTransfer] | None:
         found.metadata,
     )
     return event, command
+
+
+def _is_plain(value: bytes) -> bool:
+    """Tell whether this may be a transfer, in ASCII without escapes, that gives no name twice.
+
+    Of two, the decoder above would keep the last and look at no other; the strict one refuses a first that is wrong.
+    """
+    return (
+        _TRANSFER in value
+        and value.isascii()
+        and b"\\" not in value
+        and value.count(b'"id"') == value.count(b'"tenant"') == value.count(b'"asset"') == 1
+        and value.count(b'"debit"') == value.count(b'"credit"') == 1
+    )

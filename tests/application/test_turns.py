@@ -78,6 +78,16 @@ async def test_what_takes_one_turn_is_not_put_off() -> None:
     assert done == LONG[:AT_ONCE]
 
 
+async def test_what_takes_one_turn_does_not_stand_behind_what_is_put_off() -> None:
+    work, done = LongWork(), list[int]()
+    with work.put_off():
+        doing = asyncio.create_task(work.do(LONG, done.extend))
+        await turn()
+        await work.do([7], done.extend)
+        assert done == [7]
+    await doing
+
+
 async def test_work_that_fails_or_is_given_up_keeps_nobody_waiting() -> None:
     work, done = LongWork(), list[int]()
     with pytest.raises(ZeroDivisionError):

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ledger.contract import decode
+from ledger.contract import decode, glance
 from ledger.contract.dead_letter import NotAnEventError
+from ledger.contract.decode import decode_event
 from ledger.contract.envelope import Envelope
 from ledger.contract.event_types import COMMANDS
 from ledger.contract.examples import incoming_example
@@ -105,12 +106,31 @@ def test_nothing_else_is_seen(event_type: str) -> None:
     assert not is_no_other(encoded(incoming_example(event_type)))
 
 
+@pytest.mark.parametrize(
+    "first",
+    ["id", "tenant", "debit", "credit", "asset", r"\u0069d", r"t\u0065nant", r"d\u0065bit", r"\u0061sset"],
+)
+def test_names_that_come_twice_are_not_seen(first: str) -> None:
+    """The strict decoder refuses a wrong one, though a right one comes behind it."""
+    right = encoded(body())
+    for before in (b'"id"', b'"debit"'):
+        assert not is_no_other(right.replace(before, f'"{first}": "- ", '.encode() + before))
+
+
 def test_the_last_of_two_members_counts() -> None:
-    twice = encoded(body())[:-1] + b', "data": ' + encoded(TRANSFER | {"amount": 7}) + b"}"
-    assert is_no_other(twice)
-    seen = transfer_of(twice)
-    assert seen is not None
-    assert seen[1] == PostTransfer("external:bank", "ann", 7, "USD/2")
+    right = encoded(body())
+    again = right[:-1] + b', "data": ' + encoded(TRANSFER | {"amount": 7}) + b"}"
+    assert not is_no_other(again)
+    assert decode_event(again).command == PostTransfer("external:bank", "ann", 7, "USD/2")
+
+
+def test_what_is_too_long_to_be_a_name_is_not_remembered() -> None:
+    remembered = [each.cache_info().currsize for each in (glance._is_account, glance._is_tenant)]
+    long = "x" * 100_000
+    for each in ({"debit": long}, {"credit": long}, {"asset": long}):
+        assert not is_no_other(encoded(body(data=TRANSFER | each)))
+    assert not is_no_other(encoded(body(tenant=long)))
+    assert [each.cache_info().currsize for each in (glance._is_account, glance._is_tenant)] == remembered
 
 
 def test_a_name_that_was_seen_as_one_thing_is_not_right_as_another() -> None:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from aiokafka import ConsumerRecord
 from aiokafka.consumer import fetcher
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
@@ -87,6 +88,12 @@ def test_every_consumer_of_the_process_reads_any_name() -> None:
     read_all_records()
 
     assert fetcher.MemoryRecords is AnyRecords
+
+
+def test_fetched_records_are_made_as_aiokafka_makes_its_own() -> None:
+    read_all_records()
+    assert fetcher.ConsumerRecord is FetchedRecord
+    assert FetchedRecord.__struct_fields__ == tuple(ConsumerRecord.__dataclass_fields__)
 
 
 # Records to events and letters
