@@ -211,16 +211,14 @@ async def waiting_payment(pool: Pool, payment: str, capture: str) -> None:
     assert await store.apply([Change(before, saga, told(saga))]) != [None]
 
 
-async def test_a_look_finds_all_balances_however_often(pool: Pool) -> None:
-    """What is often asked gets another plan, and so does what was counted: rows may come in another order."""
+async def test_a_look_finds_all_balances_in_whatever_way_they_are_joined(pool: Pool) -> None:
     random = Random(1)
     names = [f"a{number}" for number in range(200)]
     for at in range(5):
         some = random.sample(names, 120 if at else 200)
         await poster(pool)(Batch([decode_event(transfer("external:bank", each, 1)) for each in some]))
-    await pool.execute("analyze balances")
     async with PostgresPeek.open(pool) as peek:
-        for at in range(12):
-            some = random.sample(names, 100)
-            wanted = needs_of([decode_event(transfer("external:bank", each, 1)) for each in some])
-            assert (await peek.look(wanted)).balances.keys() == wanted.balances, at
+        connection: Any = peek._connection
+        await connection._connection.execute("set local enable_nestloop = off")
+        wanted = needs_of([decode_event(transfer("external:bank", each, 1)) for each in names[::2]])
+        assert (await peek.look(wanted)).balances.keys() == wanted.balances
