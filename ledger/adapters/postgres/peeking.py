@@ -56,6 +56,11 @@ class PostgresPeek:
         return {row["partition"]: row["next_offset"] for row in rows}
 
 
+def without_locks(statement: str) -> str:
+    """Give a statement that reads the same and locks nothing."""
+    return _LOCKING.sub("", statement)
+
+
 class _Unlocked:
     """A connection, or a pool of that one, whose statements take no locks."""
 
@@ -69,10 +74,10 @@ class _Unlocked:
             yield self
 
     async def fetch(self, statement: str, *arguments: Any) -> Any:
-        return await self._connection.fetch(_LOCKING.sub("", statement), *arguments)
+        return await self._connection.fetch(without_locks(statement), *arguments)
 
     async def fetchrow(self, statement: str, *arguments: Any) -> Any:
-        return await self._connection.fetchrow(_LOCKING.sub("", statement), *arguments)
+        return await self._connection.fetchrow(without_locks(statement), *arguments)
 
 
 class _FixedDirectory(Directory):
