@@ -8,6 +8,9 @@ from typing import TypeVar
 AT_ONCE = 100
 """About a millisecond of decoding or encoding: a batch that holds locks meanwhile waits no longer for its turn."""
 
+LONG = 2000
+"""From so many items on, work is long: so much of a partition comes at once only where it lags behind."""
+
 Item = TypeVar("Item")
 
 
@@ -23,7 +26,8 @@ class LongWork:
     """Long work beside that of batches: one piece of it at a time, and none while a batch has all its locks.
 
     Another worker may wait for those locks, and nobody for decoding or encoding: done at the same time they would only
-    take turns away from the batch. What takes no more than a turn is done at once.
+    take turns away from the batch. What is shorter comes where nothing lags behind: somebody may wait for it, and it is
+    not put off.
     """
 
     def __init__(self) -> None:
@@ -46,8 +50,9 @@ class LongWork:
 
     async def do(self, items: Sequence[Item], step: Callable[[Sequence[Item]], None]) -> None:
         """Do `step` with all items, some at a time, when it is due."""
-        if len(items) <= AT_ONCE:
-            step(items)
+        if len(items) < LONG:
+            async for some in in_turns(items):
+                step(some)
             return
         async with self._one_at_a_time:
             async for some in in_turns(items):
