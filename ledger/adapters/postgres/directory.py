@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from ledger.adapters.postgres.statements import sql
+from ledger.adapters.postgres.times import sent
 from ledger.adapters.postgres.types import Connection, Pool
 from ledger.domain.account import Account, BalanceKey, NormalSide
 
@@ -29,6 +30,11 @@ class BalanceRow(msgspec.Struct, frozen=True, gc=False):
     overdraft: int | None
     made_at: int
     """As in times.py; tells it from another row of its number, for restored books give theirs anew."""
+
+    @classmethod
+    def read(cls, row: Any, normal_side: NormalSide, overdraft: int | None) -> "BalanceRow":
+        """Read where a balance is kept from a row that tells it, beside the settings of its account."""
+        return cls(row["balance_id"], row["account_id"], normal_side, overdraft, sent(row["made_at"]))
 
     def account(self, tenant: str, code: str) -> Account:
         """Give the account, as one that is not closed."""

@@ -10,7 +10,7 @@ import msgspec
 from ledger.adapters.postgres.directory import BalanceRow, Directory, Tenant
 from ledger.adapters.postgres.locked import unpack
 from ledger.adapters.postgres.statements import column, numbers, sql
-from ledger.adapters.postgres.times import received, sent
+from ledger.adapters.postgres.times import received
 from ledger.adapters.postgres.types import Connection
 from ledger.application.faults import TransientFaultError
 from ledger.application.meanwhile import meanwhile
@@ -177,16 +177,10 @@ class Locking:
             ),
         )
         if row["balance_id"] is not None:
-            kept = BalanceRow(
-                row["balance_id"],
-                row["account_id"],
-                row["normal_side"],
-                row["overdraft"],
-                sent(row["made_at"]),
-            )
-            self._rows[*key, row["asset"]] = kept
-            self._wanted.discard((*key, row["asset"]))
-            self._directory.learn((*key, row["asset"]), kept)
+            balance: BalanceKey = (*key, row["asset"])
+            self._rows[balance] = BalanceRow.read(row, row["normal_side"], row["overdraft"])
+            self._wanted.discard(balance)
+            self._directory.learn(balance, self._rows[balance])
         return key
 
     async def _lock_accounts(self, keys: set[AccountKey]) -> None:
@@ -200,12 +194,8 @@ class Locking:
         closing = [row_key for row_key, key in by_row.items() if key in self._needs.closing]
         for row in await self._by_account("balances_of_accounts", closing):
             account = self._books.accounts[by_row[row["tenant_id"], row["account_id"]]]
-            self._rows[account.tenant, account.code, row["asset"]] = BalanceRow(
-                row["balance_id"],
-                row["account_id"],
-                account.normal_side,
-                account.overdraft,
-                sent(row["made_at"]),
+            self._rows[account.tenant, account.code, row["asset"]] = BalanceRow.read(
+                row, account.normal_side, account.overdraft
             )
 
     async def _by_account(self, statement: str, keys: list[Any]) -> list[asyncpg.Record]:
@@ -223,13 +213,13 @@ class Locking:
             asked, locked = some, locking.result()
         self._take(asked, locked)
         if len(self._books.balances) != len(self._rows):
-            # A row was made once, and a tenant its name: these are other books than those remembered.
+            # A row was made once, and a tenant keeps its name: these are other books than those remembered.
             self._directory.forget()
             raise TransientFaultError("remembered balances are not in the books; looking them up anew")
 
     def _in_order(self) -> list[Asked]:
         """Give all rows in the order of their keys: tenant by tenant, number by number."""
-        rows = sorted(self._rows.items(), key=_number)
+        rows = sorted(self._rows.items(), key=lambda row: row[1].balance_id)
         if len(self._tenants) > 1:
             rows.sort(key=lambda row: self._tenants[row[0][0]].id)
         return rows
@@ -277,10 +267,6 @@ class Locking:
     async def _find_reversals(self) -> None:
         for row in await self._by_event("find_reversals", set(self._books.originals)):
             self._books.originals[self._codes[row["tenant_id"]], row["event_id"]].reversed = row["reversed"]
-
-
-def _number(row: Asked) -> int:
-    return row[1].balance_id
 
 
 def _parts(rows: list[Asked]) -> list[list[Asked]]:

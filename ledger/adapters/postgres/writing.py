@@ -17,7 +17,6 @@ from ledger.adapters.postgres.copying import (
 )
 from ledger.adapters.postgres.directory import BalanceRow, Tenant, json_text
 from ledger.adapters.postgres.statements import column, numbers, sql
-from ledger.adapters.postgres.times import sent
 from ledger.adapters.postgres.writing_payments import insert_payments
 from ledger.application.faults import TransientFaultError
 from ledger.application.meanwhile import meanwhile
@@ -135,8 +134,8 @@ async def _insert_balances(
         row = by_key[tenants[account.tenant].id, account.row, balance.asset]
         balance.row = row["balance_id"]
         balance.changed = False  # its row holds its totals already
-        made[account.tenant, account.code, balance.asset] = BalanceRow(
-            row["balance_id"], row["account_id"], account.normal_side, account.overdraft, sent(row["made_at"])
+        made[account.tenant, account.code, balance.asset] = BalanceRow.read(
+            row, account.normal_side, account.overdraft
         )
     return made
 
