@@ -1,7 +1,9 @@
 """A first look at a record: most are transfers, between accounts whose names were seen before.
 
 To match the names of every record is a third of what reading it costs. Here they are read as any text, and a name that
-was once found right is right. Whatever is not a transfer, or not right, is for the strict decoder, which says why.
+was once found right is right. It is given as the text that was found right then: the books look thousands of names up
+at a time, and a text that is the very same need not be fetched from memory to be compared. Whatever is not a transfer,
+or not right, is for the strict decoder, which says why.
 """
 
 import re
@@ -40,16 +42,21 @@ class _Event(Envelope, frozen=True, gc=False):
     data: _Transfer  # type: ignore[assignment]  # read at once
 
 
-def _matcher(name: Any) -> Callable[[str], bool]:
-    """Give what tells whether a text has the pattern of an annotated type, as msgspec does."""
+def _matcher(name: Any) -> Callable[[str], str | None]:
+    """Make what gives a text back if it has the pattern of an annotated type, matched as msgspec does, or None."""
     search = re.compile(get_args(name)[1].pattern).search
-    return lambda text: search(text) is not None
+    return lambda text: text if search(text) else None
+
+
+def _right_asset(text: str) -> str | None:
+    return text if asset_fault(text) is None else None
 
 
 _events = msgspec.json.Decoder(_Event)
-_is_id = _matcher(EventId)
-_is_tenant = lru_cache(maxsize=1024)(_matcher(Tenant))
-_is_account = lru_cache(maxsize=NAMES_REMEMBERED_MAX)(_matcher(AccountCode))
+_id = _matcher(EventId)
+_tenant = lru_cache(maxsize=1024)(_matcher(Tenant))
+_account = lru_cache(maxsize=NAMES_REMEMBERED_MAX)(_matcher(AccountCode))
+_asset = lru_cache(maxsize=4096)(_right_asset)
 
 
 def transfer_of(value: bytes) -> tuple[Envelope, PostTransfer] | None:
@@ -64,20 +71,14 @@ def transfer_of(value: bytes) -> tuple[Envelope, PostTransfer] | None:
     except (msgspec.DecodeError, RecursionError):
         return None
     found = event.data
-    are_right = (
-        _is_id(event.id)
-        and _is_tenant(event.tenant)
-        and _is_account(found.debit)
-        and _is_account(found.credit)
-        and asset_fault(found.asset) is None
-    )
-    if not are_right:
+    debit, credit, asset = _account(found.debit), _account(found.credit), _asset(found.asset)
+    if not (_id(event.id) and _tenant(event.tenant) and debit and credit and asset):
         return None
     command = PostTransfer(
-        found.debit,
-        found.credit,
+        debit,
+        credit,
         found.amount,
-        found.asset,
+        asset,
         found.reference,
         found.effective_at,
         found.metadata,

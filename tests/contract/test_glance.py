@@ -125,12 +125,22 @@ def test_the_last_of_two_members_counts() -> None:
 
 
 def test_what_is_too_long_to_be_a_name_is_not_remembered() -> None:
-    remembered = [each.cache_info().currsize for each in (glance._is_account, glance._is_tenant)]
+    remembered = [each.cache_info().currsize for each in (glance._account, glance._tenant)]
     long = "x" * 100_000
     for each in ({"debit": long}, {"credit": long}, {"asset": long}):
         assert not is_no_other(encoded(body(data=TRANSFER | each)))
     assert not is_no_other(encoded(body(tenant=long)))
-    assert [each.cache_info().currsize for each in (glance._is_account, glance._is_tenant)] == remembered
+    assert [each.cache_info().currsize for each in (glance._account, glance._tenant)] == remembered
+
+
+def test_a_name_is_one_text_for_all_transfers() -> None:
+    first, second = (decode_event(encoded(body(id=event_id()))) for _ in range(2))
+    assert isinstance(first.command, PostTransfer)
+    assert isinstance(second.command, PostTransfer)
+    assert first.tenant is second.tenant
+    assert first.command.debit is second.command.debit
+    assert first.command.credit is second.command.credit
+    assert first.command.asset is second.command.asset
 
 
 def test_a_name_that_was_seen_as_one_thing_is_not_right_as_another() -> None:
