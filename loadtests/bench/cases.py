@@ -14,7 +14,16 @@ from loadtests.bench.references.every import REFERENCES
 from loadtests.bench.results import Measured, Report
 from loadtests.bench.soak import soak
 from loadtests.bench.stage import Servers, Wishes, stage, tell
-from loadtests.bench.targets import ALL_WORKERS, ONE_WORKER, PACED_100, PACED_HALF, SOAK, TWO_WORKERS, UNIFORM
+from loadtests.bench.targets import (
+    ALL_WORKERS,
+    ONE_WORKER,
+    PACED_100,
+    PACED_HALF,
+    RAW,
+    SOAK,
+    TWO_WORKERS,
+    UNIFORM,
+)
 from loadtests.workloads import WORKLOADS, named
 
 KNEE = "ramp/uniform"
@@ -188,4 +197,12 @@ def _remedy(*others: str) -> str:
 def repeated(names: Sequence[str], times: int, *, only_main: bool) -> list[str]:
     """Give them in turn, so that what the machine does meanwhile falls on all; `only_main`: few more than once."""
     again = [name for name in names if name in REPEATED or not only_main]
-    return [*names, *(name for _ in range(times - 1) for name in again)]
+    return [*_around(names), *(name for _ in range(times - 1) for name in _around(again))]
+
+
+def _around(names: Sequence[str]) -> list[str]:
+    """Have raw measured before `uniform` and after it: within a minute a machine is a quarter faster or slower."""
+    found = list(names)
+    if RAW in found and UNIFORM in found[found.index(RAW) :]:
+        found.insert(found.index(UNIFORM, found.index(RAW)) + 1, RAW)
+    return found

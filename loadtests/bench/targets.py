@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import mean, median
 
 from loadtests.bench.results import Measured, Point, Report, Target
 
@@ -109,12 +109,15 @@ def ratio(case: str, reference: str) -> Figure:
 
 
 def ratios(rates: Sequence[float], references: Sequence[float]) -> list[float]:
-    """Divide repeat by repeat; by the median of the references where their numbers differ."""
+    """Divide repeat by repeat, by the mean of a reference that each has several of; else by the median of all."""
     if not rates or not references or min(references) <= 0:
         return []
-    if len(rates) == len(references):
-        return [each / reference for each, reference in zip(rates, references, strict=True)]
-    return [each / median(references) for each in rates]
+    each_has, left = divmod(len(references), len(rates))
+    if left or not each_has:
+        return [each / median(references) for each in rates]
+    begins = range(0, len(references), each_has)
+    means = [mean(references[begin : begin + each_has]) for begin in begins]
+    return [each / reference for each, reference in zip(rates, means, strict=True)]
 
 
 def p99(case: str, latency: str = COMMITTED) -> Figure:

@@ -62,6 +62,17 @@ def test_repeats_take_turns() -> None:
     assert repeated(["drain/hot", "http"], 2, only_main=True) == ["drain/hot", "http", "drain/hot"]
 
 
+def test_raw_is_measured_around_what_is_held_against_it() -> None:
+    around = ["reference/raw", "drain/uniform", "reference/raw", "drain/hot"]
+    assert repeated(["reference/raw", "drain/uniform", "drain/hot"], 2, only_main=False) == around * 2
+    for alone in (
+        ["drain/uniform", "drain/hot"],
+        ["reference/raw", "drain/hot"],
+        ["drain/uniform", "reference/raw"],
+    ):
+        assert repeated(alone, 1, only_main=False) == alone
+
+
 def test_cases_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, "list") == 0
     assert set(CASES) == {line.split()[0] for line in capsys.readouterr().out.splitlines()}

@@ -47,6 +47,12 @@ def test_a_ratio_is_of_the_same_repeat() -> None:
     assert target in missed(judge(report))
 
 
+def test_a_ratio_is_to_the_mean_of_what_was_measured_around_it() -> None:
+    report = report_of(drain_uniform=[60.0, 90.0], reference_raw=[100.0, 140.0, 150.0, 210.0])
+
+    assert judged(report, RATIO).found == [0.5, 0.5]
+
+
 def test_a_ratio_is_to_the_median_where_repeats_differ_in_number() -> None:
     report = report_of(drain_uniform=[60.0, 90.0], reference_raw=[100.0, 200.0, 120.0])
 
