@@ -3,7 +3,7 @@
 import argparse
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -33,9 +33,26 @@ def positive(text: str) -> float:
     return value
 
 
-def settings_of(given: Sequence[str]) -> Mapping[str, str]:
-    """Read NAME=VALUE of each; UsageError if one is none, names no setting, or has a value that it cannot have."""
+def from_one(text: str) -> float:
+    """Read a number from 1 on."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return value
+
+
+def settings_of(given: Sequence[str], owned: Collection[str] = ()) -> Mapping[str, str]:
+    """Read NAME=VALUE of each; UsageError if one is none, names no setting, or has a value that it cannot have.
+
+    Those of `owned` are not for the caller to set: servers, names and numbers that a run makes for itself.
+    """
     pairs = dict(_setting(each) for each in given)
+    for name in pairs:
+        if name in owned:
+            raise UsageError(f"--set {name}={pairs[name]}: a run sets this by itself")
     try:
         Settings.model_validate(pairs)
     except ValidationError as error:

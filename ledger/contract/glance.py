@@ -71,8 +71,10 @@ def transfer_of(value: bytes) -> tuple[Envelope, PostTransfer] | None:
     except (msgspec.DecodeError, RecursionError):
         return None
     found = event.data
+    if not (_id(event.id) and _tenant(event.tenant)):
+        return None
     debit, credit, asset = _account(found.debit), _account(found.credit), _asset(found.asset)
-    if not (_id(event.id) and _tenant(event.tenant) and debit and credit and asset):
+    if not (debit and credit and asset):
         return None
     command = PostTransfer(
         debit,

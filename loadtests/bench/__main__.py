@@ -14,7 +14,7 @@ from pathlib import Path
 from time import monotonic
 
 from ledger.config import Settings
-from loadtests.arguments import UsageError, check_folder, count, positive, settings_of
+from loadtests.arguments import UsageError, check_folder, count, from_one, positive, settings_of
 from loadtests.bench.cases import (
     CASES,
     FULL,
@@ -33,7 +33,7 @@ from loadtests.bench.machine import at_once, this_machine, versions
 from loadtests.bench.page import page
 from loadtests.bench.report import render, render_comparison
 from loadtests.bench.results import Report, UnreadableReportError, encode, load, save, slim
-from loadtests.bench.stage import Wishes, servers, tell
+from loadtests.bench.stage import OWN, Wishes, servers, tell
 from loadtests.bench.targets import judge, missed
 from loadtests.interrupting import INTERRUPTED, cancel_on_sigterm
 
@@ -111,7 +111,7 @@ def _options(given: argparse.Namespace) -> Options:
         partitions=given.partitions,
         windows=int("windows" in given.beside),
         chain=int("chain" in given.beside),
-        settings=settings_of(given.settings),
+        settings=settings_of(given.settings, OWN),
     )
     options = Options(seed=given.seed, rate=given.rate, wishes=wishes)
     if given.full:
@@ -181,13 +181,13 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("cases", nargs="*", help="as `list` names them; `drain` is all that begin with drain/")
     add("--full", action="store_true", help="all cases, as `make bench-full`")
     add("--events", type=count, default=0, help="of a drain (200,000; --full: 300,000)")
-    add("--seconds", type=positive, default=0.0, help="of what is timed (15; --full: 20)")
-    add("--soak-seconds", type=positive, default=0.0, help="of a soak (300)")
+    add("--seconds", type=from_one, default=0.0, help="of what is timed (15; --full: 20)")
+    add("--soak-seconds", type=from_one, default=0.0, help="of a soak (300)")
     add(
         "--rate",
-        type=positive,
+        type=from_one,
         default=0.0,
-        help="of what is paced at half the knee; else half of what was found",
+        help="a second, of what is paced at half the knee; else half of the knee that was found",
     )
     add("--repeats", type=count, default=1, help="of each case in turn; with --full, of the main ones")
     add("--workers", type=count, default=2, help="posting workers (2: one a core, as `ledger up` has)")

@@ -34,7 +34,7 @@ HALF = 0.5
 PACED_WINDOWS = "paced/uniform@windows"
 """At half the knee as well, and a windows worker on."""
 
-STOCK_EVENTS = 3_000
+STOCK_EVENTS = 10_000
 PAYMENT_EVENTS = 20_000
 SLOW = ("reference/stock", "reference/pgbench")
 
@@ -96,7 +96,8 @@ async def _reference(run: Run, name: str) -> Sequence[Measured]:
     options = run.options
     events = min(options.events, STOCK_EVENTS) if name.startswith(SLOW) else options.events
     tell(f"{name}: {events:,} events")
-    async with stage(run.servers, Wishes(partitions=options.wishes.partitions)) as own:
+    wishes = Wishes(partitions=options.wishes.partitions, settings=options.wishes.settings)
+    async with stage(run.servers, wishes) as own:
         return [await REFERENCES[name](own, events, options.seed)]
 
 
@@ -201,8 +202,9 @@ def repeated(names: Sequence[str], times: int, *, only_main: bool) -> list[str]:
 
 
 def _around(names: Sequence[str]) -> list[str]:
-    """Have raw measured before `uniform` and after it: within a minute a machine is a quarter faster or slower."""
-    found = list(names)
-    if RAW in found and UNIFORM in found[found.index(RAW) :]:
-        found.insert(found.index(UNIFORM, found.index(RAW)) + 1, RAW)
-    return found
+    """Have raw measured right before `uniform` and after it: in a minute a machine gets a quarter faster or slower."""
+    if not {RAW, UNIFORM} <= set(names):
+        return list(names)
+    found = [name for name in names if name != RAW]
+    at = found.index(UNIFORM)
+    return [*found[:at], RAW, UNIFORM, RAW, *found[at + 1 :]]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from statistics import fmean, variance
 
-from loadtests.bench.results import EVENTS_ASKED, Measured, Report
+from loadtests.bench.results import Measured, Report
 
 CONFIDENCE = 0.95
 SET_RATES = ("paced/", "soak/")
@@ -95,7 +95,7 @@ def unlike(before: Report, after: Report) -> Iterator[str]:
         if before.versions[name] != after.versions[name] and not name.startswith("git"):
             yield f"{name} differs: {before.versions[name]} and {after.versions[name]}"
     for case in before.cases.keys() & after.cases.keys():
-        counts = [{asked(run) for run in report.cases[case]} for report in (before, after)]
+        counts = [{run.asked for run in report.cases[case]} for report in (before, after)]
         if not rate_was_set(case) and counts[0] != counts[1]:
             yield f"{case} ran with other numbers of events: {sorted(counts[0])} and {sorted(counts[1])}"
     for note, cases in _ways(before, after).items():
@@ -122,11 +122,6 @@ def _ways(before: Report, after: Report) -> dict[str, list[str]]:
         for note in sorted(earlier ^ later):
             found.setdefault(note, []).append(case)
     return found
-
-
-def asked(run: Measured) -> int:
-    """Say how many events a run had, whether or not all are counted."""
-    return int(run.settings.get(EVENTS_ASKED, run.events))
 
 
 def _paired(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from loadtests.bench.compare import Difference, asked, rate_was_set
+from loadtests.bench.compare import Difference, rate_was_set
 from loadtests.bench.results import Measured, Percentiles, Report, Target
 from loadtests.bench.targets import RAW, ratios
 
@@ -66,7 +66,7 @@ def _is_like_raw(case: str) -> bool:
 
 def counted(run: Measured) -> str:
     """Say how many events the rate is of, and how long they took."""
-    of = f" of {asked(run):,}" if asked(run) != run.events else ""
+    of = f" of {run.asked:,}" if run.asked != run.events else ""
     return f"{run.events:,}{of} in {run.seconds:.1f} s"
 
 

@@ -56,6 +56,11 @@ class Measured(msgspec.Struct, forbid_unknown_fields=True):
     settings: dict[str, Any] = {}
     notes: list[str] = []
 
+    @property
+    def asked(self) -> int:
+        """How many events it had, whether or not all are counted."""
+        return int(self.settings.get(EVENTS_ASKED, self.events))
+
 
 class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What it ran on; memory in MiB."""

@@ -45,6 +45,12 @@ AT_ONCE = 20_000
 TOLD_EVERY = 200_000
 _NAMED = ("payments", "outcomes", "entries", "dead_letters", "webhooks", "windows")
 _GROUPS = ("posting", "windows", "payments", "chain")
+OWN = frozenset(
+    {"kafka_bootstrap", "postgres_dsn", "postgres_schema", "state_dir", "partitions", "windows_workers"}
+    | {f"{each}_topic" for each in _NAMED}
+    | {f"{each}_group" for each in _GROUPS}
+)
+"""Settings that a stage has of its own, so that no wish leads it to other servers, or to the names of others."""
 _HANDLED = "select coalesce(sum(next_offset), 0)::bigint from stream_offsets where topic = $1"
 
 
@@ -247,19 +253,17 @@ async def stage(servers_: Servers, wishes: Wishes) -> AsyncIterator[Stage]:
 
 
 def _settings(servers_: Servers, wishes: Wishes, name: str) -> Settings:
-    changes: dict[str, Any] = {
+    own: dict[str, Any] = {
         "kafka_bootstrap": servers_.kafka,
         "postgres_dsn": servers_.postgres_dsn,
         "postgres_schema": name,
         "state_dir": servers_.directory / name,
         "partitions": wishes.partitions,
         "windows_workers": wishes.windows,
-        "log_level": "warning",
         **{f"{each}_topic": f"{name}.{each}" for each in _NAMED},
         **{f"{each}_group": f"{name}.{each}" for each in _GROUPS},
-        **wishes.settings,
     }
-    return Settings.model_validate(changes)
+    return Settings.model_validate({"log_level": "warning", **wishes.settings, **own})
 
 
 def _told(settings: Settings, program: Program, state: StateDirectory, of_stack: Settings) -> Part:

@@ -125,12 +125,12 @@ def test_the_last_of_two_members_counts() -> None:
 
 
 def test_what_is_too_long_to_be_a_name_is_not_remembered() -> None:
-    remembered = [each.cache_info().currsize for each in (glance._account, glance._tenant)]
+    remembered = [each.cache_info().currsize for each in (glance._account, glance._tenant, glance._asset)]
     long = "x" * 100_000
     for each in ({"debit": long}, {"credit": long}, {"asset": long}):
         assert not is_no_other(encoded(body(data=TRANSFER | each)))
     assert not is_no_other(encoded(body(tenant=long)))
-    assert [each.cache_info().currsize for each in (glance._account, glance._tenant)] == remembered
+    assert [each.cache_info().currsize for each in (glance._account, glance._tenant, glance._asset)] == remembered
 
 
 def test_a_name_is_one_text_for_all_transfers() -> None:

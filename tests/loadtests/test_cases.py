@@ -65,11 +65,13 @@ def test_repeats_take_turns() -> None:
 def test_raw_is_measured_around_what_is_held_against_it() -> None:
     around = ["reference/raw", "drain/uniform", "reference/raw", "drain/hot"]
     assert repeated(["reference/raw", "drain/uniform", "drain/hot"], 2, only_main=False) == around * 2
-    for alone in (
-        ["drain/uniform", "drain/hot"],
-        ["reference/raw", "drain/hot"],
-        ["drain/uniform", "reference/raw"],
-    ):
+    assert repeated(["drain/uniform", "drain/hot", "reference/raw"], 1, only_main=False) == around
+    for names, times in ((FULL, 3), (QUICK, 2)):
+        each = repeated(names, times, only_main=True)
+        beside = [each[at - 1 : at + 2] for at, name in enumerate(each) if name == "drain/uniform"]
+        assert beside == [around[:3]] * times
+        assert each.count("reference/raw") == 2 * times
+    for alone in (["drain/uniform", "drain/hot"], ["reference/raw", "drain/hot"]):
         assert repeated(alone, 1, only_main=False) == alone
 
 
@@ -93,7 +95,10 @@ def test_wrong_use_exits_with_2(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         "--repeats 0",
         "--partitions 0",
         "--seconds nan",
+        "--seconds 0.5",
+        "--soak-seconds 0",
         "--rate -1",
+        "--rate 0.01",
     ],
 )
 def test_what_cannot_be_measured_with_is_refused(
@@ -112,6 +117,9 @@ def test_what_cannot_be_measured_with_is_refused(
         ("bar", "NAME=VALUE"),
         ("FOO=1", "there is no setting 'FOO'"),
         ("batch_records_max=none", "batch_records_max=none: "),
+        ("postgres_dsn=postgresql://elsewhere/books", "a run sets this by itself"),
+        ("partitions=8", "a run sets this by itself"),
+        ("entries_topic=entries", "a run sets this by itself"),
     ],
 )
 def test_a_setting_that_is_none_is_refused(

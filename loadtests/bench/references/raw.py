@@ -4,7 +4,8 @@ The tables, columns, indexes, constraints and triggers are those of the product'
 same with the same durability, and a transaction has as many events as a worker's at most. Everything is known
 beforehand: values are worked out, balances added up, accounts open. Nothing is read from Kafka, decided, locked, or
 published, and no position is kept. What remains is what it takes one connection to write these rows: they are packed
-for COPY, and ids are claimed as a ledger can, by `insert … on conflict do nothing` from a temporary table.
+for COPY while the server writes those before, and ids are claimed as a ledger can, by `insert … on conflict do nothing`
+from a temporary table.
 
 `floor=True` leaves out what can be left out of that as well, so that PostgreSQL alone remains: rows are packed before
 anything is measured, and ids go by COPY straight into processed_events. Its primary key refuses one that is there,

