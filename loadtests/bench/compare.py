@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from statistics import fmean, variance
 
+from ledger.config import Settings
 from loadtests.bench.results import Measured, Report
 
 CONFIDENCE = 0.95
@@ -17,6 +18,13 @@ SET_RATES = ("paced/", "soak/")
 SET_HTTP = ("@paced", "@wait")
 
 FASTER, SLOWER, SAME, UNKNOWN = "faster", "slower", "no difference shown", "too few repeats"
+CHOSEN = (
+    *("windows", "payments", "chain", "seed", "warm_up_s", "timed_every", "claiming"),
+    *("isolated_partitions", "entries_before", "connections", "events_in_a_request", *Settings.model_fields),
+)
+"""What of the settings of a run somebody chose: those of two runs that are compared should be the same."""
+RATES_APART = 0.02
+"""By a larger share, latencies at two rates that were set say nothing of each other."""
 _STEPS = 2000
 
 
@@ -60,11 +68,11 @@ def rate_was_set(case: str) -> bool:
 
 
 def compare(before: Report, after: Report) -> list[Difference]:
-    """Compare every measure that both reports have."""
+    """Compare every measure that both reports have, but for cases whose rate was set, and to something else."""
     return [
         difference(case, measure, earlier, later)
         for case, runs in before.cases.items()
-        if case in after.cases
+        if case in after.cases and not _ran_apart(case, before, after)
         for (measure, earlier), (_, later) in _paired(case, runs, after.cases[case])
     ]
 
@@ -87,6 +95,11 @@ def difference(case: str, measure: str, before: Sequence[float], after: Sequence
     )
 
 
+def _ran_apart(case: str, before: Report, after: Report) -> bool:
+    rates = before.rates(case) + after.rates(case)
+    return rate_was_set(case) and max(rates) > (1 + RATES_APART) * min(rates)
+
+
 def unlike(before: Report, after: Report) -> Iterator[str]:
     """Say what makes a comparison doubtful."""
     if before.machine != after.machine:
@@ -98,6 +111,10 @@ def unlike(before: Report, after: Report) -> Iterator[str]:
         counts = [{run.asked for run in report.cases[case]} for report in (before, after)]
         if not rate_was_set(case) and counts[0] != counts[1]:
             yield f"{case} ran with other numbers of events: {sorted(counts[0])} and {sorted(counts[1])}"
+        if _ran_apart(case, before, after):
+            rates = [" ".join(f"{rate:,.0f}" for rate in report.rates(case)) for report in (before, after)]
+            yield f"{case} is not compared, it ran at {rates[0]} and at {rates[1]} a second: give both one --rate"
+        yield from _chosen_apart(case, before, after)
     for note, cases in _ways(before, after).items():
         yield f"measured in two ways, {', '.join(sorted(cases))}: of one report only it is said: {note}"
     for name, report in (("first", before), ("second", after)):
@@ -110,6 +127,14 @@ def unlike(before: Report, after: Report) -> Iterator[str]:
         yield f"only in the first: {', '.join(sorted(missing))}"
     if missing := after.cases.keys() - before.cases.keys():
         yield f"only in the second: {', '.join(sorted(missing))}"
+
+
+def _chosen_apart(case: str, before: Report, after: Report) -> Iterator[str]:
+    earlier, later = before.cases[case][0].settings, after.cases[case][0].settings
+    for name in CHOSEN:
+        given = [settings.get(name) or "not set" for settings in (earlier, later)]
+        if str(given[0]) != str(given[1]):
+            yield f"{case} ran with another `{name}`: {given[0]} and {given[1]}"
 
 
 def _ways(before: Report, after: Report) -> dict[str, list[str]]:

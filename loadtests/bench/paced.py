@@ -172,6 +172,7 @@ def _measured(given: Pacing, flown: Flown, faults: list[str]) -> Measured:
         "windows": given.wishes.windows,
         "partitions": given.wishes.partitions,
         "moments": MOMENTS,
+        **given.wishes.settings,
     }
     return Measured(
         case=given.case,

@@ -110,7 +110,8 @@ def _verdict(report: Report) -> str:
         return ""
     failed = missed(report.targets)
     if not failed:
-        return f"<p class=good>{len(measured)} of {len(measured)} targets that were measured hold.</p>"
+        asked = sum(target.at_least is not None for target in report.targets)
+        return f"<p class=good>{len(measured)} of {asked} targets were measured, and hold.</p>"
     names = ", ".join(target.name for target in failed)
     return f"<p class=bad>{len(failed)} of {len(measured)} targets that were measured are missed: {escape(names)}.</p>"
 

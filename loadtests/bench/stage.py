@@ -46,7 +46,8 @@ TOLD_EVERY = 200_000
 _NAMED = ("payments", "outcomes", "entries", "dead_letters", "webhooks", "windows")
 _GROUPS = ("posting", "windows", "payments", "chain")
 OWN = frozenset(
-    {"kafka_bootstrap", "postgres_dsn", "postgres_schema", "state_dir", "partitions", "windows_workers"}
+    {"kafka_bootstrap", "postgres_dsn", "postgres_schema", "state_dir", "partitions"}
+    | {"workers", "windows_workers", "payments_workers", "chain_workers"}
     | {f"{each}_topic" for each in _NAMED}
     | {f"{each}_group" for each in _GROUPS}
 )

@@ -198,6 +198,11 @@ def judge(report: Report) -> list[Target]:
     return [wanted.judged(report) for wanted in TARGETS]
 
 
+def all_hold(targets: Sequence[Target]) -> bool:
+    """Tell whether each was measured for long enough to tell, and holds; what has no floor need not."""
+    return all(target.holds for target in targets if target.at_least is not None)
+
+
 def missed(targets: Sequence[Target]) -> list[Target]:
     """Give the targets that were measured and not reached."""
     return [target for target in targets if target.holds is False]

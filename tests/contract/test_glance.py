@@ -130,7 +130,9 @@ def test_what_is_too_long_to_be_a_name_is_not_remembered() -> None:
     for each in ({"debit": long}, {"credit": long}, {"asset": long}):
         assert not is_no_other(encoded(body(data=TRANSFER | each)))
     assert not is_no_other(encoded(body(tenant=long)))
-    assert [each.cache_info().currsize for each in (glance._account, glance._tenant, glance._asset)] == remembered
+    assert [
+        each.cache_info().currsize for each in (glance._account, glance._tenant, glance._asset)
+    ] == remembered
 
 
 def test_a_name_is_one_text_for_all_transfers() -> None:

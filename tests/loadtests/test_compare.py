@@ -129,6 +129,32 @@ def test_what_makes_it_doubtful_is_said() -> None:
     assert list(unlike(before, before)) == []
 
 
+def test_latencies_at_two_rates_are_not_compared() -> None:
+    before, after = (report_of() for _ in range(2))
+    for report, rate, p99_ms in ((before, 5_000.0, 100.0), (after, 11_000.0, 150.0)):
+        for factor in (1, 1.01):
+            report.add(run("paced/uniform@half", rate, published_to_committed=p99_ms * factor))
+
+    assert compare(before, after) == []
+    assert compare(after, after) != []
+    (said,) = unlike(before, after)
+    assert said.startswith(
+        "paced/uniform@half is not compared, it ran at 5,000 5,000 and at 11,000 11,000 a second"
+    )
+
+
+def test_what_was_chosen_otherwise_is_said() -> None:
+    before, after = (report_of(drain_uniform=[10_000, 10_000]) for _ in range(2))
+    for report, given in ((before, {"workers": 1}), (after, {"workers": 2, "batch_records_max": "2000"})):
+        for each in report.cases["drain/uniform"]:
+            each.settings |= {"partitions": 4} | given
+
+    assert list(unlike(before, after)) == [
+        "drain/uniform ran with another `workers`: 1 and 2",
+        "drain/uniform ran with another `batch_records_max`: not set and 2000",
+    ]
+
+
 @pytest.mark.parametrize(("freedom", "t"), [(1, 12.706), (2, 4.303), (4, 2.776), (30, 2.042)])
 def test_students_distribution_is_that_of_the_tables(freedom: float, t: float) -> None:
     assert student(0.95, freedom) == pytest.approx(t, abs=0.001)

@@ -56,7 +56,7 @@ def test_a_target_that_holds_is_said_to_hold() -> None:
 
     assert " holds " in line_of(render(report), MISSED)
     assert "MISSED" not in render(report) + page(report)
-    assert "1 of 1 targets that were measured hold" in page(report)
+    assert "1 of 1 targets were measured, and hold" in page(report)
 
 
 def test_books_that_are_wrong_are_told_first() -> None:

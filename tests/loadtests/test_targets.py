@@ -6,7 +6,7 @@ import pytest
 
 from loadtests.bench.report import render
 from loadtests.bench.results import Point, Report, Target
-from loadtests.bench.targets import TARGETS, judge, missed
+from loadtests.bench.targets import TARGETS, all_hold, judge, missed
 from tests.loadtests.reports import report_of, run
 
 HALF = "paced at half the knee, p99"
@@ -35,6 +35,7 @@ def test_nothing_measured_is_neither_held_nor_missed() -> None:
     assert len(found) == len(TARGETS)
     assert {target.holds for target in found} == {None}
     assert missed(found) == []
+    assert not all_hold(found)
 
 
 def test_a_ratio_is_of_the_same_repeat() -> None:
