@@ -5,7 +5,7 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from random import Random
@@ -31,7 +31,6 @@ SLICE_S = 2.0
 ALONE_S = 4.0
 """So long a quiet tenant reads before the noise begins."""
 IN_FLIGHT_MAX = 256
-TICK_S = 0.002
 ACCOUNTS_READ = 500
 QUIET_RATE = 50.0
 NOISY_TIMES = 50
@@ -40,6 +39,8 @@ QUOTA_SETTINGS: Mapping[str, Any] = {"quota_requests_s": 4 * QUIET_RATE}
 READS_RATE = 200.0
 ANSWERED = frozenset({200, 429, 503})
 """Right answers: a tenant over its share is told so, and so is who asks an API that has no room."""
+NO_ANSWER = 0
+"""Instead of a status: the connection broke, or could not be made."""
 
 
 class Reads(NamedTuple):
@@ -58,7 +59,6 @@ class Heard(NamedTuple):
 
     latencies: str
     answers: dict[int, int]
-    not_sent: int
 
 
 @dataclass(slots=True)
@@ -117,15 +117,19 @@ class Beside:
     async def _read(
         self, processes: ProcessPoolExecutor, wanted: Reads, stopping: asyncio.Event
     ) -> tuple[Latencies, Counter[int], int]:
-        latencies, answers, not_sent = Latencies(), Counter[int](), 0
+        """Give what was answered, and how many requests were due and not sent, for none before had been answered."""
+        latencies, answers = Latencies(), Counter[int]()
         loop, url = asyncio.get_running_loop(), self._stage.url("api")
-        ends = loop.time() + wanted.ends_after_s
+        ends = perf_counter() + wanted.ends_after_s
         await _until(stopping, wanted.begins_after_s)
-        while not stopping.is_set() and loop.time() < ends:
-            heard = await loop.run_in_executor(processes, read, url, wanted, SLICE_S)
+        begins = perf_counter()
+        while not stopping.is_set() and begins < ends:
+            heard = await loop.run_in_executor(processes, read, url, wanted, begins, SLICE_S)
             latencies.add_encoded(heard.latencies)
             answers.update(heard.answers)
-            not_sent += heard.not_sent
+            # Whatever the time is by now: requests that fell due meanwhile are late, and count from when they were due.
+            begins += SLICE_S
+        not_sent = max(0, int((min(perf_counter(), ends) - begins) * wanted.rate))
         return latencies, answers, not_sent
 
 
@@ -134,7 +138,7 @@ def _note(found: Found, each: Reads, latencies: Latencies, answers: Counter[int]
     told = {str(status): count for status, count in answers.items()}
     found.answers[each.name] = told | ({"not_sent": not_sent} if not_sent else {})
     if wrong := {status: count for status, count in answers.items() if status not in ANSWERED}:
-        found.faults.append(f"{each.name} was answered {wrong}")
+        found.faults.append(f"{each.name} was answered {wrong} ({NO_ANSWER}: not at all)")
 
 
 async def _until(stopping: asyncio.Event, seconds: float) -> None:
@@ -145,9 +149,9 @@ async def _until(stopping: asyncio.Event, seconds: float) -> None:
         return
 
 
-def read(url: str, wanted: Reads, seconds: float) -> Heard:
+def read(url: str, wanted: Reads, begins: float, seconds: float) -> Heard:
     """Send requests at their times, whether the last was answered or not; in a process of its own."""
-    return asyncio.run(Reader(url, wanted).read(seconds))
+    return asyncio.run(Reader(url, wanted).read(begins, seconds))
 
 
 class Reader:
@@ -159,38 +163,34 @@ class Reader:
         self._chance = Random(wanted.name)
         self._latencies = Latencies()
         self._answers: Counter[int] = Counter()
-        self._not_sent = 0
 
-    async def read(self, seconds: float) -> Heard:
-        """Read for so long."""
+    async def read(self, begins: float, seconds: float) -> Heard:
+        """Send what is due in so many seconds from a moment of the monotonic clock, and wait for all answers.
+
+        What is late is sent at once, or as soon as there is room for it, and counts from when it was due.
+        """
         headers = {"Authorization": f"Bearer {self._wanted.key}"}
         connector = aiohttp.TCPConnector(limit=IN_FLIGHT_MAX)
         async with aiohttp.ClientSession(headers=headers, connector=connector) as session:
-            running: set[asyncio.Task[None]] = set()
-            begun, count = perf_counter(), 0
-            while (now := perf_counter() - begun) < seconds:
-                for number in range(count, int(now * self._wanted.rate)):
-                    self._send(session, begun + number / self._wanted.rate, running)
-                count = max(count, int(now * self._wanted.rate))
-                await asyncio.sleep(TICK_S)
-            await asyncio.gather(*running)
-        return Heard(self._latencies.encoded(), dict(self._answers), self._not_sent)
-
-    def _send(self, session: aiohttp.ClientSession, due: float, running: set[asyncio.Task[None]]) -> None:
-        if len(running) >= IN_FLIGHT_MAX:
-            self._not_sent += 1
-            return
-        task = asyncio.create_task(self._ask(session, due))
-        running.add(task)
-        task.add_done_callback(running.discard)
+            room = asyncio.Semaphore(IN_FLIGHT_MAX)
+            async with asyncio.TaskGroup() as asking:
+                for number in range(round(seconds * self._wanted.rate)):
+                    due = begins + number / self._wanted.rate
+                    await asyncio.sleep(max(0.0, due - perf_counter()))
+                    await room.acquire()
+                    asking.create_task(self._ask(session, due)).add_done_callback(lambda _: room.release())
+        return Heard(self._latencies.encoded(), dict(self._answers))
 
     async def _ask(self, session: aiohttp.ClientSession, due: float) -> None:
         account = f"customer:{self._chance.randrange(ACCOUNTS_READ)}"
         query = f"asset={ASSET}&consistency={self._wanted.consistency}"
-        async with session.get(f"{self._url}/v1/accounts/{account}/balance?{query}") as answer:
-            await answer.read()
+        status = NO_ANSWER
+        with suppress(aiohttp.ClientError, OSError):  # counted as no answer, and told as a fault
+            async with session.get(f"{self._url}/v1/accounts/{account}/balance?{query}") as answer:
+                await answer.read()
+                status = answer.status
         self._latencies.add((perf_counter() - due) * 1e6)
-        self._answers[answer.status] += 1
+        self._answers[status] += 1
 
 
 def _noisy_key(state: StateDirectory) -> str:
