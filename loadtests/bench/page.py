@@ -15,6 +15,7 @@ from loadtests.bench.report import (
     cost_rows,
     is_number,
     latency_rows,
+    memory_rows,
     number,
     spoken,
     target_rows,
@@ -131,7 +132,7 @@ def _sections(report: Report) -> Iterator[str]:
     yield section("The knee", _grouped(_knees(report)))
     yield section("Growth", _growth(report))
     yield section("Where the time goes", _cpu(report), _steps(report))
-    yield section("Memory", _grouped(_memory(report)))
+    yield section("Memory", _grouped(_memory(report)), table(memory_rows(report)))
     yield section("Cost of a million events", table(cost_rows(report)))
     yield section("Notes", "".join(f"<p>{escape(note)}</p>" for note in _notes(report)))
 

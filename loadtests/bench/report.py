@@ -5,7 +5,7 @@ from statistics import median
 
 from loadtests.bench.compare import Difference, rate_was_set
 from loadtests.bench.results import Measured, Percentiles, Report, Target
-from loadtests.bench.targets import RAW, ratios
+from loadtests.bench.targets import MEMORY, RAW, ratios
 
 Row = Sequence[str]
 
@@ -27,6 +27,7 @@ def render(report: Report) -> str:
         _section("Latencies, in milliseconds (the run whose p99 is the median)", latency_rows(report)),
         _section(TIMES, cpu_rows(report)),
         _section("Cost of a million events", cost_rows(report)),
+        _section("Memory, the most that each process had, in MiB", memory_rows(report)),
         _section("Targets", target_rows(report.targets)) if report.targets else "",
         *(f"Note: {note}" for note in report.notes),
         _books(report),
@@ -116,13 +117,33 @@ def cpu_rows(report: Report) -> list[Row]:
 
 
 def cost_rows(report: Report) -> list[Row]:
-    """One line a case, one column a kind of cost without its parts, scaled to a million events."""
+    """One line a case, one column a kind of cost without its parts, scaled to a million events; and processor time."""
     costs = {case: run for case, runs in report.cases.items() if (run := typical(runs)).cost}
     names = list({name: None for run in costs.values() for name in run.cost if "." not in name})
-    rows: list[Row] = [("case", *map(spoken, names))]
+    rows: list[Row] = [("case", *map(spoken, names), "processor time")]
     for case, run in costs.items():
         scaled = {name: value * 1e6 / max(1, run.events) for name, value in run.cost.items()}
-        rows.append((case, *(amount(name, scaled[name]) if name in scaled else "" for name in names)))
+        busy_s = (
+            sum(took_s for name, took_s in run.cpu_s.items() if name != "idle") * 1e6 / max(1, run.events)
+        )
+        told = (amount(name, scaled[name]) if name in scaled else "" for name in names)
+        rows.append((case, *told, f"{number(busy_s)} s" if busy_s else ""))
+    return rows
+
+
+def memory_rows(report: Report) -> list[Row]:
+    """One line a case: the most memory of each process while it was measured, the largest first."""
+    rows: list[Row] = [("case", "by process")]
+    for case, runs in report.cases.items():
+        series = typical(runs).series
+        most = {
+            name.removeprefix(MEMORY): max(point.value for point in points)
+            for name, points in series.items()
+            if name.startswith(MEMORY) and points
+        }
+        if most:
+            ordered = sorted(most.items(), key=lambda each: -each[1])
+            rows.append((case, ", ".join(f"{name} {value:,.0f}" for name, value in ordered)))
     return rows
 
 

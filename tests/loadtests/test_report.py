@@ -99,6 +99,15 @@ def test_costs_are_of_a_million_events() -> None:
     assert "inner" not in render(full())
 
 
+def test_processor_time_is_of_a_million_events_too() -> None:
+    assert line_of(render(full()).partition("Cost of")[2], "drain/uniform").split()[-2:] == ["6,000", "s"]
+
+
+def test_the_most_memory_of_each_process_is_told() -> None:
+    assert line_of(render(full()).partition("Memory, ")[2], "drain/uniform").split()[1:] == ["worker-1", "94"]
+    assert "worker-1 94" in page(full())
+
+
 def test_the_page_asks_nobody_for_anything() -> None:
     text = page(full())
 
