@@ -127,7 +127,7 @@ class Settings(BaseSettings):
         pattern=r"^https?://[^\s/]+$",
         description="how the API and other workers reach this one; none: its host, or what Kafka sees, and port",
     )
-    batch_records_max: int = Field(5000, ge=1, le=100_000, description="records posted in one transaction")
+    batch_records_max: int = Field(8000, ge=1, le=100_000, description="records posted in one transaction")
     account_cache_entries: int = Field(200_000, ge=0, description="balance rows whose ids a worker remembers")
     commit_interval_ms: int = Field(500, ge=10, description="how often the frontier is committed to Kafka")
     session_timeout_s: float = Field(

@@ -69,7 +69,7 @@ def decode_event(
     """
     given = _of_size(value, bytes_max)
     envelope, command = transfer_of(given) or _decode_strictly(given)
-    fault = _moment_fault(command) or _text_fault(command)
+    fault = None if _is_bare(command) else _moment_fault(command) or _text_fault(command)
     if fault is not None:
         raise NotAnEventError(DeadLetterReason.INVALID_DATA, fault)
     return Event(
@@ -194,6 +194,16 @@ def _asset_fault(command: Command) -> str | None:
             faults = (asset_fault(line.asset) for line in command.entries)
             return next((found for found in faults if found), None)
     return None
+
+
+def _is_bare(command: Command) -> bool:
+    """Tell whether this is a transfer without any text or moment that must fit into a store; most are."""
+    return (
+        isinstance(command, PostTransfer)
+        and command.reference is msgspec.UNSET
+        and command.effective_at is msgspec.UNSET
+        and command.metadata is msgspec.UNSET
+    )
 
 
 def _moment_fault(command: Command) -> str | None:

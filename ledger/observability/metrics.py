@@ -11,7 +11,7 @@ from ledger.observability.pool_metrics import PoolMetrics
 from ledger.observability.signals import Facts
 from ledger.observability.stream_metrics import StreamMetrics
 
-_RECORDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+_RECORDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
